@@ -1,0 +1,81 @@
+"""Errors say what happened, what was expected and what came, where in the user's code, and one thing to try."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+PACKAGE = str(Path(__file__).parent)
+
+
+class ChainruleError(Exception):
+    """Base of every error that chainrule raises on purpose."""
+
+    def __init__(
+        self, what: str, *, expected: object = None, got: object = None, where: str | None = None, hint: str = ""
+    ) -> None:
+        lines = [what]
+        if expected is not None:
+            lines.append(f"  expected: {expected}")
+        if got is not None:
+            lines.append(f"  got:      {got}")
+        if where is not None:
+            lines.append(f"  where:    {where}")
+        if hint:
+            lines.append(f"  try:      {hint}")
+        super().__init__("\n".join(lines))
+
+
+class ShapeError(ChainruleError, ValueError):
+    """Shapes do not fit together."""
+
+
+class DtypeError(ChainruleError, TypeError):
+    """A dtype is not one that the operation takes."""
+
+
+class IndexOutOfRangeError(ChainruleError, IndexError):
+    """An index lies outside its axis."""
+
+
+class DataError(ChainruleError, ValueError):
+    """The user's data cannot be used as they are (non-finite values, unknown columns, labels out of range)."""
+
+
+class SettingError(ChainruleError, ValueError):
+    """A setting has a value that it cannot have."""
+
+
+class GradientError(ChainruleError, RuntimeError):
+    """A gradient was asked for where there is none, or it is wrong."""
+
+
+class TracingError(ChainruleError, TypeError):
+    """A traced tensor was asked for a value that it will only have when the graph runs."""
+
+
+class ModelFileError(ChainruleError, ValueError):
+    """A file is not a chainrule model, or is damaged, or of another version."""
+
+
+SourceLine = tuple[str, int]
+
+
+def user_line() -> SourceLine | None:
+    """The nearest caller's file and line outside this package."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return (frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def describe_line(line: SourceLine | None) -> str | None:
+    """The line as ``file:number: text``, with its text where the file can be read."""
+    if line is None:
+        return None
+    import linecache
+
+    text = linecache.getline(*line).strip()
+    return f"{line[0]}:{line[1]}" + (f": {text}" if text else "")
