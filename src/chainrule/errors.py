@@ -12,18 +12,21 @@ class ChainruleError(Exception):
     """Base of every error that chainrule raises on purpose."""
 
     def __init__(
-        self, what: str, *, expected: object = None, got: object = None, where: str | None = None, hint: str = ""
+        self,
+        what: str,
+        *,
+        expected: object = None,
+        got: object = None,
+        where: str | None = None,
+        hint: str = "",
     ) -> None:
-        lines = [what]
-        if expected is not None:
-            lines.append(f"  expected: {expected}")
-        if got is not None:
-            lines.append(f"  got:      {got}")
-        if where is not None:
-            lines.append(f"  where:    {where}")
-        if hint:
-            lines.append(f"  try:      {hint}")
-        super().__init__("\n".join(lines))
+        super().__init__(what)
+        self.what, self.expected, self.got, self.where, self.hint = what, expected, got, where, hint
+
+    def __str__(self) -> str:
+        parts = [("expected", self.expected), ("got", self.got), ("where", self.where), ("try", self.hint)]
+        lines = [f"  {f'{name}:':<10}{text}" for name, text in parts if text not in (None, "")]
+        return "\n".join([self.what, *lines])
 
 
 class ShapeError(ChainruleError, ValueError):

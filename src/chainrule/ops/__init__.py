@@ -1,0 +1,11 @@
+"""The primitives. Each is one record: shape rule, value, derivative, test domain (see ``record.py``)."""
+
+from chainrule.ops import contract, elementwise, indexing, movement, random, reduce, source
+from chainrule.ops.record import Primitive
+
+_ROOMS = (source, elementwise, reduce, contract, movement, indexing, random)
+
+#: every primitive by name
+PRIMITIVES: dict[str, Primitive] = {
+    record.name: record for room in _ROOMS for record in vars(room).values() if isinstance(record, Primitive)
+}

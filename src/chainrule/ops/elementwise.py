@@ -1,0 +1,261 @@
+"""Primitives that act on each element alone; operands broadcast."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import DtypeError
+from chainrule.ops.dtypes import bool_
+from chainrule.ops.record import Array, Case, Form, Primitive, broadcast_shapes, expect
+
+Interval = tuple[float, float]
+Derivative = Callable[..., tuple[Any, ...]] | None
+
+EVERYWHERE: Interval = (-3.0, 3.0)
+POSITIVE: Interval = (0.2, 4.0)
+AWAY_FROM_ZERO: Interval = (0.3, 3.0)  # drawn with a random sign
+
+
+def _draw(rng: np.random.Generator, interval: Interval, shape: tuple[int, ...], signed: bool) -> Array:
+    x = rng.uniform(*interval, size=shape)
+    return x * rng.choice([-1.0, 1.0], size=shape) if signed else x
+
+
+def unary(
+    name: str,
+    value: Callable[..., Any],
+    derivative: Derivative,
+    interval: Interval = EVERYWHERE,
+    *,
+    signed: bool = False,
+    floating: bool = True,
+    smooth: bool = True,
+) -> Primitive:
+    """A record of one operand; ``interval`` is where its tests draw from."""
+
+    def domain(rng: np.random.Generator) -> Iterator[Case]:
+        for shape in ((), (5,), (3, 4)):
+            yield Case((_draw(rng, interval, shape, signed),))
+
+    return Primitive(
+        name,
+        lambda x: Form(x.shape, x.dtype),
+        value,
+        derivative,
+        domain,
+        promoted=slice(0, 1),
+        floating=floating,
+        smooth=smooth,
+    )
+
+
+def binary(
+    name: str,
+    value: Callable[..., Any],
+    derivative: Derivative,
+    left: Interval = EVERYWHERE,
+    right: Interval = EVERYWHERE,
+    *,
+    signed: bool = False,
+    floating: bool = False,
+    smooth: bool = True,
+    result: np.dtype[Any] | None = None,
+) -> Primitive:
+    """A record of two operands, which broadcast against each other."""
+
+    def form(x: Any, y: Any) -> Form:
+        return Form(broadcast_shapes(name, x.shape, y.shape), result or x.dtype)
+
+    def domain(rng: np.random.Generator) -> Iterator[Case]:
+        for first, second in (((), ()), ((3, 4), (3, 4)), ((3, 1), (4,)), ((2, 3, 4), (3, 1)), ((), (3,))):
+            yield Case((_draw(rng, left, first, False), _draw(rng, right, second, signed)))
+
+    bad = (Case((np.ones((3, 2)), np.ones((3,)))), Case((np.ones((2, 3)), np.ones((3, 2)))))
+    return Primitive(
+        name, form, value, derivative, domain, bad, promoted=slice(0, 2), floating=floating, smooth=smooth
+    )
+
+
+# Arithmetic
+
+add = binary("add", np.add, lambda g, y, a, b: (g, g))
+subtract = binary("subtract", np.subtract, lambda g, y, a, b: (g, -g))
+multiply = binary("multiply", np.multiply, lambda g, y, a, b: (g * b, g * a))
+divide = binary(
+    "divide",
+    np.true_divide,
+    lambda g, y, a, b: (g / b, -(g * y) / b),
+    right=AWAY_FROM_ZERO,
+    signed=True,
+    floating=True,
+)
+negative = unary("negative", np.negative, lambda g, y, x: (-g,), floating=False)
+
+
+def _power_derivative(g: Any, y: Any, x: Any, p: Any) -> tuple[Any, Any]:
+    # p x^(p-1), written so that p = 0 gives 0 even at x = 0, and so do all higher derivatives
+    flat = equal(p, 0)
+    dx = where(flat, 0, p) * power(x, where(flat, 1, p - 1))
+    # x^p log x, which is 0 at x = 0 (for p > 0); the inner where keeps log away from 0
+    at_zero = equal(x, 0)
+    dp = where(at_zero, 0, y * log(where(at_zero, 1, x)))
+    return g * dx, g * dp
+
+
+power = binary("power", np.power, _power_derivative, POSITIVE, (-2.0, 3.0))
+
+# Exponentials and logarithms
+
+exp = unary("exp", np.exp, lambda g, y, x: (g * y,))
+expm1 = unary("expm1", np.expm1, lambda g, y, x: (g * exp(x),))
+log = unary("log", np.log, lambda g, y, x: (g / x,), POSITIVE)
+log1p = unary("log1p", np.log1p, lambda g, y, x: (g / (1.0 + x),), (-0.8, 4.0))
+sqrt = unary("sqrt", np.sqrt, lambda g, y, x: (0.5 * g / y,), POSITIVE)
+
+# Sign and steps: their derivative is zero wherever there is one
+
+abs = unary("abs", np.abs, lambda g, y, x: (g * sign(x),), AWAY_FROM_ZERO, signed=True, floating=False)
+sign = unary("sign", np.sign, None, AWAY_FROM_ZERO, signed=True, floating=False)
+floor = unary("floor", np.floor, None, (0.1, 0.9))
+
+# Trigonometric, hyperbolic, sigmoid
+
+sin = unary("sin", np.sin, lambda g, y, x: (g * cos(x),))
+cos = unary("cos", np.cos, lambda g, y, x: (-(g * sin(x)),))
+
+
+def _logistic(x: Array) -> Array:
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0 / (1.0 + e), e / (1.0 + e)).astype(x.dtype)
+
+
+def _erf(x: Array) -> Any:
+    from scipy.special import erf as scipy_erf
+
+    return scipy_erf(x)
+
+
+# s(z) s(-z), not s(1 - s), which is exactly 0 from z = 37 on (SPEC C14, erratum 20)
+logistic = unary("logistic", _logistic, lambda g, y, x: (g * (y * logistic(-x)),))
+# 1 - tanh^2 loses all digits where tanh is close to 1; 4 s(2z) s(-2z) loses none
+tanh = unary("tanh", np.tanh, lambda g, y, x: (g * (4.0 * logistic(2.0 * x) * logistic(-2.0 * x)),))
+erf = unary("erf", _erf, lambda g, y, x: (g * (2.0 / np.pi**0.5 * exp(-(x * x))),))
+
+# Piecewise: at a kink each record states the value that it takes
+
+#: derivative 0 at 0
+relu = unary(
+    "relu",
+    lambda x: np.maximum(x, x.dtype.type(0)),
+    lambda g, y, x: (where(greater(y, 0), g, 0),),
+    AWAY_FROM_ZERO,
+    signed=True,
+    floating=False,
+)
+
+
+def _extremum_derivative(g: Any, y: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    # a tie shares the cotangent equally
+    tie = where(equal(a, b), 0.5 * g, 0)
+    return where(equal(y, a), g, 0) - tie, where(equal(y, b), g, 0) - tie
+
+
+maximum = binary("maximum", np.maximum, _extremum_derivative)
+minimum = binary("minimum", np.minimum, _extremum_derivative)
+
+
+def _where_form(condition: Any, a: Any, b: Any) -> Form:
+    expect(
+        condition.dtype == bool_,
+        DtypeError,
+        "where: the condition is not boolean",
+        expected="bool",
+        got=condition.dtype,
+        hint="compare first: where(x > 0, a, b)",
+    )
+    return Form(broadcast_shapes("where", condition.shape, a.shape, b.shape), a.dtype)
+
+
+def _where_domain(rng: np.random.Generator) -> Iterator[Case]:
+    for c, a, b in (((), (), ()), ((3, 4), (3, 4), (3, 4)), ((3, 1), (4,), (2, 3, 4))):
+        yield Case((rng.random(c) < 0.5, rng.normal(size=a), rng.normal(size=b)))
+
+
+where = Primitive(
+    "where",
+    _where_form,
+    np.where,
+    lambda g, y, c, a, b: (None, where(c, g, 0), where(c, 0, g)),
+    _where_domain,
+    (
+        Case((np.ones(3), np.ones(3), np.ones(3))),
+        Case((np.ones(3, bool), np.ones((3, 2)), np.ones((3,)))),
+    ),
+    promoted=slice(1, 3),
+)
+
+
+def _clip_form(x: Any, low: Any, high: Any) -> Form:
+    return Form(broadcast_shapes("clip", x.shape, low.shape, high.shape), x.dtype)
+
+
+def _clip_domain(rng: np.random.Generator) -> Iterator[Case]:
+    for shape, bounds in (((7,), ()), ((3, 4), (4,))):
+        low = rng.uniform(-1.0, -0.5, size=bounds)
+        yield Case((rng.normal(size=shape) * 2, low, low + 1.5))
+
+
+def _clip_derivative(g: Any, y: Any, x: Any, low: Any, high: Any) -> tuple[Any, Any, Any]:
+    # at a bound the derivative goes to x, none to the bound
+    inside = greater_equal(x, low) & less_equal(x, high)
+    below = less(x, low) & less(low, high)
+    return where(inside, g, 0), where(below, g, 0), where(inside | below, 0, g)
+
+
+clip = Primitive(
+    "clip",
+    _clip_form,
+    lambda x, low, high: np.minimum(np.maximum(x, low), high),
+    _clip_derivative,
+    _clip_domain,
+    (Case((np.ones((2, 3)), np.zeros(()), np.ones(2))),),
+    promoted=slice(0, 3),
+)
+
+# Comparisons and logic: boolean results, no derivative
+
+equal = binary("equal", np.equal, None, result=bool_)
+not_equal = binary("not_equal", np.not_equal, None, result=bool_)
+less = binary("less", np.less, None, result=bool_)
+less_equal = binary("less_equal", np.less_equal, None, result=bool_)
+greater = binary("greater", np.greater, None, result=bool_)
+greater_equal = binary("greater_equal", np.greater_equal, None, result=bool_)
+
+
+def _logic(name: str, value: Callable[..., Any], count: int) -> Primitive:
+    def form(*operands: Any) -> Form:
+        expect(
+            builtins.all(x.dtype == bool_ for x in operands),
+            DtypeError,
+            f"{name}: operands are not boolean",
+            expected="bool",
+            got=" and ".join(str(x.dtype) for x in operands),
+            hint="compare first, as in (x > 0) & (x < 1)",
+        )
+        return Form(broadcast_shapes(name, *(x.shape for x in operands)), bool_)
+
+    def domain(rng: np.random.Generator) -> Iterator[Case]:
+        for shape in ((), (5,), (3, 4)):
+            yield Case(tuple(rng.random(shape) < 0.5 for _ in range(count)))
+
+    bad = (Case(tuple(np.ones(3) for _ in range(count))),)
+    return Primitive(name, form, value, None, domain, bad)
+
+
+logical_and = _logic("logical_and", np.logical_and, 2)
+logical_or = _logic("logical_or", np.logical_or, 2)
+logical_not = _logic("logical_not", np.logical_not, 1)

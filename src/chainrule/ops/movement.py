@@ -1,0 +1,346 @@
+"""Primitives that move, join or convert elements without computing on them."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ShapeError
+from chainrule.ops.dtypes import check_dtype, float32, float64, int32
+from chainrule.ops.record import Array, Case, Form, Primitive, Shape, expect, is_float
+
+Ints = tuple[int, ...]
+
+
+def _size(shape: Shape) -> int:
+    return int(np.prod(shape, dtype=np.int64))
+
+
+def _cases(*rows: tuple[Shape, dict[str, Any]]) -> Any:
+    def domain(rng: np.random.Generator) -> Iterator[Case]:
+        for shape, params in rows:
+            yield Case((rng.normal(size=shape),), params)
+
+    return domain
+
+
+def _reshape_form(x: Any, shape: Shape) -> Form:
+    expect(
+        _size(x.shape) == _size(shape),
+        ShapeError,
+        "reshape: the number of elements differs",
+        expected=f"{_size(x.shape)} elements, as in {x.shape}",
+        got=f"{_size(shape)} elements, as in {shape}",
+    )
+    return Form(shape, x.dtype)
+
+
+reshape = Primitive(
+    "reshape",
+    _reshape_form,
+    lambda x, shape: np.reshape(x, shape),
+    lambda g, y, x, shape: (reshape(g, shape=x.shape),),
+    _cases(((3, 4), {"shape": (2, 6)}), ((6,), {"shape": (2, 3)}), ((1,), {"shape": ()})),
+    (Case((np.ones((2, 3)),), {"shape": (4,)}),),
+)
+
+
+def _transpose_form(x: Any, axes: Ints) -> Form:
+    expect(
+        sorted(axes) == list(range(len(x.shape))),
+        ShapeError,
+        "transpose: axes are not a permutation",
+        expected=f"a permutation of {tuple(range(len(x.shape)))}",
+        got=axes,
+    )
+    return Form(tuple(x.shape[a] for a in axes), x.dtype)
+
+
+transpose = Primitive(
+    "transpose",
+    _transpose_form,
+    lambda x, axes: np.transpose(x, axes),
+    lambda g, y, x, axes: (transpose(g, axes=tuple(int(i) for i in np.argsort(axes))),),
+    _cases(((3, 4), {"axes": (1, 0)}), ((2, 3, 4), {"axes": (2, 0, 1)}), ((), {"axes": ()})),
+    (Case((np.ones((2, 3)),), {"axes": (0, 0)}),),
+)
+
+
+def _broadcast_form(x: Any, shape: Shape) -> Form:
+    lead = len(shape) - len(x.shape)
+    fits = lead >= 0 and all(a in (1, b) for a, b in zip(x.shape, shape[lead:], strict=True))
+    expect(
+        fits, ShapeError, "broadcast: the shape does not broadcast", expected=f"to fit {shape}", got=x.shape
+    )
+    return Form(shape, x.dtype)
+
+
+# the sweep sums the broadcast axes away again, as for every record that broadcasts
+broadcast = Primitive(
+    "broadcast",
+    _broadcast_form,
+    lambda x, shape: np.broadcast_to(x, shape),
+    lambda g, y, x, shape: (g,),
+    _cases(((4,), {"shape": (3, 4)}), ((3, 1), {"shape": (2, 3, 4)}), ((), {"shape": (2,)})),
+    (Case((np.ones((2, 3)),), {"shape": (2, 4)}), Case((np.ones((2, 3)),), {"shape": (3,)})),
+)
+
+
+def _expand_form(x: Any, axes: Ints) -> Form:
+    ndim = len(x.shape) + len(axes)
+    expect(
+        len(set(axes)) == len(axes) and all(0 <= a < ndim for a in axes),
+        ShapeError,
+        "expand: axes do not fit the result",
+        expected=f"distinct axes in [0, {ndim})",
+        got=axes,
+    )
+    lengths = iter(x.shape)
+    return Form(tuple(1 if a in axes else next(lengths) for a in range(ndim)), x.dtype)
+
+
+expand = Primitive(
+    "expand",
+    _expand_form,
+    lambda x, axes: np.expand_dims(x, axes),
+    lambda g, y, x, axes: (squeeze(g, axes=axes),),
+    _cases(((3, 4), {"axes": (1,)}), ((3,), {"axes": (0, 2)}), ((), {"axes": (0,)})),
+    (Case((np.ones((2, 3)),), {"axes": (3,)}),),
+)
+
+
+def _squeeze_form(x: Any, axes: Ints) -> Form:
+    expect(
+        all(0 <= a < len(x.shape) and x.shape[a] == 1 for a in axes),
+        ShapeError,
+        "squeeze: only axes of length 1 can be dropped",
+        expected="axes of length 1",
+        got=f"axes {axes} of shape {x.shape}",
+    )
+    return Form(tuple(n for a, n in enumerate(x.shape) if a not in axes), x.dtype)
+
+
+squeeze = Primitive(
+    "squeeze",
+    _squeeze_form,
+    lambda x, axes: np.squeeze(x, axis=axes),
+    lambda g, y, x, axes: (expand(g, axes=axes),),
+    _cases(((3, 1, 4), {"axes": (1,)}), ((1, 3, 1), {"axes": (0, 2)}), ((1,), {"axes": (0,)})),
+    (Case((np.ones((2, 3)),), {"axes": (0,)}),),
+)
+
+
+def _slice_form(x: Any, start: Ints, count: Ints, step: Ints) -> Form:
+    fits = len(start) == len(count) == len(step) == len(x.shape) and all(
+        k == 0 or (s != 0 and 0 <= a < n and 0 <= a + (k - 1) * s < n)
+        for a, k, s, n in zip(start, count, step, x.shape, strict=True)
+    )
+    expect(
+        fits,
+        ShapeError,
+        "slice: elements outside the operand",
+        expected=f"start + i * step inside {x.shape}",
+        got=f"start {start}, count {count}, step {step}",
+    )
+    return Form(tuple(count), x.dtype)
+
+
+def _slice(x: Array, start: Ints, count: Ints, step: Ints) -> Array:
+    index = []
+    for a, k, s in zip(start, count, step, strict=True):
+        stop = a + k * s
+        index.append(builtins.slice(0, 0) if k == 0 else builtins.slice(a, stop if stop >= 0 else None, s))
+    return x[tuple(index)]
+
+
+def _slice_derivative(g: Any, y: Any, x: Any, start: Ints, count: Ints, step: Ints) -> tuple[Any]:
+    if any(s < 0 for s in step):  # read the cotangent backwards, then as for a positive step
+        flips = [s < 0 for s in step]
+        g = slice(
+            g,
+            start=tuple(max(k - 1, 0) if flip else 0 for flip, k in zip(flips, count, strict=True)),
+            count=count,
+            step=tuple(-1 if flip else 1 for flip in flips),
+        )
+        start = tuple(
+            a + max(k - 1, 0) * s if s < 0 else a for a, k, s in zip(start, count, step, strict=True)
+        )
+        step = tuple(abs(s) for s in step)
+    low, high = [], []
+    for a, k, s, n in zip(start, count, step, x.shape, strict=True):
+        low.append(a if k else 0)
+        high.append(n - (a + (k - 1) * s + 1) if k else n)
+    interior = tuple(s - 1 if k else 0 for k, s in zip(count, step, strict=True))
+    return (pad(g, low=tuple(low), high=tuple(high), interior=interior, value=0.0),)
+
+
+#: element i of the result on an axis is element ``start + i * step``
+slice = Primitive(
+    "slice",
+    _slice_form,
+    _slice,
+    _slice_derivative,
+    _cases(
+        ((7,), {"start": (1,), "count": (3,), "step": (2,)}),
+        ((7,), {"start": (6,), "count": (3,), "step": (-2,)}),
+        ((7,), {"start": (5,), "count": (6,), "step": (-1,)}),
+        ((3, 4), {"start": (0, 1), "count": (3, 2), "step": (1, 1)}),
+        ((3, 4), {"start": (0, 3), "count": (0, 4), "step": (1, -1)}),
+    ),
+    (Case((np.ones(3),), {"start": (1,), "count": (3,), "step": (1,)}),),
+)
+
+
+def _pad_form(x: Any, low: Ints, high: Ints, interior: Ints, value: float) -> Form:
+    expect(
+        len(low) == len(high) == len(interior) == len(x.shape) and min((*low, *high, *interior), default=0) >= 0,
+        ShapeError,
+        "pad: widths do not fit the operand",
+        expected=f"non-negative widths for each of the {len(x.shape)} axes",
+        got=f"low {low}, high {high}, interior {interior}",
+    )
+    return Form(
+        tuple(
+            a + b + n + max(n - 1, 0) * i for a, b, i, n in zip(low, high, interior, x.shape, strict=True)
+        ),
+        x.dtype,
+    )
+
+
+def _inside(x: Any, low: Ints, interior: Ints) -> dict[str, Ints]:
+    """Where the operand's elements stand in the padded result."""
+    start = tuple(a if n else 0 for a, n in zip(low, x.shape, strict=True))
+    return {"start": start, "count": tuple(x.shape), "step": tuple(i + 1 for i in interior)}
+
+
+def _pad(x: Array, low: Ints, high: Ints, interior: Ints, value: float) -> Array:
+    result = np.full(_pad_form(x, low, high, interior, value).shape, value, dtype=x.dtype)
+    _slice(result, **_inside(x, low, interior))[...] = x
+    return result
+
+
+#: ``value`` before, behind and (``interior``) between the elements
+pad = Primitive(
+    "pad",
+    _pad_form,
+    _pad,
+    lambda g, y, x, low, high, interior, value: (slice(g, **_inside(x, low, interior)),),
+    _cases(
+        ((3,), {"low": (1,), "high": (2,), "interior": (0,), "value": 0.0}),
+        ((3, 2), {"low": (0, 1), "high": (0, 0), "interior": (2, 1), "value": 1.5}),
+        ((0, 2), {"low": (1, 1), "high": (2, 0), "interior": (0, 0), "value": 0.0}),
+    ),
+    (Case((np.ones(3),), {"low": (-1,), "high": (0,), "interior": (0,), "value": 0.0}),),
+)
+
+
+def _concat_form(*xs: Any, axis: int) -> Form:
+    first = xs[0]
+    rest = [tuple(n for a, n in enumerate(x.shape) if a != axis) for x in xs]
+    expect(
+        0 <= axis < len(first.shape)
+        and all(len(x.shape) == len(first.shape) for x in xs)
+        and all(r == rest[0] for r in rest),
+        ShapeError,
+        "concat: shapes differ off the joined axis",
+        expected=f"shapes equal except on axis {axis}",
+        got=", ".join(str(x.shape) for x in xs),
+    )
+    shape = list(first.shape)
+    shape[axis] = builtins.sum(x.shape[axis] for x in xs)
+    return Form(tuple(shape), first.dtype)
+
+
+def _part(g: Any, axis: int, start: int, count: int) -> Any:
+    """``count`` elements of ``g`` from ``start`` on one axis, all on the others."""
+    starts, counts = [0] * len(g.shape), list(g.shape)
+    starts[axis], counts[axis] = start, count
+    return slice(g, start=tuple(starts), count=tuple(counts), step=(1,) * len(counts))
+
+
+def _concat_derivative(g: Any, y: Any, *xs: Any, axis: int) -> tuple[Any, ...]:
+    starts = np.cumsum([0, *(x.shape[axis] for x in xs)]).tolist()
+    return tuple(_part(g, axis, start, x.shape[axis]) for start, x in zip(starts, xs, strict=False))
+
+
+def _concat_domain(rng: np.random.Generator) -> Iterator[Case]:
+    yield Case((rng.normal(size=3), rng.normal(size=2)), {"axis": 0})
+    yield Case(tuple(rng.normal(size=(2, n)) for n in (1, 3, 0)), {"axis": 1})
+
+
+concat = Primitive(
+    "concat",
+    _concat_form,
+    lambda *xs, axis: np.concatenate(xs, axis=axis),
+    _concat_derivative,
+    _concat_domain,
+    (Case((np.ones((2, 3)), np.ones((3, 3))), {"axis": 1}),),
+    promoted=builtins.slice(0, None),
+)
+
+
+def _stack_form(*xs: Any, axis: int) -> Form:
+    expect(
+        all(x.shape == xs[0].shape for x in xs) and 0 <= axis <= len(xs[0].shape),
+        ShapeError,
+        "stack: shapes differ",
+        expected=f"all of shape {xs[0].shape}, axis in [0, {len(xs[0].shape)}]",
+        got=", ".join(str(x.shape) for x in xs) + f", axis {axis}",
+    )
+    return Form((*xs[0].shape[:axis], len(xs), *xs[0].shape[axis:]), xs[0].dtype)
+
+
+def _stack_domain(rng: np.random.Generator) -> Iterator[Case]:
+    for axis in (0, 1, 2):
+        yield Case((rng.normal(size=(2, 3)), rng.normal(size=(2, 3))), {"axis": axis})
+    yield Case((rng.normal(), rng.normal(), rng.normal()), {"axis": 0})
+
+
+stack = Primitive(
+    "stack",
+    _stack_form,
+    lambda *xs, axis: np.stack(xs, axis=axis),
+    lambda g, y, *xs, axis: tuple(squeeze(_part(g, axis, i, 1), axes=(axis,)) for i in range(len(xs))),
+    _stack_domain,
+    (Case((np.ones(3), np.ones(2)), {"axis": 0}),),
+    promoted=builtins.slice(0, None),
+)
+
+
+def _cast_domain(rng: np.random.Generator) -> Iterator[Case]:
+    for dtype in (float64, float32, int32):
+        yield Case((rng.normal(size=(3, 4)) * 3,), {"dtype": dtype})
+
+
+def _cast_derivative(g: Any, y: Any, x: Any, dtype: Any) -> tuple[Any]:
+    return (cast(g, dtype=x.dtype) if is_float(x.dtype) and is_float(dtype) else None,)
+
+
+cast = Primitive(
+    "cast",
+    lambda x, dtype: Form(x.shape, check_dtype(dtype)),
+    lambda x, dtype: x.astype(dtype),
+    _cast_derivative,
+    _cast_domain,
+    (Case((np.ones(2),), {"dtype": np.dtype(np.float16)}),),
+)
+#: the same value under another node, so that a derivative can be taken with respect to it alone
+identity = Primitive(
+    "identity",
+    lambda x: Form(x.shape, x.dtype),
+    lambda x: x,
+    lambda g, y, x: (g,),
+    _cases(((3, 4), {}), ((), {})),
+)
+
+#: the same value, a constant to every derivative
+stop_gradient = Primitive(
+    "stop_gradient",
+    lambda x: Form(x.shape, x.dtype),
+    lambda x: x,
+    None,
+    _cases(((3, 4), {})),
+)

@@ -1,0 +1,77 @@
+"""Python's operators, written once for everything that primitives apply to."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from chainrule.ops import elementwise as e
+
+
+class Operators:
+    """Arithmetic and order; ``==`` is left to the class that uses this."""
+
+    __slots__ = ()
+    __array_ufunc__ = None  # NumPy's operators then leave the work to ours
+
+    def __add__(self, other: Any) -> Self:
+        return e.add(self, other)
+
+    def __radd__(self, other: Any) -> Self:
+        return e.add(other, self)
+
+    def __sub__(self, other: Any) -> Self:
+        return e.subtract(self, other)
+
+    def __rsub__(self, other: Any) -> Self:
+        return e.subtract(other, self)
+
+    def __mul__(self, other: Any) -> Self:
+        return e.multiply(self, other)
+
+    def __rmul__(self, other: Any) -> Self:
+        return e.multiply(other, self)
+
+    def __truediv__(self, other: Any) -> Self:
+        return e.divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> Self:
+        return e.divide(other, self)
+
+    def __pow__(self, exponent: Any) -> Self:
+        # squares are everywhere in losses, and one product is exact and cheap
+        if isinstance(exponent, int | float) and exponent == 2:
+            return e.multiply(self, self)
+        return e.power(self, exponent)
+
+    def __rpow__(self, base: Any) -> Self:
+        return e.power(base, self)
+
+    def __neg__(self) -> Self:
+        return e.negative(self)
+
+    def __pos__(self) -> Self:
+        return self
+
+    def __abs__(self) -> Self:
+        return e.abs(self)
+
+    def __lt__(self, other: Any) -> Self:
+        return e.less(self, other)
+
+    def __le__(self, other: Any) -> Self:
+        return e.less_equal(self, other)
+
+    def __gt__(self, other: Any) -> Self:
+        return e.greater(self, other)
+
+    def __ge__(self, other: Any) -> Self:
+        return e.greater_equal(self, other)
+
+    def __and__(self, other: Any) -> Self:
+        return e.logical_and(self, other)
+
+    def __or__(self, other: Any) -> Self:
+        return e.logical_or(self, other)
+
+    def __invert__(self) -> Self:
+        return e.logical_not(self)

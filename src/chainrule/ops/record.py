@@ -1,0 +1,102 @@
+"""What a primitive is: one record that holds everything the library knows about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.errors import ChainruleError, DtypeError, ShapeError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Shape = tuple[int, ...]
+
+
+class Form(NamedTuple):
+    """Shape and dtype: what is known of a value before it is computed."""
+
+    shape: Shape
+    dtype: np.dtype[Any]
+
+
+class Case(NamedTuple):
+    """One application of a primitive, from which tests are generated."""
+
+    inputs: tuple[Array, ...]
+    params: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class Primitive:
+    """One operation: its shape rule, its value, its derivative and the inputs that its tests use.
+
+    ``derivative(g, y, *inputs, **params)`` receives the cotangent ``g`` of the output, the output ``y`` and
+    the inputs, all as nodes, and returns one cotangent (a node, or None for zero) per input. It is written
+    with primitives, so it is differentiable itself. Broadcasting and mixed dtypes are undone by the sweep.
+    """
+
+    name: str
+    form: Callable[..., Form]
+    value: Callable[..., Any]
+    derivative: Callable[..., tuple[Any, ...]] | None
+    domain: Callable[[np.random.Generator], Iterator[Case]]
+    bad: tuple[Case, ...] = ()
+    #: which operands are brought to a common dtype before the rule sees them
+    promoted: slice = slice(0, 0)
+    #: whether integers and booleans become floats first
+    floating: bool = False
+    #: whether a second derivative can be compared with finite differences
+    smooth: bool = True
+
+    def __call__(self, *inputs: Any, **params: Any) -> Any:
+        """Apply to nodes or tensors; the kind of the first operand that has one decides."""
+        for operand in inputs:
+            if hasattr(operand, "apply"):
+                return operand.apply(self, inputs, params)
+        raise DtypeError(
+            f"{self.name} was applied to plain values only",
+            expected="at least one tensor",
+            got=", ".join(type(operand).__name__ for operand in inputs),
+            hint="wrap one in cr.tensor(...)",
+        )
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+
+def broadcast_shapes(name: str, *shapes: Shape) -> Shape:
+    """The common shape of elementwise operands."""
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ShapeError(
+            f"{name}: shapes do not broadcast",
+            expected="equal lengths, or 1, on every axis counted from the last",
+            got=" and ".join(str(shape) for shape in shapes),
+            hint="reshape or expand one operand",
+        ) from None
+
+
+def need_axis(name: str, axis: int, ndim: int) -> int:
+    """A possibly negative axis as one in ``range(ndim)``."""
+    if not -ndim <= axis < ndim:
+        raise ShapeError(
+            f"{name}: there is no axis {axis}",
+            expected=f"an axis in [{-ndim}, {ndim})",
+            got=axis,
+            hint="count axes from 0, or from -1 at the end",
+        )
+    return axis % ndim
+
+
+def is_float(dtype: np.dtype[Any]) -> bool:
+    """Whether values of this dtype have derivatives."""
+    return dtype.kind == "f"
+
+
+def expect(condition: bool, error: type[ChainruleError], what: str, **detail: Any) -> None:
+    """Raise ``error`` unless ``condition`` holds."""
+    if not condition:
+        raise error(what, **detail)

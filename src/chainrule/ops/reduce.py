@@ -1,0 +1,188 @@
+"""Primitives that reduce axes. ``axis`` is a sorted tuple of axes; ``keepdims`` leaves them with length 1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import DtypeError, ShapeError
+from chainrule.ops import movement as m
+from chainrule.ops.dtypes import float64, int64, uint64
+from chainrule.ops.elementwise import divide, equal, exp, where
+from chainrule.ops.record import Array, Case, Form, Primitive, Shape, expect, is_float
+
+Axes = tuple[int, ...]
+
+
+def reduced_shape(shape: Shape, axis: Axes, keepdims: bool) -> Shape:
+    """The shape left when ``axis`` is reduced."""
+    if keepdims:
+        return tuple(1 if i in axis else length for i, length in enumerate(shape))
+    return tuple(length for i, length in enumerate(shape) if i not in axis)
+
+
+def _check_axes(name: str, x: Any, axis: Axes) -> None:
+    expect(
+        all(0 <= a < len(x.shape) for a in axis) and len(set(axis)) == len(axis),
+        ShapeError,
+        f"{name}: axes do not fit the operand",
+        expected=f"distinct axes in [0, {len(x.shape)})",
+        got=axis,
+    )
+
+
+def _domain(rng: np.random.Generator) -> Iterator[Case]:
+    for shape, axis in (((5,), (0,)), ((3, 4), (0,)), ((3, 4), (1,)), ((2, 3, 4), (0, 2)), ((3, 2), (0, 1))):
+        for keepdims in (False, True):
+            yield Case((rng.uniform(0.3, 2.0, size=shape),), {"axis": axis, "keepdims": keepdims})
+
+
+_BAD = (
+    Case((np.ones((2, 3)),), {"axis": (2,), "keepdims": False}),
+    Case((np.ones((2, 3)),), {"axis": (0, 0), "keepdims": False}),
+)
+
+
+def _reduction(
+    name: str,
+    value: Callable[..., Any],
+    derivative: Callable[..., tuple[Any, ...]],
+    *,
+    widen: bool = False,
+    floating: bool = False,
+    empty: bool = True,
+    smooth: bool = True,
+) -> Primitive:
+    """A record of one reduction; ``widen`` sums small integers in 64 bits, ``empty`` says it has a neutral element."""
+
+    def form(x: Any, axis: Axes, keepdims: bool) -> Form:
+        _check_axes(name, x, axis)
+        expect(
+            empty or all(x.shape[a] > 0 for a in axis),
+            ShapeError,
+            f"{name}: an empty axis has no {name}",
+            expected="at least one element on every reduced axis",
+            got=f"shape {x.shape}, axis {axis}",
+        )
+        dtype = x.dtype
+        if widen and not is_float(dtype):
+            dtype = uint64 if dtype.kind == "u" else int64
+        return Form(reduced_shape(x.shape, axis, keepdims), dtype)
+
+    return Primitive(
+        name, form, value, derivative, _domain, _BAD, promoted=slice(0, 1), floating=floating, smooth=smooth
+    )
+
+
+def _kept(g: Any, x: Any, axis: Axes) -> Any:
+    """``g`` with the reduced axes back as axes of length 1."""
+    return m.reshape(g, shape=reduced_shape(x.shape, axis, True))
+
+
+sum = _reduction(
+    "sum",
+    lambda x, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims),
+    lambda g, y, x, axis, keepdims: (m.broadcast(_kept(g, x, axis), shape=x.shape),),
+    widen=True,
+)
+
+
+def _extremum_derivative(g: Any, y: Any, x: Any, axis: Axes, keepdims: bool) -> tuple[Any]:
+    # elements that tie share the cotangent equally
+    chosen = m.cast(equal(x, _kept(y, x, axis)), dtype=x.dtype)
+    return (chosen * divide(_kept(g, x, axis), sum(chosen, axis=axis, keepdims=True)),)
+
+
+max = _reduction(
+    "max",
+    lambda x, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims),
+    _extremum_derivative,
+    empty=False,
+)
+min = _reduction(
+    "min",
+    lambda x, axis, keepdims: np.min(x, axis=axis, keepdims=keepdims),
+    _extremum_derivative,
+    empty=False,
+)
+
+
+def _products_before(x: Any, *, reverse: bool) -> Any:
+    """On the last axis, the product of all elements before each one (after it, if ``reverse``)."""
+    *lead, length = x.shape
+    none = (0,) * len(lead)
+
+    def shifted(x: Any, by: int) -> Any:
+        start, low, high = (by, 0, by) if reverse else (0, by, 0)
+        kept = m.slice(x, start=(*none, start), count=(*lead, length - by), step=(1,) * (len(lead) + 1))
+        return m.pad(
+            kept, low=(*none, low), high=(*none, high), interior=(*none, 0), value=1.0
+        )
+
+    x = shifted(x, 1)
+    by = 1
+    while by < length:
+        x = x * shifted(x, by)
+        by *= 2
+    return x
+
+
+def _prod_derivative(g: Any, y: Any, x: Any, axis: Axes, keepdims: bool) -> tuple[Any]:
+    # the product of all other elements, without dividing by an element that may be 0
+    kept = tuple(a for a in range(len(x.shape)) if a not in axis)
+    order = kept + axis
+    moved = m.transpose(x, axes=order)
+    length = int(np.prod([x.shape[a] for a in axis]))
+    flat = m.reshape(moved, shape=(*(x.shape[a] for a in kept), length))
+    others = _products_before(flat, reverse=False) * _products_before(flat, reverse=True)
+    back = m.transpose(m.reshape(others, shape=moved.shape), axes=tuple(int(i) for i in np.argsort(order)))
+    return (_kept(g, x, axis) * back,)
+
+
+prod = _reduction(
+    "prod",
+    lambda x, axis, keepdims: np.prod(x, axis=axis, keepdims=keepdims),
+    _prod_derivative,
+    widen=True,
+)
+
+
+def _logsumexp(x: Array, axis: Axes, keepdims: bool) -> Array:
+    top = np.max(x, axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, x.dtype.type(0))
+    result = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+    return result.reshape(reduced_shape(x.shape, axis, keepdims))
+
+
+#: log of the sum of exponentials, shifted by the maximum so that nothing overflows (SPEC C17)
+logsumexp = _reduction(
+    "logsumexp",
+    _logsumexp,
+    lambda g, y, x, axis, keepdims: (_kept(g, x, axis) * exp(x - _kept(y, x, axis)),),
+    floating=True,
+    empty=False,
+)
+
+
+def _argmax_form(x: Any, axis: int) -> Form:
+    _check_axes("argmax", x, (axis,))
+    expect(x.shape[axis] > 0, ShapeError, "argmax: an empty axis has no argmax", got=f"shape {x.shape}")
+    return Form(reduced_shape(x.shape, (axis,), False), int64)
+
+
+def _argmax_domain(rng: np.random.Generator) -> Iterator[Case]:
+    for shape, axis in (((5,), 0), ((3, 4), 0), ((3, 4), 1)):
+        yield Case((rng.normal(size=shape),), {"axis": axis})
+
+
+#: the first of several largest elements
+argmax = Primitive(
+    "argmax",
+    _argmax_form,
+    lambda x, axis: np.argmax(x, axis=axis),
+    None,
+    _argmax_domain,
+    (Case((np.ones((2, 3)),), {"axis": 2}),),
+)
