@@ -30,12 +30,18 @@ def _turned(x: Any) -> Any:
 
 
 def _domain(rng: np.random.Generator) -> Iterator[Case]:
-    for a, b in (((2, 3), (3, 4)), ((1, 3), (3, 1)), ((5, 2, 3), (5, 3, 4)), ((5, 2, 3), (3, 4)), ((2, 1, 2, 3), (5, 3, 2))):
+    for a, b in (
+        ((2, 3), (3, 4)),
+        ((1, 3), (3, 1)),
+        ((5, 2, 3), (5, 3, 4)),
+        ((5, 2, 3), (3, 4)),
+        ((2, 1, 2, 3), (5, 3, 2)),
+    ):
         yield Case((rng.normal(size=a), rng.normal(size=b)))
 
 
 #: [..., M, K] @ [..., K, N]; leading axes broadcast, and the sweep undoes that
-matmul = Primitive(
+matmul: Primitive = Primitive(
     "matmul",
     _form,
     np.matmul,
@@ -46,5 +52,5 @@ matmul = Primitive(
         Case((np.ones(3), np.ones((3, 2)))),
         Case((np.ones((2, 2, 3)), np.ones((4, 3, 2)))),
     ),
-    promoted=slice(0, 2),
+    promoted=(0, 2),
 )

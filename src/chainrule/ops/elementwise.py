@@ -47,7 +47,7 @@ def unary(
         value,
         derivative,
         domain,
-        promoted=slice(0, 1),
+        promoted=(0, 1),
         floating=floating,
         smooth=smooth,
     )
@@ -76,16 +76,16 @@ def binary(
 
     bad = (Case((np.ones((3, 2)), np.ones((3,)))), Case((np.ones((2, 3)), np.ones((3, 2)))))
     return Primitive(
-        name, form, value, derivative, domain, bad, promoted=slice(0, 2), floating=floating, smooth=smooth
+        name, form, value, derivative, domain, bad, promoted=(0, 2), floating=floating, smooth=smooth
     )
 
 
 # Arithmetic
 
-add = binary("add", np.add, lambda g, y, a, b: (g, g))
-subtract = binary("subtract", np.subtract, lambda g, y, a, b: (g, -g))
-multiply = binary("multiply", np.multiply, lambda g, y, a, b: (g * b, g * a))
-divide = binary(
+add: Primitive = binary("add", np.add, lambda g, y, a, b: (g, g))
+subtract: Primitive = binary("subtract", np.subtract, lambda g, y, a, b: (g, -g))
+multiply: Primitive = binary("multiply", np.multiply, lambda g, y, a, b: (g * b, g * a))
+divide: Primitive = binary(
     "divide",
     np.true_divide,
     lambda g, y, a, b: (g / b, -(g * y) / b),
@@ -93,7 +93,7 @@ divide = binary(
     signed=True,
     floating=True,
 )
-negative = unary("negative", np.negative, lambda g, y, x: (-g,), floating=False)
+negative: Primitive = unary("negative", np.negative, lambda g, y, x: (-g,), floating=False)
 
 
 def _power_derivative(g: Any, y: Any, x: Any, p: Any) -> tuple[Any, Any]:
@@ -106,26 +106,28 @@ def _power_derivative(g: Any, y: Any, x: Any, p: Any) -> tuple[Any, Any]:
     return g * dx, g * dp
 
 
-power = binary("power", np.power, _power_derivative, POSITIVE, (-2.0, 3.0))
+power: Primitive = binary("power", np.power, _power_derivative, POSITIVE, (-2.0, 3.0))
 
 # Exponentials and logarithms
 
-exp = unary("exp", np.exp, lambda g, y, x: (g * y,))
-expm1 = unary("expm1", np.expm1, lambda g, y, x: (g * exp(x),))
-log = unary("log", np.log, lambda g, y, x: (g / x,), POSITIVE)
-log1p = unary("log1p", np.log1p, lambda g, y, x: (g / (1.0 + x),), (-0.8, 4.0))
-sqrt = unary("sqrt", np.sqrt, lambda g, y, x: (0.5 * g / y,), POSITIVE)
+exp: Primitive = unary("exp", np.exp, lambda g, y, x: (g * y,))
+expm1: Primitive = unary("expm1", np.expm1, lambda g, y, x: (g * exp(x),))
+log: Primitive = unary("log", np.log, lambda g, y, x: (g / x,), POSITIVE)
+log1p: Primitive = unary("log1p", np.log1p, lambda g, y, x: (g / (1.0 + x),), (-0.8, 4.0))
+sqrt: Primitive = unary("sqrt", np.sqrt, lambda g, y, x: (0.5 * g / y,), POSITIVE)
 
 # Sign and steps: their derivative is zero wherever there is one
 
-abs = unary("abs", np.abs, lambda g, y, x: (g * sign(x),), AWAY_FROM_ZERO, signed=True, floating=False)
-sign = unary("sign", np.sign, None, AWAY_FROM_ZERO, signed=True, floating=False)
-floor = unary("floor", np.floor, None, (0.1, 0.9))
+abs: Primitive = unary(
+    "abs", np.abs, lambda g, y, x: (g * sign(x),), AWAY_FROM_ZERO, signed=True, floating=False
+)
+sign: Primitive = unary("sign", np.sign, None, AWAY_FROM_ZERO, signed=True, floating=False)
+floor: Primitive = unary("floor", np.floor, None, (0.1, 0.9))
 
 # Trigonometric, hyperbolic, sigmoid
 
-sin = unary("sin", np.sin, lambda g, y, x: (g * cos(x),))
-cos = unary("cos", np.cos, lambda g, y, x: (-(g * sin(x)),))
+sin: Primitive = unary("sin", np.sin, lambda g, y, x: (g * cos(x),))
+cos: Primitive = unary("cos", np.cos, lambda g, y, x: (-(g * sin(x)),))
 
 
 def _logistic(x: Array) -> Array:
@@ -140,15 +142,23 @@ def _erf(x: Array) -> Any:
 
 
 # s(z) s(-z), not s(1 - s), which is exactly 0 from z = 37 on (SPEC C14, erratum 20)
-logistic = unary("logistic", _logistic, lambda g, y, x: (g * (y * logistic(-x)),))
+logistic: Primitive = unary("logistic", _logistic, lambda g, y, x: (g * (y * logistic(-x)),))
 # 1 - tanh^2 loses all digits where tanh is close to 1; 4 s(2z) s(-2z) loses none
-tanh = unary("tanh", np.tanh, lambda g, y, x: (g * (4.0 * logistic(2.0 * x) * logistic(-2.0 * x)),))
-erf = unary("erf", _erf, lambda g, y, x: (g * (2.0 / np.pi**0.5 * exp(-(x * x))),))
+tanh: Primitive = unary(
+    "tanh", np.tanh, lambda g, y, x: (g * (4.0 * logistic(2.0 * x) * logistic(-2.0 * x)),)
+)
+#: log(1 + e^x) without overflow, and with full relative accuracy for negative x
+softplus: Primitive = unary(
+    "softplus",
+    lambda x: np.maximum(x, x.dtype.type(0)) + np.log1p(np.exp(-np.abs(x))),
+    lambda g, y, x: (g * logistic(x),),
+)
+erf: Primitive = unary("erf", _erf, lambda g, y, x: (g * (2.0 / np.pi**0.5 * exp(-(x * x))),))
 
 # Piecewise: at a kink each record states the value that it takes
 
 #: derivative 0 at 0
-relu = unary(
+relu: Primitive = unary(
     "relu",
     lambda x: np.maximum(x, x.dtype.type(0)),
     lambda g, y, x: (where(greater(y, 0), g, 0),),
@@ -164,8 +174,8 @@ def _extremum_derivative(g: Any, y: Any, a: Any, b: Any) -> tuple[Any, Any]:
     return where(equal(y, a), g, 0) - tie, where(equal(y, b), g, 0) - tie
 
 
-maximum = binary("maximum", np.maximum, _extremum_derivative)
-minimum = binary("minimum", np.minimum, _extremum_derivative)
+maximum: Primitive = binary("maximum", np.maximum, _extremum_derivative)
+minimum: Primitive = binary("minimum", np.minimum, _extremum_derivative)
 
 
 def _where_form(condition: Any, a: Any, b: Any) -> Form:
@@ -185,7 +195,7 @@ def _where_domain(rng: np.random.Generator) -> Iterator[Case]:
         yield Case((rng.random(c) < 0.5, rng.normal(size=a), rng.normal(size=b)))
 
 
-where = Primitive(
+where: Primitive = Primitive(
     "where",
     _where_form,
     np.where,
@@ -195,7 +205,7 @@ where = Primitive(
         Case((np.ones(3), np.ones(3), np.ones(3))),
         Case((np.ones(3, bool), np.ones((3, 2)), np.ones((3,)))),
     ),
-    promoted=slice(1, 3),
+    promoted=(1, 3),
 )
 
 
@@ -216,24 +226,24 @@ def _clip_derivative(g: Any, y: Any, x: Any, low: Any, high: Any) -> tuple[Any, 
     return where(inside, g, 0), where(below, g, 0), where(inside | below, 0, g)
 
 
-clip = Primitive(
+clip: Primitive = Primitive(
     "clip",
     _clip_form,
     lambda x, low, high: np.minimum(np.maximum(x, low), high),
     _clip_derivative,
     _clip_domain,
     (Case((np.ones((2, 3)), np.zeros(()), np.ones(2))),),
-    promoted=slice(0, 3),
+    promoted=(0, 3),
 )
 
 # Comparisons and logic: boolean results, no derivative
 
-equal = binary("equal", np.equal, None, result=bool_)
-not_equal = binary("not_equal", np.not_equal, None, result=bool_)
-less = binary("less", np.less, None, result=bool_)
-less_equal = binary("less_equal", np.less_equal, None, result=bool_)
-greater = binary("greater", np.greater, None, result=bool_)
-greater_equal = binary("greater_equal", np.greater_equal, None, result=bool_)
+equal: Primitive = binary("equal", np.equal, None, result=bool_)
+not_equal: Primitive = binary("not_equal", np.not_equal, None, result=bool_)
+less: Primitive = binary("less", np.less, None, result=bool_)
+less_equal: Primitive = binary("less_equal", np.less_equal, None, result=bool_)
+greater: Primitive = binary("greater", np.greater, None, result=bool_)
+greater_equal: Primitive = binary("greater_equal", np.greater_equal, None, result=bool_)
 
 
 def _logic(name: str, value: Callable[..., Any], count: int) -> Primitive:
@@ -256,6 +266,6 @@ def _logic(name: str, value: Callable[..., Any], count: int) -> Primitive:
     return Primitive(name, form, value, None, domain, bad)
 
 
-logical_and = _logic("logical_and", np.logical_and, 2)
-logical_or = _logic("logical_or", np.logical_or, 2)
-logical_not = _logic("logical_not", np.logical_not, 1)
+logical_and: Primitive = _logic("logical_and", np.logical_and, 2)
+logical_or: Primitive = _logic("logical_or", np.logical_or, 2)
+logical_not: Primitive = _logic("logical_not", np.logical_not, 1)

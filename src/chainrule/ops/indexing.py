@@ -49,7 +49,7 @@ def _gather_domain(rng: np.random.Generator) -> Iterator[Case]:
         yield Case((rng.normal(size=shape), rng.integers(-length, length, size=picked)), {"axis": axis})
 
 
-gather = Primitive(
+gather: Primitive = Primitive(
     "gather",
     _gather_form,
     _gather,
@@ -75,7 +75,8 @@ def _scatter_form(updates: Any, indices: Any, axis: int, size: int) -> Form:
 def _scatter_add(updates: Array, indices: Array, axis: int, size: int) -> Array:
     _in_range("scatter_add", indices, size)
     result = np.zeros(_scatter_form(updates, indices, axis, size).shape, dtype=updates.dtype)
-    np.add.at(result, (slice(None),) * axis + (indices,), updates)
+    picked: Any = (slice(None),) * axis + (indices,)
+    np.add.at(result, picked, updates)
     return result
 
 
@@ -85,7 +86,7 @@ def _scatter_domain(rng: np.random.Generator) -> Iterator[Case]:
 
 
 #: zeros, to which every update is added at its index; repeated indices add up
-scatter_add = Primitive(
+scatter_add: Primitive = Primitive(
     "scatter_add",
     _scatter_form,
     _scatter_add,

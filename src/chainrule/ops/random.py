@@ -52,7 +52,7 @@ def _domain(rng: np.random.Generator) -> Iterator[Case]:
 
 
 #: element i is the first word of Threefry(seed, (i, counter)): 32 uniform bits
-random_bits = Primitive(
+random_bits: Primitive = Primitive(
     "random_bits",
     _form,
     _value,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from chainrule.errors import ChainruleError, DtypeError, ShapeError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
+MANY = sys.maxsize
 
 
 class Form(NamedTuple):
@@ -43,8 +45,8 @@ class Primitive:
     derivative: Callable[..., tuple[Any, ...]] | None
     domain: Callable[[np.random.Generator], Iterator[Case]]
     bad: tuple[Case, ...] = ()
-    #: which operands are brought to a common dtype before the rule sees them
-    promoted: slice = slice(0, 0)
+    #: which operands (first, last) are brought to a common dtype before the rule sees them
+    promoted: tuple[int, int] = (0, 0)
     #: whether integers and booleans become floats first
     floating: bool = False
     #: whether a second derivative can be compared with finite differences
@@ -68,6 +70,8 @@ class Primitive:
 
 def broadcast_shapes(name: str, *shapes: Shape) -> Shape:
     """The common shape of elementwise operands."""
+    if all(shape == shapes[0] for shape in shapes):
+        return shapes[0]
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:

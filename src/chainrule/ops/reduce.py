@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import DtypeError, ShapeError
+from chainrule.errors import ShapeError
 from chainrule.ops import movement as m
-from chainrule.ops.dtypes import float64, int64, uint64
-from chainrule.ops.elementwise import divide, equal, exp, where
+from chainrule.ops.dtypes import int64, uint64
+from chainrule.ops.elementwise import divide, equal, exp
 from chainrule.ops.record import Array, Case, Form, Primitive, Shape, expect, is_float
 
 Axes = tuple[int, ...]
@@ -72,7 +72,7 @@ def _reduction(
         return Form(reduced_shape(x.shape, axis, keepdims), dtype)
 
     return Primitive(
-        name, form, value, derivative, _domain, _BAD, promoted=slice(0, 1), floating=floating, smooth=smooth
+        name, form, value, derivative, _domain, _BAD, promoted=(0, 1), floating=floating, smooth=smooth
     )
 
 
@@ -81,7 +81,7 @@ def _kept(g: Any, x: Any, axis: Axes) -> Any:
     return m.reshape(g, shape=reduced_shape(x.shape, axis, True))
 
 
-sum = _reduction(
+sum: Primitive = _reduction(
     "sum",
     lambda x, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims),
     lambda g, y, x, axis, keepdims: (m.broadcast(_kept(g, x, axis), shape=x.shape),),
@@ -95,13 +95,13 @@ def _extremum_derivative(g: Any, y: Any, x: Any, axis: Axes, keepdims: bool) -> 
     return (chosen * divide(_kept(g, x, axis), sum(chosen, axis=axis, keepdims=True)),)
 
 
-max = _reduction(
+max: Primitive = _reduction(
     "max",
     lambda x, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims),
     _extremum_derivative,
     empty=False,
 )
-min = _reduction(
+min: Primitive = _reduction(
     "min",
     lambda x, axis, keepdims: np.min(x, axis=axis, keepdims=keepdims),
     _extremum_derivative,
@@ -117,9 +117,7 @@ def _products_before(x: Any, *, reverse: bool) -> Any:
     def shifted(x: Any, by: int) -> Any:
         start, low, high = (by, 0, by) if reverse else (0, by, 0)
         kept = m.slice(x, start=(*none, start), count=(*lead, length - by), step=(1,) * (len(lead) + 1))
-        return m.pad(
-            kept, low=(*none, low), high=(*none, high), interior=(*none, 0), value=1.0
-        )
+        return m.pad(kept, low=(*none, low), high=(*none, high), interior=(*none, 0), value=1.0)
 
     x = shifted(x, 1)
     by = 1
@@ -141,7 +139,7 @@ def _prod_derivative(g: Any, y: Any, x: Any, axis: Axes, keepdims: bool) -> tupl
     return (_kept(g, x, axis) * back,)
 
 
-prod = _reduction(
+prod: Primitive = _reduction(
     "prod",
     lambda x, axis, keepdims: np.prod(x, axis=axis, keepdims=keepdims),
     _prod_derivative,
@@ -157,7 +155,7 @@ def _logsumexp(x: Array, axis: Axes, keepdims: bool) -> Array:
 
 
 #: log of the sum of exponentials, shifted by the maximum so that nothing overflows (SPEC C17)
-logsumexp = _reduction(
+logsumexp: Primitive = _reduction(
     "logsumexp",
     _logsumexp,
     lambda g, y, x, axis, keepdims: (_kept(g, x, axis) * exp(x - _kept(y, x, axis)),),
@@ -178,7 +176,7 @@ def _argmax_domain(rng: np.random.Generator) -> Iterator[Case]:
 
 
 #: the first of several largest elements
-argmax = Primitive(
+argmax: Primitive = Primitive(
     "argmax",
     _argmax_form,
     lambda x, axis: np.argmax(x, axis=axis),

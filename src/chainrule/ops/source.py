@@ -10,7 +10,7 @@ import numpy as np
 from chainrule.ops.record import Array, Case, Form, Primitive, Shape
 
 #: a value fixed when the graph is built
-constant = Primitive(
+constant: Primitive = Primitive(
     "constant",
     lambda value: Form(value.shape, value.dtype),
     lambda value: value,
@@ -28,4 +28,4 @@ def _no_cases(rng: np.random.Generator) -> Iterator[Case]:
 
 
 #: a value given when the graph runs: data, parameters, state
-leaf = Primitive("leaf", lambda shape, dtype, name: Form(shape, dtype), _unbound, None, _no_cases)
+leaf: Primitive = Primitive("leaf", lambda shape, dtype, name: Form(shape, dtype), _unbound, None, _no_cases)

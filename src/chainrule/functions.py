@@ -1,0 +1,342 @@
+"""Functions composed from primitives, for everything that primitives apply to.
+
+Names and meanings are those of the array API standard where it has them. ``axis`` is None (all axes), an
+integer or a tuple. Users reach these as ``cr.exp(x)`` and ``x.exp()``.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ShapeError
+from chainrule.ops import contract, dtypes, elementwise, indexing, movement, reduce
+from chainrule.ops.record import is_float, need_axis
+
+Axis = int | tuple[int, ...] | None
+
+
+# Elementwise
+
+
+def exp(x: Any) -> Any:
+    """Exponential of each element."""
+    return elementwise.exp(x)
+
+
+def expm1(x: Any) -> Any:
+    """exp(x) - 1, accurate for small x."""
+    return elementwise.expm1(x)
+
+
+def log(x: Any) -> Any:
+    """Natural logarithm; -inf at 0, NaN below."""
+    return elementwise.log(x)
+
+
+def log1p(x: Any) -> Any:
+    """log(1 + x), accurate for small x."""
+    return elementwise.log1p(x)
+
+
+def sqrt(x: Any) -> Any:
+    """Square root; NaN below 0."""
+    return elementwise.sqrt(x)
+
+
+def square(x: Any) -> Any:
+    """x times x."""
+    return elementwise.multiply(x, x)
+
+
+def abs(x: Any) -> Any:
+    """Absolute value; its derivative at 0 is 0."""
+    return elementwise.abs(x)
+
+
+def sign(x: Any) -> Any:
+    """-1, 0 or 1; its derivative is 0 (SPEC B2)."""
+    return elementwise.sign(x)
+
+
+def floor(x: Any) -> Any:
+    """Largest integer not above x; its derivative is 0."""
+    return elementwise.floor(x)
+
+
+def sin(x: Any) -> Any:
+    """Sine, in radians."""
+    return elementwise.sin(x)
+
+
+def cos(x: Any) -> Any:
+    """Cosine, in radians."""
+    return elementwise.cos(x)
+
+
+def tanh(x: Any) -> Any:
+    """Hyperbolic tangent; its derivative keeps full relative accuracy where tanh saturates.
+
+    >>> import chainrule as cr
+    >>> cr.grad(cr.tanh)(cr.tensor(40.0, dtype=cr.float64)).item()
+    7.219405551378176e-35
+    """
+    return elementwise.tanh(x)
+
+
+def logistic(x: Any) -> Any:
+    """1 / (1 + exp(-x)), the sigmoid of the lectures (SPEC A3).
+
+    Its derivative is computed as s(x) s(-x), which does not vanish where s(x) rounds to 1 (erratum 20).
+
+    >>> import chainrule as cr
+    >>> cr.grad(cr.logistic)(cr.tensor(40.0, dtype=cr.float64)).item()
+    4.248354255291589e-18
+    """
+    return elementwise.logistic(x)
+
+
+def erf(x: Any) -> Any:
+    """The error function."""
+    return elementwise.erf(x)
+
+
+def relu(x: Any) -> Any:
+    """max(x, 0); its derivative at 0 is 0 (SPEC A14, C13)."""
+    return elementwise.relu(x)
+
+
+def softplus(x: Any) -> Any:
+    """log(1 + exp(x)), without overflow."""
+    return elementwise.softplus(x)
+
+
+def maximum(x: Any, y: Any) -> Any:
+    """The larger of two elements; a tie shares the derivative equally."""
+    return elementwise.maximum(x, y)
+
+
+def minimum(x: Any, y: Any) -> Any:
+    """The smaller of two elements; a tie shares the derivative equally."""
+    return elementwise.minimum(x, y)
+
+
+def where(condition: Any, x: Any, y: Any) -> Any:
+    """Elements of x where the boolean condition holds, of y elsewhere."""
+    return elementwise.where(condition, x, y)
+
+
+def clip(x: Any, min: Any = None, max: Any = None) -> Any:
+    """x kept within [min, max]; at a bound the derivative is 1."""
+    low = -np.inf if min is None else min
+    high = np.inf if max is None else max
+    if not is_float(x.dtype) and (min is None or max is None):
+        limits = (0, 1) if x.dtype.kind == "b" else (np.iinfo(x.dtype).min, np.iinfo(x.dtype).max)
+        low, high = (limits[0] if min is None else min), (limits[1] if max is None else max)
+    return elementwise.clip(x, low, high)
+
+
+def equal(x: Any, y: Any) -> Any:
+    """Whether elements are equal."""
+    return elementwise.equal(x, y)
+
+
+def not_equal(x: Any, y: Any) -> Any:
+    """Whether elements differ."""
+    return elementwise.not_equal(x, y)
+
+
+# Reductions
+
+
+def _axes(name: str, x: Any, axis: Axis) -> tuple[int, ...]:
+    ndim = len(x.shape)
+    if axis is None:
+        return tuple(range(ndim))
+    given = (axis,) if isinstance(axis, int) else tuple(axis)
+    return tuple(sorted(need_axis(name, a, ndim) for a in given))
+
+
+def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Sum over axes; integers and booleans add up in 64 bits."""
+    return reduce.sum(x, axis=_axes("sum", x, axis), keepdims=keepdims)
+
+
+def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Product over axes; its derivative is exact at zeros too."""
+    return reduce.prod(x, axis=_axes("prod", x, axis), keepdims=keepdims)
+
+
+def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Largest element; elements that tie share the derivative equally."""
+    return reduce.max(x, axis=_axes("max", x, axis), keepdims=keepdims)
+
+
+def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Smallest element; elements that tie share the derivative equally."""
+    return reduce.min(x, axis=_axes("min", x, axis), keepdims=keepdims)
+
+
+def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """log(sum(exp(x))), shifted so that nothing overflows (SPEC C17)."""
+    return reduce.logsumexp(x, axis=_axes("logsumexp", x, axis), keepdims=keepdims)
+
+
+def argmax(x: Any, axis: int | None = None) -> Any:
+    """Index of the first largest element, over one axis or over all elements."""
+    if axis is None:
+        return reduce.argmax(reshape(x, (-1,)), axis=0)
+    return reduce.argmax(x, axis=need_axis("argmax", axis, len(x.shape)))
+
+
+def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Arithmetic mean over axes."""
+    axes = _axes("mean", x, axis)
+    count = int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
+    return elementwise.divide(reduce.sum(x, axis=axes, keepdims=keepdims), float(count))
+
+
+def var(x: Any, axis: Axis = None, keepdims: bool = False, correction: float = 0.0) -> Any:
+    """Variance: squared deviations from the mean, summed and divided by their number less ``correction``."""
+    axes = _axes("var", x, axis)
+    count = int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
+    deviation = x - mean(x, axes, keepdims=True)
+    total = reduce.sum(square(deviation), axis=axes, keepdims=keepdims)
+    return elementwise.divide(total, count - correction)
+
+
+def std(x: Any, axis: Axis = None, keepdims: bool = False, correction: float = 0.0) -> Any:
+    """Square root of the variance."""
+    return sqrt(var(x, axis, keepdims, correction))
+
+
+def norm(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Euclidean norm; its derivative at 0 is 0."""
+    squares = sum(square(x), axis, keepdims)
+    zero = elementwise.equal(squares, 0)
+    return where(zero, 0, sqrt(where(zero, 1, squares)))
+
+
+def softmax(x: Any, axis: int = -1) -> Any:
+    """exp(x) / sum(exp(x)) along an axis, without overflow (SPEC C16).
+
+    >>> import chainrule as cr
+    >>> cr.softmax(cr.tensor([10000.0, 0.0, -10000.0]))
+    tensor([1., 0., 0.])
+    """
+    return exp(log_softmax(x, axis))
+
+
+def log_softmax(x: Any, axis: int = -1) -> Any:
+    """Logarithm of the softmax, exact where the softmax rounds to 0."""
+    return x - logsumexp(x, axis, keepdims=True)
+
+
+# Products
+
+
+def _as_matrix(x: Any, shape: tuple[int, int]) -> Any:
+    return reshape(x, shape) if hasattr(x, "apply") else np.reshape(x, shape)
+
+
+def matmul(x: Any, y: Any) -> Any:
+    """Matrix product over the last two axes; leading axes broadcast, one axis alone is a vector."""
+    x, y = (a if hasattr(a, "apply") else np.asarray(a) for a in (x, y))
+    if len(x.shape) == 0 or len(y.shape) == 0:
+        raise ShapeError(
+            "matmul: a scalar has no matrix product",
+            expected="at least one axis on both sides",
+            got=f"{tuple(x.shape)} @ {tuple(y.shape)}",
+            hint="use * to scale",
+        )
+    left, right = len(x.shape) == 1, len(y.shape) == 1
+    x = _as_matrix(x, (1, -1)) if left else x
+    y = _as_matrix(y, (-1, 1)) if right else y
+    result = contract.matmul(x, y)
+    shape = result.shape
+    if left or right:
+        kept = shape[:-2] + (() if left else shape[-2:-1]) + (() if right else shape[-1:])
+        return movement.reshape(result, shape=kept)
+    return result
+
+
+# Movement
+
+
+def reshape(x: Any, shape: int | Sequence[int], *more: int) -> Any:
+    """The same elements in another shape; one length may be -1."""
+    wanted = [shape, *more] if isinstance(shape, int) else list(shape)
+    if wanted.count(-1) == 1:
+        known = int(np.prod([n for n in wanted if n != -1], dtype=np.int64))
+        size = int(np.prod(x.shape, dtype=np.int64))
+        wanted[wanted.index(-1)] = size // known if known else 0
+    return movement.reshape(x, shape=tuple(int(n) for n in wanted))
+
+
+def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
+    """Axes in another order; reversed if none is given."""
+    ndim = len(x.shape)
+    order = range(ndim)[::-1] if axes is None else [need_axis("transpose", a, ndim) for a in axes]
+    return movement.transpose(x, axes=tuple(order))
+
+
+def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
+    """x repeated along new axes and axes of length 1."""
+    return movement.broadcast(x, shape=tuple(shape))
+
+
+def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
+    """x with new axes of length 1."""
+    given = (axis,) if isinstance(axis, int) else axis
+    ndim = len(x.shape) + len(given)
+    return movement.expand(x, axes=tuple(sorted(need_axis("expand_dims", a, ndim) for a in given)))
+
+
+def squeeze(x: Any, axis: Axis = None) -> Any:
+    """x without axes of length 1: the given ones, or all."""
+    if axis is None:
+        return movement.squeeze(x, axes=tuple(a for a, n in enumerate(x.shape) if n == 1))
+    return movement.squeeze(x, axes=_axes("squeeze", x, axis))
+
+
+def concat(xs: Sequence[Any], axis: int = 0) -> Any:
+    """Arrays joined along an axis that they have."""
+    return movement.concat(*xs, axis=need_axis("concat", axis, len(xs[0].shape)))
+
+
+def stack(xs: Sequence[Any], axis: int = 0) -> Any:
+    """Arrays of one shape joined along a new axis."""
+    return movement.stack(*xs, axis=need_axis("stack", axis, len(xs[0].shape) + 1))
+
+
+def pad(x: Any, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Any:
+    """x with ``value`` before and behind, (before, behind) for each axis."""
+    low, high = zip(*widths, strict=True) if widths else ((), ())
+    return movement.pad(x, low=tuple(low), high=tuple(high), interior=(0,) * len(low), value=value)
+
+
+def astype(x: Any, dtype: Any) -> Any:
+    """x in another dtype."""
+    wanted = dtypes.check_dtype(dtype)
+    return x if x.dtype == wanted else movement.cast(x, dtype=wanted)
+
+
+def flip(x: Any, axis: Axis = None) -> Any:
+    """x read backwards along axes."""
+    axes = _axes("flip", x, axis)
+    start = tuple(builtins.max(n - 1, 0) if a in axes else 0 for a, n in enumerate(x.shape))
+    step = tuple(-1 if a in axes else 1 for a in range(len(x.shape)))
+    return movement.slice(x, start=start, count=tuple(x.shape), step=step)
+
+
+def take(x: Any, indices: Any, axis: int = 0) -> Any:
+    """Elements of x at integer indices along an axis; negative indices count from the end."""
+    return indexing.gather(x, indices, axis=need_axis("take", axis, len(x.shape)))
+
+
+def one_hot(labels: Any, classes: int, dtype: Any = dtypes.DEFAULT_FLOAT) -> Any:
+    """Labels [...] as indicator rows [..., classes]."""
+    return astype(equal(expand_dims(labels, -1), np.arange(classes)), dtype)

@@ -1,0 +1,181 @@
+"""The computation graph: the only representation of everything that this library computes.
+
+A node is one application of a primitive. Running, differentiating, drawing and exporting are readers of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ChainruleError, DtypeError, SourceLine, describe_line, user_line
+from chainrule.ops import dtypes
+from chainrule.ops.movement import cast
+from chainrule.ops.operators import Operators
+from chainrule.ops.record import Array, Primitive, Shape, is_float
+from chainrule.ops.source import constant, leaf
+
+
+class Node(Operators):
+    """One application of a primitive to other nodes; ``value`` is set where it is already known."""
+
+    __slots__ = ("__weakref__", "dtype", "inputs", "line", "op", "owner", "params", "shape", "value")
+
+    def __init__(
+        self,
+        op: Primitive,
+        inputs: tuple[Node, ...],
+        params: dict[str, Any],
+        *,
+        value: Array | None = None,
+        line: SourceLine | None = None,
+        owner: Callable[[], Any] | None = None,
+    ) -> None:
+        self.op, self.inputs, self.params, self.value, self.line = op, inputs, params, value, line
+        self.owner = owner  # weak reference to whoever wants the derivative with respect to this node
+        self.shape: Shape
+        self.dtype: np.dtype[Any]
+        self.shape, self.dtype = op.form(*inputs, **params)
+
+    def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Node:
+        """A new node; called by ``primitive(...)`` when an operand is a node."""
+        return emit(primitive, operands, params)
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name} {describe_form(self)}>"
+
+
+_LINE: ContextVar[SourceLine | None] = ContextVar("chainrule_line", default=None)
+
+
+@contextmanager
+def at_line(line: SourceLine | None) -> Iterator[None]:
+    """Nodes made inside belong to this line of the user's code."""
+    token = _LINE.set(line)
+    try:
+        yield
+    finally:
+        _LINE.reset(token)
+
+
+def emit(primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Node:
+    """Apply a primitive to nodes and plain values, brought to a common dtype where its record says so."""
+    try:
+        inputs = _prepare(primitive, operands)
+        return Node(primitive, inputs, params, line=_LINE.get() or user_line())
+    except ChainruleError as error:
+        error.where = error.where or describe_line(_LINE.get() or user_line())
+        raise
+
+
+def _prepare(primitive: Primitive, operands: Sequence[Any]) -> tuple[Node, ...]:
+    """Operands as nodes; mixed dtypes and Python scalars made one dtype by explicit casts."""
+    first, last = primitive.promoted
+    mixed = operands[first:last]
+    found = [x.dtype for x in mixed if hasattr(x, "dtype")]
+    common = dtypes.promote(found) if found else None
+    for x in mixed:
+        if type(x) in (bool, int, float):  # NumPy's scalars have a dtype of their own and keep it
+            common = dtypes.scalar_dtype(x, common)
+    if primitive.floating and common is not None and not is_float(common):
+        common = dtypes.DEFAULT_FLOAT
+    return tuple(as_node(x, common if first <= i < last else None) for i, x in enumerate(operands))
+
+
+def as_node(x: Any, dtype: np.dtype[Any] | None = None) -> Node:
+    """A node as it is (cast if need be), anything else as a constant."""
+    if isinstance(x, Node):
+        return x if dtype in (None, x.dtype) else Node(cast, (x,), {"dtype": dtype}, line=x.line)
+    try:
+        array = np.asarray(x, dtype=dtype)
+    except OverflowError:
+        raise DtypeError(f"{x} does not fit the other operand's dtype", got=dtype) from None
+    if dtype is None:
+        dtypes.check_dtype(array.dtype)
+    return Node(constant, (), {"value": array}, value=array)
+
+
+def new_leaf(
+    shape: Shape,
+    dtype: Any,
+    name: str = "",
+    *,
+    value: Array | None = None,
+    owner: Callable[[], Any] | None = None,
+) -> Node:
+    """A node whose value is given when the graph runs."""
+    params = {"shape": tuple(shape), "dtype": dtypes.check_dtype(dtype), "name": name}
+    return Node(leaf, (), params, value=value, owner=owner)
+
+
+def topological(outputs: Iterable[Node], stop: Callable[[Node], bool] | None = None) -> list[Node]:
+    """All nodes that the outputs depend on, inputs before users; not looking behind nodes where ``stop`` holds."""
+    order: list[Node] = []
+    seen: set[Node] = set()
+    stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(list(outputs))]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            if stop is None or not stop(node):
+                stack.extend((x, False) for x in reversed(node.inputs) if x not in seen)
+    return order
+
+
+def check(outputs: Iterable[Node]) -> None:
+    """Verify that every node's shape and dtype follow from its inputs, and that no node depends on itself."""
+    done: set[Node] = set()
+    for node in topological(outputs):
+        if any(x not in done for x in node.inputs):
+            raise ChainruleError("the graph has a cycle", got=repr(node), where=describe_line(node.line))
+        form = node.op.form(*node.inputs, **node.params)
+        if form != (node.shape, node.dtype):
+            raise ChainruleError(
+                f"{node.op.name}: the node disagrees with its rule",
+                expected=f"{form.dtype}{list(form.shape)}",
+                got=describe_form(node),
+                where=describe_line(node.line),
+            )
+        done.add(node)
+
+
+def describe_form(node: Node) -> str:
+    """Shape and dtype in short: float32[2, 3]."""
+    return f"{node.dtype}[{', '.join(map(str, node.shape))}]"
+
+
+def _describe_param(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return np.array2string(value, precision=6, threshold=8).replace("\n", "")
+    return str(value)
+
+
+def listing(outputs: Sequence[Node], *, lines: bool = False) -> str:
+    """The graph as text, one node a line, for reading.
+
+    >>> import chainrule as cr
+    >>> x = cr.tensor([1.0, 2.0], requires_grad=True)
+    >>> print(listing([(x * x).sum().node]))
+    %0 float32[2] = leaf()
+    %1 float32[2] = multiply(%0, %0)
+    %2 float32[] = sum(%1) axis=(0,) keepdims=False
+    return %2
+    """
+    names: dict[Node, str] = {}
+    rows = []
+    for i, node in enumerate(topological(outputs)):
+        names[node] = f"%{i}"
+        inputs = ", ".join(names[x] for x in node.inputs)
+        shown = {} if node.op is leaf else node.params
+        label = f" {node.params['name']}" if node.op is leaf and node.params["name"] else ""
+        params = "".join(f" {k}={_describe_param(v)}" for k, v in shown.items())
+        where = f"   # {node.line[0]}:{node.line[1]}" if lines and node.line else ""
+        rows.append(f"{names[node]} {describe_form(node)} = {node.op.name}({inputs}){label}{params}{where}")
+    return "\n".join([*rows, "return " + ", ".join(names[node] for node in outputs)])

@@ -1,0 +1,348 @@
+"""The tensor a user holds: a node of the graph together with its value."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from chainrule import functions as f
+from chainrule.backward import backward
+from chainrule.errors import DtypeError, GradientError, ShapeError, TracingError, describe_line, user_line
+from chainrule.getitem import getitem
+from chainrule.graph import Node, as_node, describe_form, emit, new_leaf, topological
+from chainrule.interpret import evaluate, value_of
+from chainrule.ops import dtypes, movement
+from chainrule.ops.operators import Operators
+from chainrule.ops.record import Array, Primitive, Shape, is_float
+
+if TYPE_CHECKING:
+    from chainrule.trace import Trace
+
+GRAD_ENABLED: ContextVar[bool] = ContextVar("chainrule_grad_enabled", default=True)
+TRACE: ContextVar[Trace | None] = ContextVar("chainrule_trace", default=None)
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Compute without recording: results inside do not require gradients.
+
+    >>> import chainrule as cr
+    >>> w = cr.tensor(2.0, requires_grad=True)
+    >>> with cr.no_grad():
+    ...     y = w * 3
+    >>> y.requires_grad
+    False
+    """
+    token = GRAD_ENABLED.set(False)
+    try:
+        yield
+    finally:
+        GRAD_ENABLED.reset(token)
+
+
+class Tensor(Operators):
+    """An array that remembers how it was computed.
+
+    Made by :func:`chainrule.tensor` and by operations on tensors. ``data`` is the NumPy array under it (None
+    while a graph is being traced), ``node`` its place in the graph, ``grad`` what ``backward`` left.
+    """
+
+    __slots__ = ("__weakref__", "data", "grad", "node", "requires_grad")
+
+    def __init__(self, data: Array | None, node: Node, requires_grad: bool = False) -> None:
+        self.data = data
+        self.node = node
+        self.requires_grad = requires_grad
+        self.grad: Tensor | None = None
+
+    @classmethod
+    def leaf(cls, data: Array, requires_grad: bool = False) -> Self:
+        """A tensor that holds ``data`` itself, not a copy, and has no history."""
+        self = cls.__new__(cls)
+        owner = weakref.ref(self) if requires_grad else None
+        Tensor.__init__(self, data, new_leaf(data.shape, data.dtype, value=data, owner=owner), requires_grad)
+        return self
+
+    def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Tensor:
+        """A primitive applied to tensors: recorded, and computed unless a graph is being traced."""
+        node = emit(primitive, [x.node if isinstance(x, Tensor) else x for x in operands], params)
+        tracked = is_float(node.dtype) and any(isinstance(x, Tensor) and x.requires_grad for x in operands)
+        needs = tracked and GRAD_ENABLED.get()
+        if TRACE.get() is not None:
+            return Tensor(None, node if needs or not tracked else movement.stop_gradient(node), needs)
+        if any(x.node.value is None for x in operands if isinstance(x, Tensor)):
+            raise TracingError(
+                "a traced tensor is used outside its trace",
+                where=describe_line(user_line()),
+                hint="return it from the traced function instead of keeping it",
+            )
+        with np.errstate(all="ignore"):
+            for x in node.inputs:
+                if x.value is None:  # a cast that promotion put in between
+                    x.value = value_of(x, [y.value for y in x.inputs if y.value is not None])
+            node.value = value_of(node, [x.value for x in node.inputs if x.value is not None])
+        return Tensor(node.value, node, True) if needs else Tensor.leaf(node.value)
+
+    # What it is
+
+    @property
+    def shape(self) -> Shape:
+        """Lengths of the axes."""
+        return self.node.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Kind of the elements."""
+        return self.node.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def T(self) -> Tensor:
+        """The axes reversed."""
+        return f.transpose(self)
+
+    def numpy(self) -> Array:
+        """The value as a NumPy array, not a copy; a TracingError while a graph is being traced."""
+        if self.data is None:
+            raise TracingError(
+                "a traced tensor has no value yet",
+                expected="operations on tensors only",
+                got=describe_form(self.node),
+                where=describe_line(user_line()),
+                hint="use cr.where instead of if; keep .item(), .numpy() and print out of compiled functions",
+            )
+        return self.data
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        return self.numpy().item()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers."""
+        return self.numpy().tolist()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        return self.numpy().__index__()
+
+    def __bool__(self) -> bool:
+        return bool(self.numpy())
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise ShapeError("a scalar tensor has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        if self.data is None:
+            return f"<traced tensor {describe_form(self.node)}>"
+        text = np.array2string(self.data, separator=", ", prefix="tensor(", threshold=200)
+        shown = (
+            "" if self.dtype in (dtypes.DEFAULT_FLOAT, dtypes.DEFAULT_INT, dtypes.bool_) else self.dtype.name
+        )
+        parts = [text, f"dtype={shown}" if shown else "", "requires_grad=True" if self.requires_grad else ""]
+        return f"tensor({', '.join(part for part in parts if part)})"
+
+    def __eq__(self, other: object) -> Tensor:
+        return f.equal(self, other)
+
+    def __ne__(self, other: object) -> Tensor:
+        return f.not_equal(self, other)
+
+    __hash__ = object.__hash__
+
+    # Gradients
+
+    def backward(self, gradient: Any = None) -> None:
+        """Add the derivative of this tensor to ``grad`` of every tensor that requires it (SPEC A26, C10).
+
+        ``gradient`` is the cotangent, of this tensor's shape; it may be left out for a scalar. Raises
+        GradientError where nothing requires a gradient, or a parameter changed since this was computed.
+
+        >>> import chainrule as cr
+        >>> w = cr.tensor([1.0, 2.0], requires_grad=True)
+        >>> (w * w).sum().backward()
+        >>> w.grad
+        tensor([2., 4.])
+        """
+        order = topological([self.node], stop=lambda node: node.owner is not None)
+        leaves = [node for node in order if node.owner is not None and node.owner() is not None]
+        owners = [node.owner() for node in leaves if node.owner is not None]
+        self._check_backward(leaves, owners, gradient)
+        seed = as_node(1.0 if gradient is None else np.asarray(gradient), self.dtype)
+        if seed.shape != self.shape:
+            seed = movement.broadcast(seed, shape=self.shape)
+        swept = zip(owners, backward([self.node], [seed], leaves), strict=True)
+        found = [(owner, node) for owner, node in swept if node is not None]
+        trace = TRACE.get()
+        values = [None] * len(found) if trace else evaluate([node for _, node in found])
+        with no_grad():
+            for (owner, node), value in zip(found, values, strict=True):
+                if trace:
+                    trace.gradients.setdefault(owner, owner.grad)
+                new = Tensor(None, node) if value is None else Tensor.leaf(value)
+                owner.grad = new if owner.grad is None else owner.grad + new
+
+    def _check_backward(self, leaves: list[Node], owners: list[Any], gradient: Any) -> None:
+        where = describe_line(user_line())
+        if not self.requires_grad or not leaves:
+            raise GradientError(
+                "backward() from a tensor that depends on nothing that requires a gradient",
+                where=where,
+                hint="make a leaf with cr.tensor(..., requires_grad=True); check for no_grad() and detach()",
+            )
+        if gradient is None and self.shape != ():
+            raise GradientError(
+                "backward() needs a cotangent for a tensor that is not a scalar",
+                expected="a scalar, or backward(gradient)",
+                got=f"shape {self.shape}",
+                where=where,
+                hint="reduce first, as in loss.mean().backward()",
+            )
+        for leaf, owner in zip(leaves, owners, strict=True):
+            if owner.node is not leaf:
+                raise GradientError(
+                    "a parameter changed after this tensor was computed from it",
+                    got=f"a parameter of shape {owner.shape} that was updated in between",
+                    where=where,
+                    hint="compute the loss again, or call backward() before the update",
+                )
+
+    def assign(self, new: Any) -> None:
+        """Replace the value in place: the buffer stays the same array, graphs built before become outdated."""
+        value = new if isinstance(new, Tensor) else tensor(new, dtype=self.dtype)
+        if value.shape != self.shape or value.dtype != self.dtype:
+            raise ShapeError(
+                "assign: the new value does not fit",
+                expected=describe_form(self.node),
+                got=describe_form(value.node),
+                where=describe_line(user_line()),
+            )
+        owner = weakref.ref(self) if self.requires_grad else None
+        trace = TRACE.get()
+        if trace is not None:
+            trace.assigned.setdefault(self, self.node)
+            # a node of its own, at which derivatives with respect to this tensor stop
+            self.node = Node(movement.identity, (value.node,), {}, line=value.node.line, owner=owner)
+            return
+        buffer = self.numpy()
+        np.copyto(buffer, value.numpy())
+        self.node = new_leaf(self.shape, self.dtype, value=buffer, owner=owner)
+
+    def detach(self) -> Tensor:
+        """The same value without history."""
+        if self.data is None or TRACE.get() is not None:
+            return Tensor(None, movement.stop_gradient(self.node)) if self.requires_grad else self
+        return Tensor.leaf(self.data)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return getitem(self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError(
+            "tensors are not assigned into, so that their history stays true; "
+            "use cr.where, or write into .data of a leaf"
+        )
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return f.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return f.matmul(tensor(other), self)
+
+    exp, expm1, log, log1p, sqrt, square = f.exp, f.expm1, f.log, f.log1p, f.sqrt, f.square
+    abs, sign, floor, sin, cos, tanh = f.abs, f.sign, f.floor, f.sin, f.cos, f.tanh
+    logistic, erf, relu, softplus, clip = f.logistic, f.erf, f.relu, f.softplus, f.clip
+    maximum, minimum = f.maximum, f.minimum
+    sum, prod, max, min, mean, var, std = f.sum, f.prod, f.max, f.min, f.mean, f.var, f.std
+    norm, argmax, logsumexp, softmax, log_softmax = f.norm, f.argmax, f.logsumexp, f.softmax, f.log_softmax
+    matmul, reshape, transpose, broadcast_to = f.matmul, f.reshape, f.transpose, f.broadcast_to
+    expand_dims, squeeze, astype, flip, take = f.expand_dims, f.squeeze, f.astype, f.flip, f.take
+
+
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor from numbers, nested lists or an array; the data are copied.
+
+    Python floats become float32 and integers int64; NumPy arrays keep their dtype. Raises DtypeError for a
+    dtype that chainrule does not have, and where a gradient is asked for something that is not a float.
+
+    >>> import chainrule as cr
+    >>> cr.tensor([[1.0, 2.0]]).dtype.name, cr.tensor([1, 2]).dtype.name
+    ('float32', 'int64')
+    """
+    return _make(data, dtype, requires_grad, copy=True)
+
+
+def as_tensor(data: Any) -> Tensor:
+    """A tensor as it is; anything else as a tensor over the same memory where that is possible."""
+    return data if isinstance(data, Tensor) else _make(data, None, False, copy=None)
+
+
+def _make(data: Any, dtype: Any, requires_grad: bool, copy: bool | None) -> Tensor:
+    if isinstance(data, Tensor):
+        data = data.numpy()
+    elif isinstance(data, list | tuple) and any(isinstance(x, Tensor) for x in data):
+        data = [np.asarray(x) for x in data]
+    typed = hasattr(data, "dtype") or (
+        isinstance(data, list | tuple) and len(data) > 0 and hasattr(data[0], "dtype")
+    )
+    try:
+        array = np.asarray(data)
+    except ValueError:
+        raise ShapeError(
+            "nested lists have different lengths",
+            expected="rows of equal length",
+            where=describe_line(user_line()),
+        ) from None
+    if dtype is None:
+        default = {"f": dtypes.DEFAULT_FLOAT, "i": dtypes.DEFAULT_INT}.get(array.dtype.kind)
+        dtype = array.dtype if typed or default is None else default
+    wanted = dtypes.check_dtype(dtype)
+    if requires_grad and not is_float(wanted):
+        raise DtypeError("only floats have gradients", expected="float32 or float64", got=wanted)
+    return Tensor.leaf(np.array(array, dtype=wanted, copy=copy), requires_grad)
+
+
+def lifted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function for users: arrays and numbers become tensors first."""
+    from functools import wraps
+
+    @wraps(function)
+    def call(x: Any, *args: Any, **kwargs: Any) -> Any:
+        if not any(isinstance(value, Tensor) for value in (x, *args)):
+            x = (
+                [as_tensor(item) for item in x]
+                if isinstance(x, list) and function in _JOINS
+                else as_tensor(x)
+            )
+        return function(x, *args, **kwargs)
+
+    return call
+
+
+_JOINS = (f.concat, f.stack)

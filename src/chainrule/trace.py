@@ -1,0 +1,41 @@
+"""Tracing: user code runs once on tensors without values, and what it did is a graph.
+
+Tensors that existed before are leaves of that graph. What the code assigns to them (parameters, optimizer
+state, running moments) are outputs that belong to the same buffers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from chainrule.graph import Node
+from chainrule.tensor import TRACE, Tensor
+
+
+@dataclass
+class Trace:
+    """What was recorded: the node and the gradient that each tensor had before it was changed."""
+
+    assigned: dict[Tensor, Node] = field(default_factory=dict)
+    gradients: dict[Tensor, Tensor | None] = field(default_factory=dict)
+    updates: list[tuple[Tensor, Node, Node]] = field(default_factory=list)  # (tensor, before, after)
+
+
+@contextmanager
+def tracing() -> Iterator[Trace]:
+    """Record instead of compute. On exit every tensor has its former node and gradient back."""
+    trace = Trace()
+    token = TRACE.set(trace)
+    try:
+        yield trace
+    finally:
+        TRACE.reset(token)
+        for tensor, before in trace.assigned.items():
+            trace.updates.append((tensor, before, tensor.node))
+            tensor.node = before
+        for tensor, gradient in trace.gradients.items():
+            tensor.grad = gradient
+        trace.assigned.clear()
+        trace.gradients.clear()
