@@ -1,0 +1,250 @@
+"""What every layer is: parameters, buffers and a forward function; found by looking at its attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from chainrule.errors import ModelFileError, ShapeError
+from chainrule.ops.record import Array, is_float
+from chainrule.tensor import Tensor, as_tensor, no_grad
+
+Initialiser = Callable[[np.random.Generator, tuple[int, ...]], Array]
+
+
+def generator(*key: int) -> np.random.Generator:
+    """A random generator that depends on the integers of ``key`` alone."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+
+
+def fresh_seed() -> int:
+    """A seed from the operating system."""
+    return int(np.random.SeedSequence().generate_state(1)[0])
+
+
+class Parameter(Tensor):
+    """A tensor that training changes; it knows how to draw its first value again.
+
+    ``penalised`` says whether penalties and weight decay of the whole model apply to it (not to biases).
+    """
+
+    initialiser: Initialiser
+    penalised: bool
+
+    @classmethod
+    def drawn(
+        cls,
+        shape: tuple[int, ...],
+        initialiser: Initialiser,
+        seed: int | None,
+        *,
+        dtype: Any = np.float32,
+        penalised: bool = True,
+    ) -> Parameter:
+        """A parameter of this shape whose value comes from ``initialiser``."""
+        parameter = cls.leaf(np.zeros(shape, dtype), requires_grad=True)
+        parameter.initialiser, parameter.penalised = initialiser, penalised
+        parameter.initialise(generator(fresh_seed() if seed is None else seed))
+        return parameter
+
+    def initialise(self, rng: np.random.Generator) -> None:
+        """Draw a new first value."""
+        self.assign(Tensor.leaf(self.initialiser(rng, self.shape).astype(self.dtype)))
+
+
+class Buffer(Tensor):
+    """State that a forward pass changes and no gradient reaches: running moments, random counters."""
+
+    initialiser: Initialiser
+
+    @classmethod
+    def made(cls, value: Array, initialiser: Initialiser | None = None) -> Buffer:
+        """A buffer that starts at ``value``, or at what ``initialiser`` draws whenever the model is initialised."""
+        buffer = cls.leaf(np.array(value))
+        first = np.array(value)
+        buffer.initialiser = initialiser or (lambda rng, shape: first)
+        return buffer
+
+    def initialise(self, rng: np.random.Generator) -> None:
+        """Return to the first value."""
+        self.assign(Tensor.leaf(np.asarray(self.initialiser(rng, self.shape), dtype=self.dtype)))
+
+
+class Module:
+    """Base of layers and networks: set parameters, buffers and modules as attributes, write ``forward``.
+
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> class Residual(nn.Module):
+    ...     def __init__(self, width):
+    ...         self.inner = nn.Linear(width, width, seed=0)
+    ...     def forward(self, x):
+    ...         return x + cr.tanh(self.inner(x))
+    >>> [name for name, _ in Residual(3).named_parameters()]
+    ['inner.weight', 'inner.bias']
+    """
+
+    training: bool = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The network's output for a minibatch ``x`` [batch, features]."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward()")
+
+    def __call__(self, x: Any) -> Tensor:
+        return self.forward(self._as_input(x))
+
+    def _as_input(self, x: Any) -> Tensor:
+        """Arrays of another float dtype than the parameters' are converted; tensors are taken as they are."""
+        if isinstance(x, Tensor):
+            return x
+        given = as_tensor(x)
+        own = self.dtype
+        return given.astype(own) if is_float(given.dtype) and own != given.dtype else given
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the parameters; float32 where there are none."""
+        return next((p.dtype for p in self.parameters()), np.dtype(np.float32))
+
+    # What it is made of
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and all modules in it, with dotted names."""
+        yield prefix, self
+        for name, value in _attributes(self):
+            if isinstance(value, Module):
+                yield from value.named_modules(f"{prefix}.{name}" if prefix else name)
+
+    def _named(self, kind: type[Tensor]) -> Iterator[tuple[str, Any]]:
+        seen: set[int] = set()
+        for prefix, module in self.named_modules():
+            for name, value in _attributes(module):
+                if isinstance(value, kind) and id(value) not in seen:
+                    seen.add(id(value))
+                    yield f"{prefix}.{name}" if prefix else name, value
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Every parameter once, with its dotted name."""
+        return self._named(Parameter)
+
+    def named_buffers(self) -> Iterator[tuple[str, Buffer]]:
+        """Every buffer once, with its dotted name."""
+        return self._named(Buffer)
+
+    def parameters(self) -> list[Parameter]:
+        """Every parameter once; one that is shared is not repeated."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def buffers(self) -> list[Buffer]:
+        """Every buffer once."""
+        return [buffer for _, buffer in self.named_buffers()]
+
+    def named_state(self) -> Iterator[tuple[str, Parameter | Buffer]]:
+        """Parameters, then buffers: everything that a saved model holds."""
+        yield from self.named_parameters()
+        yield from self.named_buffers()
+
+    # What one does with it
+
+    def initialise(self, seed: int, replica: int = 0) -> Self:
+        """Draw all parameters and buffers anew; the values depend on (seed, replica) and their order alone."""
+        for index, (_, tensor) in enumerate(self.named_state()):
+            tensor.initialise(generator(seed, replica, index))
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training: dropout drops, batch normalisation uses the minibatch's moments."""
+        for _, module in self.named_modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Switch to inference."""
+        return self.train(False)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def predict(self, x: Any, batch_size: int = 4096) -> Array:
+        """Outputs [rows, ...] for rows ``x`` [rows, features] at inference, as an array, batch by batch."""
+        modes = [(module, module.training) for _, module in self.named_modules()]
+        self.eval()
+        try:
+            with no_grad():
+                rows = self._as_input(x)
+                starts = range(0, max(len(rows), 1), batch_size)
+                parts = [self.forward(rows[a : a + batch_size]).numpy() for a in starts]
+        finally:
+            for module, mode in modes:
+                module.training = mode
+        return np.concatenate(parts)
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of all parameters and buffers by name."""
+        return {name: tensor.numpy().copy() for name, tensor in self.named_state()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over all parameters and buffers by name; names and shapes must agree, or nothing is changed."""
+        own = dict(self.named_state())
+        if own.keys() != state.keys():
+            raise ModelFileError(
+                "the state does not fit this model",
+                expected=f"the names {', '.join(own)}",
+                got=f"missing {sorted(own.keys() - state.keys())}, extra {sorted(state.keys() - own.keys())}",
+                hint="build the model with the layers that it was saved with",
+            )
+        for name, tensor in own.items():
+            if tuple(np.shape(state[name])) != tensor.shape:
+                raise ShapeError(
+                    f"{name} has another shape", expected=tensor.shape, got=tuple(np.shape(state[name]))
+                )
+        for name, tensor in own.items():
+            tensor.assign(Tensor.leaf(np.asarray(state[name]).astype(tensor.dtype)))
+
+    def __repr__(self) -> str:
+        inner = [(name, value) for name, value in _attributes(self) if isinstance(value, Module)]
+        if not inner:
+            return f"{type(self).__name__}({self.describe()})"
+        rows = [f"  ({name}): {value!r}".replace("\n", "\n  ") for name, value in inner]
+        return "\n".join([f"{type(self).__name__}(", *rows, ")"])
+
+    def describe(self) -> str:
+        """The settings shown between the brackets of ``repr``."""
+        return ""
+
+
+def _attributes(module: Module) -> Iterator[tuple[str, Any]]:
+    """Attributes in the order they were set; lists, tuples and dicts of modules or tensors are looked into."""
+    for name, value in vars(module).items():
+        if isinstance(value, list | tuple):
+            yield from ((f"{name}.{i}", item) for i, item in enumerate(value))
+        elif isinstance(value, dict):
+            yield from ((f"{name}.{key}", item) for key, item in value.items())
+        else:
+            yield name, value
+
+
+def flatten_parameters(model: Module) -> Array:
+    """All parameters as one vector theta, in the order of ``named_parameters`` (SPEC C1).
+
+    >>> from chainrule import nn
+    >>> nn.flatten_parameters(nn.MLP([2, 3, 2, 2])).shape
+    (23,)
+    """
+    return np.concatenate([p.numpy().ravel() for p in model.parameters()] or [np.zeros(0, np.float32)])
+
+
+def unflatten_parameters(model: Module, theta: Any) -> None:
+    """Write a vector made by :func:`flatten_parameters` back into the model."""
+    flat = np.asarray(theta)
+    total = sum(p.size for p in model.parameters())
+    if flat.shape != (total,):
+        raise ShapeError("theta does not fit this model", expected=(total,), got=flat.shape)
+    start = 0
+    for p in model.parameters():
+        p.assign(Tensor.leaf(flat[start : start + p.size].reshape(p.shape).astype(p.dtype)))
+        start += p.size
