@@ -1,0 +1,314 @@
+"""Files that are whole or not there: atomic writing, and tensors with metadata in the safetensors format."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.errors import ChainruleError, DtypeError, ModelFileError, SettingError
+
+FORMAT = "chainrule"
+VERSION = "1"
+DTYPES = (
+    *("bool", "float16", "float32", "float64"),
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+)
+DIGEST_KEY = b'"sha256":"'  # unescaped quotes: inside the text of another key they would read \"
+ZEROS = b"0" * 64
+
+
+class FileWriteError(ChainruleError, OSError):
+    """A file could not be written; the one that was there before is untouched."""
+
+
+def write_atomically(path: str | PathLike[str], data: bytes) -> None:
+    """Write a file so that at any moment either the previous one or the whole new one is there.
+
+    The bytes go to a temporary file in the same folder, are flushed to the disk, and then take the name in
+    one step. A symbolic link is followed, an existing file keeps its permissions, and what is not a regular
+    file (a device, a pipe) is written to directly.
+
+    Raises FileWriteError when the folder is missing or read-only or the disk is full; the previous file is
+    then untouched and the temporary one gone.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_atomically(Path(folder) / "a.txt", b"whole")
+    ...     [(entry.name, entry.read_bytes()) for entry in Path(folder).iterdir()]
+    [('a.txt', b'whole')]
+    """
+    try:
+        target = Path(os.path.realpath(path))
+        mode = target.stat().st_mode if target.exists() else None
+        if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            with target.open("wb", buffering=0) as device:
+                _write_all(device.fileno(), data)
+        else:
+            _replace(target, data, mode)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise _write_error(path, data, error) from error
+
+
+def _replace(target: Path, data: bytes, mode: int | None) -> None:
+    if target.is_dir():
+        raise IsADirectoryError(f"{target} is a folder")
+    temporary = target.with_name(f".{target.name[:100]}.{token_hex(6)}.tmp")
+    try:
+        descriptor = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
+        )
+        try:
+            _write_all(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if mode is not None:
+            temporary.chmod(stat.S_IMODE(mode))
+        temporary.replace(target)
+    except BaseException:  # Ctrl-C too must leave no temporary file
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    _flush_folder(target.parent)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    remaining = memoryview(data)
+    while remaining:
+        remaining = remaining[os.write(descriptor, remaining) :]
+
+
+def _flush_folder(folder: Path) -> None:
+    # The new name survives a power cut only once the folder is flushed too; not every system can do that.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _write_error(path: str | PathLike[str], data: bytes, error: Exception) -> FileWriteError:
+    reason = getattr(error, "strerror", None) or str(error)
+    folder = Path(path).parent
+    hint = "make room on the disk, or write to a folder that you may write to"
+    if isinstance(error, FileNotFoundError):
+        hint = f"create the folder {folder} first"
+    elif isinstance(error, IsADirectoryError):
+        hint = "name a file inside the folder"
+    return FileWriteError(
+        f"could not write {os.fspath(path)}: {reason}",
+        expected=f"a place for {len(data)} bytes",
+        where=f"folder {folder}; a previous file of that name is untouched",
+        hint=hint,
+    )
+
+
+def save_tensors(
+    path: str | PathLike[str], tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any], kind: str
+) -> None:
+    """Save named arrays and JSON metadata as one safetensors file, atomically.
+
+    ``tensors`` have any shape and a boolean, integer or real dtype; ``metadata`` is what JSON can hold;
+    ``kind`` says what the file is ("model", "checkpoint"). The header's metadata holds "format", "version",
+    "kind", "metadata" (JSON text) and "sha256" (of the whole file, with this digest as zeros). The same
+    content gives the same bytes.
+
+    Raises DtypeError or SettingError for content that the format cannot hold, FileWriteError as
+    ``write_atomically``.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_tensors(Path(folder) / "m.safetensors", {"w": np.ones((2, 3))}, {"layers": [3, 2]}, "model")
+    ...     tensors, metadata = load_tensors(Path(folder) / "m.safetensors", kind="model")
+    >>> tensors["w"].shape, metadata
+    ((2, 3), {'layers': [3, 2]})
+    """
+    if "__metadata__" in tensors:
+        raise SettingError("safetensors keeps the name '__metadata__' for itself", hint="rename that tensor")
+    for name, tensor in tensors.items():
+        if tensor.dtype.name not in DTYPES:
+            raise DtypeError(
+                f"{name!r} cannot be saved",
+                expected="booleans, integers or real numbers",
+                got=f"dtype {tensor.dtype}",
+            )
+    try:
+        text = json.dumps(dict(metadata))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SettingError(
+            "the metadata cannot be saved as JSON",
+            expected="dicts with text keys, lists, text, numbers, true, false and null",
+            got=str(error),
+        ) from error
+    write_atomically(
+        path, _to_bytes(tensors, {"format": FORMAT, "kind": kind, "metadata": text, "version": VERSION})
+    )
+
+
+def _to_bytes(tensors: Mapping[str, NDArray[Any]], fields: Mapping[str, str]) -> bytes:
+    from safetensors import SafetensorError
+    from safetensors.numpy import save
+
+    # safetensors writes bytes as they lie in memory, so transposed and byte-swapped arrays are reordered.
+    plain = {
+        name: np.asarray(tensor, dtype=tensor.dtype.newbyteorder("="), order="C")
+        for name, tensor in tensors.items()
+    }
+    try:
+        header, body = _split(save(plain, metadata={**fields, "sha256": ZEROS.decode()}))
+    except (SafetensorError, ValueError) as error:
+        raise SettingError("the tensors cannot be saved as safetensors", got=str(error)) from error
+    entries = json.loads(header)
+    # safetensors orders the metadata at random; sorted, the same model is the same file.
+    entries["__metadata__"] = dict(sorted(entries["__metadata__"].items()))
+    header = json.dumps(entries, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    start, digest = _digest(header, body)
+    return b"".join((len(header).to_bytes(8, "little"), header[:start], digest, header[start + 64 :], body))
+
+
+def _split(data: bytes) -> tuple[bytes, memoryview]:
+    """The header's JSON text and what follows it; the first 8 bytes are the header's length."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    return data[8:end], memoryview(data)[end:]
+
+
+def _digest(header: bytes, body: memoryview) -> tuple[int, bytes]:
+    """Where the header keeps the digest (-1: nowhere), and what it should be: the file's with zeros there."""
+    found = header.find(DIGEST_KEY)
+    if found < 0:
+        return -1, b""
+    start = found + len(DIGEST_KEY)
+    sha = hashlib.sha256(len(header).to_bytes(8, "little"))
+    for part in (header[:start], ZEROS, header[start + 64 :], body):
+        sha.update(part)
+    return start, sha.hexdigest().encode()
+
+
+def load_tensors(
+    path: str | PathLike[str], kind: str | None = None
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Load what ``save_tensors`` saved: the arrays by name (own, writable memory) and the metadata.
+
+    Nothing in the file is trusted or run. Raises ModelFileError that says which: missing, not readable, not
+    a chainrule file, of another version, truncated, damaged, of another kind than ``kind``, or with malformed
+    metadata.
+    """
+    path = Path(path)
+    data = _read(path)
+    entries = _read_header(path, data)
+    fields = entries.get("__metadata__")
+    if not isinstance(fields, dict) or fields.get("format") != FORMAT:
+        raise _not_ours(path, "a safetensors file that chainrule did not write")
+    if fields.get("version") != VERSION:
+        raise ModelFileError(
+            f"{path} was written by another version of chainrule",
+            expected=f"format version {VERSION}",
+            got=f"format version {fields.get('version')}",
+            hint="load it with the chainrule that wrote it, or train again",
+        )
+    _check_whole(path, data, entries)
+    if kind is not None and fields.get("kind") != kind:
+        raise ModelFileError(
+            f"{path} is not a {kind}", expected=f"kind {kind!r}", got=f"kind {fields.get('kind')!r}"
+        )
+    metadata = parse_json(fields.get("metadata"), f"the metadata of {path}")
+    if not isinstance(metadata, dict):
+        raise ModelFileError(
+            f"the metadata of {path} is malformed", expected="a JSON object", got=type(metadata).__name__
+        )
+    return _read_tensors(path, data, [name for name in entries if name != "__metadata__"]), metadata
+
+
+def parse_json(text: object, what: str) -> Any:
+    """The value of a JSON text from an untrusted file; a ModelFileError says that ``what`` is malformed."""
+    try:
+        return json.loads(text)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ModelFileError(f"{what} is malformed", expected="JSON text", got=str(error)) from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = difflib.get_close_matches(path.name, names)
+        raise ModelFileError(
+            f"there is no file {path}", hint=f"did you mean {' or '.join(map(repr, near))}?" if near else ""
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ModelFileError(
+            f"{path} cannot be read", got=getattr(error, "strerror", None) or str(error)
+        ) from error
+
+
+def _not_ours(path: Path, got: str) -> ModelFileError:
+    return ModelFileError(
+        f"{path} is not a chainrule file", expected="a safetensors file written by chainrule", got=got
+    )
+
+
+def _read_header(path: Path, data: bytes) -> dict[str, Any]:
+    length = int.from_bytes(data[:8], "little")
+    if data[8:9] not in (b"{", b""):
+        raise _not_ours(path, f"a file that begins with {data[:16]!r}")
+    if len(data) < 8 + length or not length:
+        raise ModelFileError(
+            f"{path} is truncated or empty",
+            expected="a whole file",
+            got=f"{len(data)} bytes, which end in the header",
+        )
+    entries = parse_json(_split(data)[0], f"the header of {path}")
+    if not isinstance(entries, dict):
+        raise _not_ours(path, f"a file that begins with {data[:16]!r}")
+    return entries
+
+
+def _check_whole(path: Path, data: bytes, entries: Mapping[str, Any]) -> None:
+    header, body = _split(data)
+    offsets = [entry.get("data_offsets") for entry in entries.values() if isinstance(entry, dict)]
+    ends = [pair[1] for pair in offsets if isinstance(pair, list) and len(pair) == 2]
+    expected = max((end for end in ends if isinstance(end, int)), default=0)
+    if len(body) < expected:
+        raise ModelFileError(
+            f"{path} is truncated",
+            expected=f"{len(data) - len(body) + expected} bytes",
+            got=f"{len(data)} bytes",
+        )
+    start, digest = _digest(header, body)
+    found = header[start : start + 64] if start >= 0 else b""
+    if start < 0 or found != digest:
+        raise ModelFileError(
+            f"{path} is damaged: its content does not match its digest",
+            expected=f"sha256 {digest.decode()}" if digest else "a sha256 in the header",
+            got=f"sha256 {found.decode(errors='replace')}" if digest else "none",
+            hint="use another copy, or train again",
+        )
+
+
+def _read_tensors(path: Path, data: bytes, names: list[str]) -> dict[str, NDArray[Any]]:
+    from safetensors.numpy import load
+
+    try:
+        loaded = load(data)
+        return {name: loaded[name] for name in names}
+    except (
+        Exception
+    ) as error:  # the digest holds, so someone made this: whatever the library says, it is no model
+        raise ModelFileError(
+            f"{path} holds tensors that cannot be read", got=f"{type(error).__name__}: {error}"
+        ) from error
