@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Self
 
 import numpy as np
 
-from chainrule.errors import ModelFileError, ShapeError
+from chainrule.errors import DtypeError, ModelFileError, ShapeError
+from chainrule.nn.initialisers import Initialiser
+from chainrule.ops.dtypes import check_dtype
 from chainrule.ops.record import Array, is_float
 from chainrule.tensor import Tensor, as_tensor, no_grad
 
-Initialiser = Callable[[np.random.Generator, tuple[int, ...]], Array]
+#: what a random generator depends on; None asks the operating system
+Seed = int | tuple[int, ...] | None
 
 
 def generator(*key: int) -> np.random.Generator:
@@ -22,6 +25,11 @@ def generator(*key: int) -> np.random.Generator:
 def fresh_seed() -> int:
     """A seed from the operating system."""
     return int(np.random.SeedSequence().generate_state(1)[0])
+
+
+def seed_key(seed: Seed) -> tuple[int, ...]:
+    """(seed, replica 0); a layer appends the index of what it draws, as ``Module.initialise`` does."""
+    return seed if isinstance(seed, tuple) else (fresh_seed() if seed is None else seed, 0)
 
 
 class Parameter(Tensor):
@@ -38,15 +46,22 @@ class Parameter(Tensor):
         cls,
         shape: tuple[int, ...],
         initialiser: Initialiser,
-        seed: int | None,
+        seed: Seed,
         *,
         dtype: Any = np.float32,
         penalised: bool = True,
+        order: Literal["C", "F"] = "C",
     ) -> Parameter:
-        """A parameter of this shape whose value comes from ``initialiser``."""
-        parameter = cls.leaf(np.zeros(shape, dtype), requires_grad=True)
+        """A parameter of this shape whose value comes from ``initialiser``.
+
+        ``order`` is the layout of its memory: "F" stores a weight [outputs, inputs] as [inputs, outputs], the
+        order in which x @ weight.T reads it. Whatever is assigned to it later keeps that layout.
+        """
+        if not is_float(check_dtype(dtype)):
+            raise DtypeError("parameters are floats", expected="float32 or float64", got=np.dtype(dtype))
+        parameter = cls.leaf(np.zeros(shape, dtype, order=order), requires_grad=True)
         parameter.initialiser, parameter.penalised = initialiser, penalised
-        parameter.initialise(generator(fresh_seed() if seed is None else seed))
+        parameter.initialise(generator(*seed_key(seed)))
         return parameter
 
     def initialise(self, rng: np.random.Generator) -> None:
@@ -61,7 +76,7 @@ class Buffer(Tensor):
 
     @classmethod
     def made(cls, value: Array, initialiser: Initialiser | None = None) -> Buffer:
-        """A buffer that starts at ``value``, or at what ``initialiser`` draws whenever the model is initialised."""
+        """A buffer that starts at ``value``; ``initialise`` returns to it, or to what ``initialiser`` draws."""
         buffer = cls.leaf(np.array(value))
         first = np.array(value)
         buffer.initialiser = initialiser or (lambda rng, shape: first)
@@ -93,6 +108,7 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward()")
 
     def __call__(self, x: Any) -> Tensor:
+        """``forward`` for a tensor, an array or nested lists."""
         return self.forward(self._as_input(x))
 
     def _as_input(self, x: Any) -> Tensor:
@@ -149,7 +165,7 @@ class Module:
     # What one does with it
 
     def initialise(self, seed: int, replica: int = 0) -> Self:
-        """Draw all parameters and buffers anew; the values depend on (seed, replica) and their order alone."""
+        """Draw all parameters and buffers anew; what is drawn depends on (seed, replica) and their order."""
         for index, (_, tensor) in enumerate(self.named_state()):
             tensor.initialise(generator(seed, replica, index))
         return self
@@ -188,7 +204,7 @@ class Module:
         return {name: tensor.numpy().copy() for name, tensor in self.named_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over all parameters and buffers by name; names and shapes must agree, or nothing is changed."""
+        """Take over all parameters and buffers by name; nothing is changed unless names and shapes agree."""
         own = dict(self.named_state())
         if own.keys() != state.keys():
             raise ModelFileError(
@@ -218,7 +234,7 @@ class Module:
 
 
 def _attributes(module: Module) -> Iterator[tuple[str, Any]]:
-    """Attributes in the order they were set; lists, tuples and dicts of modules or tensors are looked into."""
+    """Attributes in the order they were set; lists, tuples and dicts are looked into."""
     for name, value in vars(module).items():
         if isinstance(value, list | tuple):
             yield from ((f"{name}.{i}", item) for i, item in enumerate(value))

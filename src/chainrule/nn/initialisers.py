@@ -1,0 +1,165 @@
+"""First values of parameters: each function here makes an initialiser, ``(rng, shape) -> array``.
+
+Weights are [outputs, inputs]; "fan in" is the number of inputs, "fan out" that of outputs. What is drawn
+depends on the generator and the shape alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import SettingError, ShapeError
+from chainrule.nn.choices import choose
+from chainrule.ops.record import Array
+
+Initialiser = Callable[[np.random.Generator, tuple[int, ...]], Array]
+
+
+@dataclass(frozen=True)
+class Named:
+    """An initialiser that shows how it was made."""
+
+    name: str
+    draw: Initialiser
+
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        """Draw an array."""
+        return self.draw(rng, shape)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Inputs and outputs of a weight [outputs, inputs]; a ShapeError for anything else."""
+    if len(shape) != 2:
+        raise ShapeError(
+            "this initialiser needs to know inputs and outputs",
+            expected="a weight [outputs, inputs]",
+            got=shape,
+            hint="give a bias initialisers.zeros(), uniform(low, high) or normal(std)",
+        )
+    return max(shape[1], 1), max(shape[0], 1)
+
+
+def _uniform_of_variance(name: str, variance: Callable[[int, int], float]) -> Named:
+    def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        limit = np.sqrt(3.0 * variance(*fans(shape)))
+        return rng.uniform(-limit, limit, shape)
+
+    return Named(name, draw)
+
+
+def _normal_of_variance(name: str, variance: Callable[[int, int], float]) -> Named:
+    def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        return rng.normal(0.0, np.sqrt(variance(*fans(shape))), shape)
+
+    return Named(name, draw)
+
+
+def glorot_uniform(gain: float = 1.0) -> Named:
+    """Uniform with variance 2 gain^2 / (fan in + fan out), for tanh and logistic (Glorot and Bengio, 2010).
+
+    >>> import numpy as np
+    >>> glorot_uniform()(np.random.default_rng(0), (2, 1)).round(3)
+    array([[ 0.387],
+           [-0.651]])
+    """
+    return _uniform_of_variance(f"glorot_uniform({_shown(gain)})", lambda i, o: 2.0 * gain**2 / (i + o))
+
+
+def glorot_normal(gain: float = 1.0) -> Named:
+    """Normal with variance 2 gain^2 / (fan in + fan out)."""
+    return _normal_of_variance(f"glorot_normal({_shown(gain)})", lambda i, o: 2.0 * gain**2 / (i + o))
+
+
+def he_uniform() -> Named:
+    """Uniform with variance 2 / fan in, for relu and its relatives (He et al., 2015)."""
+    return _uniform_of_variance("he_uniform()", lambda i, o: 2.0 / i)
+
+
+def he_normal() -> Named:
+    """Normal with variance 2 / fan in."""
+    return _normal_of_variance("he_normal()", lambda i, o: 2.0 / i)
+
+
+def lecun_uniform() -> Named:
+    """Uniform with variance 1 / fan in, which keeps that of standardised inputs (LeCun et al., 1998)."""
+    return _uniform_of_variance("lecun_uniform()", lambda i, o: 1.0 / i)
+
+
+def lecun_normal() -> Named:
+    """Normal with variance 1 / fan in."""
+    return _normal_of_variance("lecun_normal()", lambda i, o: 1.0 / i)
+
+
+def uniform(low: float, high: float) -> Named:
+    """Uniform on [low, high), for any shape."""
+    if not low <= high:
+        raise SettingError(
+            "uniform: the bounds are the wrong way round", expected="low <= high", got=(low, high)
+        )
+    return Named(f"uniform({low:g}, {high:g})", lambda rng, shape: rng.uniform(low, high, shape))
+
+
+def normal(std: float) -> Named:
+    """Normal with mean 0 and standard deviation ``std``, for any shape."""
+    if not std >= 0:
+        raise SettingError("normal: a standard deviation is not negative", expected=">= 0", got=std)
+    return Named(f"normal({std:g})", lambda rng, shape: rng.normal(0.0, std, shape))
+
+
+def orthogonal(gain: float = 1.0) -> Named:
+    """A random matrix whose rows (or columns, if it has more rows) are orthogonal, of length ``gain``.
+
+    Drawn uniformly among those (Saxe et al., 2014).
+    """
+
+    def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        fans(shape)
+        tall = (max(shape), min(shape))
+        q, r = np.linalg.qr(rng.normal(size=tall))
+        q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # or the draw is not uniform
+        return gain * (q if shape == tall else q.T)
+
+    return Named(f"orthogonal({_shown(gain)})", draw)
+
+
+def constant(value: float) -> Named:
+    """The same number everywhere."""
+    return Named(f"constant({value:g})", lambda rng, shape: np.full(shape, float(value)))
+
+
+def zeros() -> Named:
+    """Zero everywhere, as biases start; weights need something that tells hidden units apart."""
+    return Named("zeros()", lambda rng, shape: np.zeros(shape))
+
+
+def _shown(gain: float) -> str:
+    return "" if gain == 1.0 else f"{gain:g}"
+
+
+#: those that need no number, by name
+INITIALISERS: dict[str, Callable[[], Named]] = {
+    "glorot_uniform": glorot_uniform,
+    "glorot_normal": glorot_normal,
+    "he_uniform": he_uniform,
+    "he_normal": he_normal,
+    "lecun_uniform": lecun_uniform,
+    "lecun_normal": lecun_normal,
+    "orthogonal": orthogonal,
+    "zeros": zeros,
+}
+
+
+def find_initialiser(given: Any) -> Initialiser:
+    """The initialiser of this name, or the one that was given; a SettingError for an unknown name.
+
+    >>> find_initialiser("he_normal")
+    he_normal()
+    """
+    return given if callable(given) else choose("initialiser", given, INITIALISERS)()
