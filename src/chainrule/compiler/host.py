@@ -1,0 +1,97 @@
+"""The machine that code is made for: its processor, vector width and registers; and LLVM's way to code for it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from chainrule.errors import SettingError
+
+
+@dataclass(frozen=True)
+class Target:
+    """A processor as the compiler sees it. ``vector_bytes`` is the width of its widest full-speed registers."""
+
+    triple: str
+    cpu: str
+    features: str
+    vector_bytes: int
+    registers: int
+
+    def lanes(self, bits: int) -> int:
+        """How many numbers of this many bits a register holds."""
+        return self.vector_bytes * 8 // bits
+
+    @property
+    def attributes(self) -> str:
+        """Function attributes that make LLVM use this width."""
+        width = self.vector_bytes * 8
+        return (
+            f'nounwind "target-cpu"="{self.cpu}" "target-features"="{self.features}" '
+            f'"prefer-vector-width"="{width}" "min-legal-vector-width"="{width}" "no-trapping-math"="true"'
+        )
+
+
+_LEVELS = ("avx512", "avx2", "sse2")
+
+
+@cache
+def host(level: str | None = None) -> Target:
+    """The present machine; ``level`` (or CHAINRULE_TARGET) "avx2" or "sse2" leaves out what lies above it."""
+    import llvmlite.binding as llvm
+
+    initialise()
+    features = dict(llvm.get_host_cpu_features())
+    triple, cpu = llvm.get_process_triple(), llvm.get_host_cpu_name()
+    level = level or os.environ.get("CHAINRULE_TARGET")
+    if level is not None and level not in _LEVELS:
+        raise SettingError("CHAINRULE_TARGET is not known", expected=", ".join(_LEVELS), got=level)
+    if level in ("avx2", "sse2"):
+        cpu = "x86-64"
+        kept = ("sse", "ssse", "popcnt", "cx", "mmx", "fxsr", "cmov", *(("avx", "fma", "bmi") if level == "avx2" else ()))
+        features = {k: v and k.startswith(kept) and "512" not in k and "10" not in k for k, v in features.items()}
+    if features.get("avx512f") and features.get("avx512dq") and features.get("avx512bw") and features.get("avx512vl"):
+        width, registers = 64, 32
+    elif features.get("avx2") and features.get("fma"):
+        width, registers = 32, 16
+    else:  # SSE2 or NEON
+        width, registers = 16, 32 if triple.startswith(("aarch64", "arm64")) else 16
+    flags = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(features.items()))
+    return Target(triple, cpu, flags, width, registers)
+
+
+@cache
+def initialise() -> None:
+    """Make LLVM ready to produce code for this machine."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+
+
+def target_machine(target: Target, opt: int = 2) -> Any:
+    """A fresh LLVM target machine; an execution engine takes ownership of the one it is given."""
+    import llvmlite.binding as llvm
+
+    found = llvm.Target.from_triple(target.triple)
+    return found.create_target_machine(cpu=target.cpu, features=target.features, opt=opt, reloc="pic", codemodel="jitdefault", jit=True)
+
+
+class Library:
+    """Machine code in this process: module text in, addresses of functions out."""
+
+    def __init__(self, text: str, target: Target, opt: int = 2) -> None:
+        import llvmlite.binding as llvm
+
+        module = llvm.parse_assembly(text)
+        module.triple = target.triple
+        machine = target_machine(target, opt)
+        module.data_layout = str(machine.target_data)
+        self._engine = llvm.create_mcjit_compiler(module, machine)
+        self._engine.finalize_object()
+
+    def address(self, name: str) -> int:
+        """Where a function begins."""
+        return int(self._engine.get_function_address(name))

@@ -1,0 +1,276 @@
+"""LLVM IR as text: one object per function, one method per instruction, values that know their type.
+
+Text is what LLVM reads fastest from Python, and what a reader of a dump sees.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Type(NamedTuple):
+    """A scalar, or a vector of ``lanes`` scalars: float, double, i1, i8, i16, i32, i64, ptr."""
+
+    scalar: str
+    lanes: int = 1
+
+    def __str__(self) -> str:
+        return self.scalar if self.lanes == 1 else f"<{self.lanes} x {self.scalar}>"
+
+    @property
+    def suffix(self) -> str:
+        """How intrinsics spell the type: v16f32."""
+        short = {"float": "f32", "double": "f64", "ptr": "p0"}.get(self.scalar, self.scalar)
+        return short if self.lanes == 1 else f"v{self.lanes}{short}"
+
+    @property
+    def bits(self) -> int:
+        """Bits of one scalar."""
+        known = {"float": 32, "double": 64, "ptr": 64}
+        return known.get(self.scalar) or int(self.scalar[1:])
+
+    @property
+    def is_float(self) -> bool:
+        """Whether the scalar is a float or a double."""
+        return self.scalar in {"float", "double"}
+
+    def of(self, scalar: str) -> Type:
+        """As many lanes of another scalar."""
+        return Type(scalar, self.lanes)
+
+    @property
+    def as_int(self) -> Type:
+        """Integers of the same width, lane by lane."""
+        return self.of(f"i{self.bits}")
+
+    @property
+    def mask(self) -> Type:
+        """One bit for each lane."""
+        return self.of("i1")
+
+
+F32, F64, I1, I8, I32, I64, PTR = (Type(s) for s in ("float", "double", "i1", "i8", "i32", "i64", "ptr"))
+
+
+class Value(NamedTuple):
+    """An SSA name or a literal, with its type."""
+
+    name: str
+    type: Type
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.name}"
+
+
+def float_literal(value: float, scalar: str) -> str:
+    """A float as LLVM reads it without loss: the bits of the double in hexadecimal."""
+    if scalar == "float":
+        value = float(np.float32(value))
+    return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
+
+
+def const(value: float, type: Type) -> Value:
+    """A literal, the same in every lane."""
+    if type.is_float:
+        literal = float_literal(value, type.scalar)
+    elif type.scalar == "i1":
+        literal = "true" if value else "false"
+    else:
+        literal = str(int(value))
+    if type.lanes == 1:
+        return Value(literal, type)
+    return Value(f"splat ({type.scalar} {literal})", type)
+
+
+def const_vector(values: Sequence[float], type: Type) -> Value:
+    """A literal with its own number in each lane."""
+    scalar = Type(type.scalar)
+    return Value("<" + ", ".join(str(const(v, scalar)) for v in values) + ">", type)
+
+
+def first_lanes(count: int, lanes: int) -> Value:
+    """The mask whose first ``count`` lanes are on."""
+    return const_vector([lane < count for lane in range(lanes)], Type("i1", lanes))
+
+
+class Function:
+    """A function being written. Instructions are appended at the end; blocks come from ``loop`` and ``branch``."""
+
+    def __init__(self, name: str, parameters: Sequence[tuple[Type, str]], result: str = "void") -> None:
+        self.name, self.result = name, result
+        self.parameters = [Value(f"%{label}", type) for type, label in parameters]
+        self.lines: list[str] = ["entry:"]
+        self.block = "entry"
+        self.declared: set[str] = set()
+        self._count = 0
+
+    def __str__(self) -> str:
+        attributes = {"ptr": "ptr noalias nocapture"}
+        listed = ", ".join(f"{attributes.get(p.type.scalar, p.type)} {p.name}" for p in self.parameters)
+        return f"define {self.result} @{self.name}({listed}) #0 {{\n" + "\n".join(self.lines) + "\n}\n"
+
+    # Writing
+
+    def fresh(self, hint: str = "v") -> str:
+        """A name that is not taken."""
+        self._count += 1
+        return f"%{hint}{self._count}"
+
+    def op(self, text: str, type: Type) -> Value:
+        """Append ``name = text`` and give the new value."""
+        value = Value(self.fresh(), type)
+        self.lines.append(f"  {value.name} = {text}")
+        return value
+
+    def do(self, text: str) -> None:
+        """Append an instruction without a result."""
+        self.lines.append(f"  {text}")
+
+    def start(self, label: str) -> None:
+        """Begin a block."""
+        self.lines.append(f"{label[1:]}:")
+        self.block = label[1:]
+
+    def call(self, result: Type | None, name: str, *arguments: Value) -> Value:
+        """Call a function or intrinsic, declaring it in the module."""
+        kinds = ", ".join(str(a.type) for a in arguments)
+        self.declared.add(f"declare {result or 'void'} @{name}({kinds})")
+        text = f"call {result or 'void'} @{name}({', '.join(map(str, arguments))})"
+        if result is None:
+            self.do(text)
+            return Value("", I1)
+        return self.op(text, result)
+
+    # Arithmetic
+
+    def binary(self, op: str, a: Value, b: Value) -> Value:
+        """fadd, fsub, fmul, fdiv, add, sub, mul, and, or, xor, shl, lshr, ashr, ..."""
+        return self.op(f"{op} {a}, {b.name}", a.type)
+
+    def fneg(self, a: Value) -> Value:
+        """-a."""
+        return self.op(f"fneg {a}", a.type)
+
+    def fcmp(self, relation: str, a: Value, b: Value) -> Value:
+        """oeq, ogt, oge, olt, ole, une, uno, ..."""
+        return self.op(f"fcmp {relation} {a}, {b.name}", a.type.mask)
+
+    def icmp(self, relation: str, a: Value, b: Value) -> Value:
+        """eq, ne, slt, sle, sgt, sge, ult, ..."""
+        return self.op(f"icmp {relation} {a}, {b.name}", a.type.mask)
+
+    def select(self, condition: Value, a: Value, b: Value) -> Value:
+        """a where the condition holds, else b."""
+        return self.op(f"select {condition}, {a}, {b}", a.type)
+
+    def convert(self, op: str, a: Value, scalar: str) -> Value:
+        """sitofp, uitofp, fptosi, fpext, fptrunc, zext, sext, trunc, bitcast to lanes of another scalar."""
+        to = a.type.of(scalar)
+        return self.op(f"{op} {a} to {to}", to)
+
+    def intrinsic(self, name: str, *arguments: Value) -> Value:
+        """llvm.NAME on values of one type: fma, sqrt, fabs, copysign, floor, smin, ..."""
+        type = arguments[0].type
+        return self.call(type, f"llvm.{name}.{type.suffix}", *arguments)
+
+    def fma(self, a: Value, b: Value, c: Value) -> Value:
+        """a b + c, rounded once."""
+        return self.intrinsic("fma", a, b, c)
+
+    # Memory
+
+    def offset(self, pointer: Value, index: Value, scalar: str) -> Value:
+        """The address of element ``index``."""
+        return self.op(f"getelementptr {scalar}, {pointer}, {index}", PTR)
+
+    def load(self, pointer: Value, type: Type, mask: Value | None = None) -> Value:
+        """Lanes that follow each other; those that a mask switches off are zero and are not touched."""
+        align = type.bits // 8 if type.bits >= 8 else 1
+        if mask is None:
+            return self.op(f"load {type}, {pointer}, align {align}", type)
+        name = f"llvm.masked.load.{type.suffix}.p0"
+        return self.call(type, name, pointer, Value(str(align), I32), mask, const(0, type))
+
+    def store(self, value: Value, pointer: Value, mask: Value | None = None) -> None:
+        """Write lanes that follow each other."""
+        align = value.type.bits // 8 if value.type.bits >= 8 else 1
+        if mask is None:
+            self.do(f"store {value}, {pointer}, align {align}")
+        else:
+            name = f"llvm.masked.store.{value.type.suffix}.p0"
+            self.call(None, name, value, pointer, Value(str(align), I32), mask)
+
+    def splat(self, a: Value, lanes: int) -> Value:
+        """A scalar in every lane."""
+        if lanes == 1:
+            return a
+        type = Type(a.type.scalar, lanes)
+        one = self.op(f"insertelement {type} poison, {a}, i32 0", type)
+        return self.op(
+            f"shufflevector {one}, {type} poison, <{lanes} x i32> zeroinitializer", type
+        )
+
+    def lane(self, a: Value, index: int) -> Value:
+        """One lane as a scalar."""
+        return self.op(f"extractelement {a}, i32 {index}", Type(a.type.scalar))
+
+    def iota(self, type: Type) -> Value:
+        """0, 1, 2, ... in the lanes."""
+        return const(0, type) if type.lanes == 1 else const_vector(range(type.lanes), type)
+
+    # Control
+
+    @contextmanager
+    def loop(
+        self, start: Value, stop: Value, step: int, carried: Sequence[Value] = ()
+    ) -> Iterator[Loop]:
+        """``for i in range(start, stop, step)`` with values carried from turn to turn; runs at least once.
+
+        Inside, read ``loop.index`` and ``loop.values``, and set ``loop.values`` to the next ones. Afterwards
+        ``loop.values`` are the last ones.
+        """
+        before, body, after = self.block, self.fresh("loop"), self.fresh("done")
+        self.do(f"br label {body}")
+        self.start(body)
+        index = Value(self.fresh("i"), start.type)
+        names = [Value(self.fresh("c"), value.type) for value in carried]
+        place = len(self.lines)
+        self.lines.extend([""] * (1 + len(names)))
+        loop = Loop(index, list(names))
+        yield loop
+        following = self.binary("add", index, const(step, index.type))
+        again = self.icmp("slt", following, stop)
+        end = self.block
+        self.do(f"br {again}, label {body}, label {after}")
+        for k, (phi, first, last) in enumerate(
+            zip([index, *names], [start, *carried], [following, *loop.values], strict=True)
+        ):
+            self.lines[place + k] = (
+                f"  {phi.name} = phi {phi.type} [ {first.name}, %{before} ], [ {last.name}, %{end} ]"
+            )
+        self.start(after)
+
+    def ret(self, value: Value | None = None) -> None:
+        """Return."""
+        self.do(f"ret {value}" if value else "ret void")
+
+
+class Loop:
+    """The index of a loop and the values carried through it."""
+
+    def __init__(self, index: Value, values: list[Value]) -> None:
+        self.index, self.values = index, values
+
+
+def module_text(functions: Sequence[Function], attributes: str, *, globals: Sequence[str] = ()) -> str:
+    """A whole module; ``attributes`` (CPU, features, vector width) apply to every function."""
+    defined = {f"@{function.name}(" for function in functions}
+    declared = sorted(
+        {line for function in functions for line in function.declared if not any(d in line for d in defined)}
+    )
+    return "\n".join([*globals, *map(str, functions), *declared, f"attributes #0 = {{ {attributes} }}"]) + "\n"

@@ -1,0 +1,20 @@
+"""Training: the step as one graph, the loop over minibatches, restarts, stopping, checkpoints, progress."""
+
+from chainrule.training.checkpoint import Checkpoint
+from chainrule.training.fit import fit
+from chainrule.training.history import Ensemble, History, Replica
+from chainrule.training.progress import Epoch
+from chainrule.training.restarts import TrainingWarning
+from chainrule.training.stopping import EarlyStopping, GradientNorm
+
+__all__ = [
+    "Checkpoint",
+    "EarlyStopping",
+    "Ensemble",
+    "Epoch",
+    "GradientNorm",
+    "History",
+    "Replica",
+    "TrainingWarning",
+    "fit",
+]

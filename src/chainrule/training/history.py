@@ -1,0 +1,133 @@
+"""What a training run leaves behind."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from chainrule.errors import SettingError
+from chainrule.nn.module import Module
+from chainrule.ops.record import Array
+from chainrule.tensor import Tensor
+
+
+@dataclass
+class Replica:
+    """One of the networks that were trained: its curves, why it ended, and its parameters.
+
+    Curves have one entry an epoch. ``loss`` is the mean over the epoch's minibatches, weighted by their rows,
+    as it was when each was visited; ``validation_loss`` is taken at inference at the end of the epoch.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    validation_loss: list[float] = field(default_factory=list)
+    gradient_norm: list[float] = field(default_factory=list)
+    steps: int = 0
+    stopped: str = ""
+    kept_epoch: int = -1
+    state: dict[str, Array] = field(default_factory=dict)
+
+    def monitored(self) -> list[float]:
+        """The curve that decides: validation loss, without validation data training loss."""
+        return self.validation_loss or self.loss
+
+    def trim(self, epochs: int) -> None:
+        """Forget what lies beyond this many epochs."""
+        for curve in (self.loss, self.validation_loss, self.gradient_norm):
+            del curve[epochs:]
+
+    @property
+    def score(self) -> float:
+        """The loss by which replicas are compared, at the epoch whose parameters are kept; lower is better."""
+        curve = self.monitored()
+        value = curve[self.kept_epoch] if curve else np.inf
+        return value if np.isfinite(value) else np.inf
+
+
+@dataclass
+class History:
+    """Curves of every replica, which one was kept, and why each ended."""
+
+    replicas: list[Replica]
+    seconds: float = 0.0
+    interrupted: bool = False
+    model: Module | None = field(default=None, repr=False)
+
+    def _curves(self, name: str) -> Array:
+        rows: list[list[float]] = [getattr(replica, name) for replica in self.replicas]
+        table = np.full((len(rows), max(map(len, rows), default=0)), np.nan)
+        for row, curve in zip(table, rows, strict=True):
+            row[: len(curve)] = curve
+        return table
+
+    @property
+    def loss(self) -> Array:
+        """Training loss [restarts, epochs]; NaN where a replica had already ended."""
+        return self._curves("loss")
+
+    @property
+    def validation_loss(self) -> Array:
+        """Validation loss [restarts, epochs]; no columns without validation data."""
+        return self._curves("validation_loss")
+
+    @property
+    def gradient_norm(self) -> Array:
+        """Mean norm of the minibatches' gradients before clipping [restarts, epochs]."""
+        return self._curves("gradient_norm")
+
+    @property
+    def best(self) -> int:
+        """Index of the kept replica: lowest validation loss, without validation data lowest training loss."""
+        return int(np.argmin([replica.score for replica in self.replicas]))
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps taken by all replicas together."""
+        return sum(replica.steps for replica in self.replicas)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs run by the kept replica."""
+        return len(self.replicas[self.best].loss)
+
+    @property
+    def stopped(self) -> list[str]:
+        """Why each replica ended."""
+        return [replica.stopped for replica in self.replicas]
+
+    def ensemble(self) -> Ensemble:
+        """A model whose output is the mean of all replicas' outputs; replicas that diverged are left out."""
+        if self.model is None:
+            raise SettingError("this history was read from a file and has no model to build an ensemble from")
+        members = []
+        for replica in self.replicas:
+            if np.isfinite(replica.score):
+                member = copy.deepcopy(self.model)
+                member.load_state_dict(replica.state)
+                members.append(member)
+        return Ensemble(members or [copy.deepcopy(self.model)])
+
+    def __repr__(self) -> str:
+        kept = self.replicas[self.best]
+        validation = f", validation loss {kept.validation_loss[kept.kept_epoch]:.4g}" if kept.validation_loss else ""
+        loss = f", loss {kept.loss[kept.kept_epoch]:.4g}" if kept.loss else ""
+        several = f"replica {self.best} of {len(self.replicas)}, " if len(self.replicas) > 1 else ""
+        return f"<History: {several}{len(kept.loss)} epochs, {self.steps} steps{loss}{validation}; {kept.stopped}>"
+
+
+class Ensemble(Module):
+    """The mean of several models' outputs."""
+
+    def __init__(self, members: list[Module]) -> None:
+        self.members = members
+        self.eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The mean output for a minibatch ``x`` [batch, features]."""
+        outputs = [member(x) for member in self.members]
+        total = outputs[0]
+        for output in outputs[1:]:
+            total = total + output
+        return total / len(outputs)

@@ -1,0 +1,91 @@
+"""The progress bar, and the record that callbacks receive after each epoch."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from chainrule.nn.module import Module
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What is known at the end of an epoch; ``number`` and ``replica`` count from 1 and 0."""
+
+    number: int
+    epochs: int
+    replica: int
+    restarts: int
+    loss: float
+    validation_loss: float | None
+    gradient_norm: float
+    steps: int
+    seconds: float
+    model: Module
+
+    def describe(self) -> str:
+        """One short line: losses and rate."""
+        validation = "" if self.validation_loss is None else f"  validation {self.validation_loss:.4g}"
+        rate = self.steps / self.seconds if self.seconds > 0 else 0.0
+        return f"loss {self.loss:.4g}{validation}  {rate:,.0f} steps/s"
+
+
+class Display:
+    """A bar on standard error while a run goes on, or nothing at all."""
+
+    def __init__(self, progress: bool | Literal["auto"], epochs: int, restarts: int) -> None:
+        self._shown = sys.stderr.isatty() if progress == "auto" else bool(progress)
+        self._epochs, self._restarts = epochs, restarts
+        self._bar: Progress | None = None
+        self._task: Any = None
+        self._drawn = 0.0
+
+    def __enter__(self) -> Display:
+        if self._shown:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[status]}"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                auto_refresh=False,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("epochs", total=self._epochs, status="")
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._bar is not None:
+            self._bar.refresh()
+            self._bar.stop()
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Show a finished epoch; drawn at most ten times a second."""
+        if self._bar is None:
+            return
+        name = f"restart {epoch.replica + 1}/{epoch.restarts}" if epoch.restarts > 1 else "epochs"
+        self._bar.update(
+            self._task, completed=epoch.number, description=name, status=epoch.describe(), refresh=False
+        )
+        self.tick()
+
+    def tick(self) -> None:
+        """Redraw if it is time to."""
+        now = time.monotonic()
+        if self._bar is not None and now - self._drawn > 0.1:
+            self._drawn = now
+            self._bar.refresh()
+
+
+def say(text: str) -> None:
+    """One line on standard error that a user must not miss."""
+    print(f"chainrule: {text}", file=sys.stderr)

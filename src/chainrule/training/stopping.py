@@ -1,0 +1,60 @@
+"""When a run ends before its last epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chainrule.errors import SettingError
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Stop when the validation loss (without validation: the training loss) has not improved for a while.
+
+    The parameters of the best epoch are kept. ``patience`` counts epochs; an improvement is a loss lower than
+    the best by more than ``min_delta``.
+    """
+
+    patience: int = 10
+    min_delta: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.patience < 1 or self.min_delta < 0:
+            raise SettingError(
+                "EarlyStopping: a setting is out of range",
+                expected="patience >= 1 and min_delta >= 0",
+                got=f"patience={self.patience}, min_delta={self.min_delta}",
+            )
+
+
+@dataclass(frozen=True)
+class GradientNorm:
+    """Stop at a critical point: the gradient's norm over all training rows is at most ``tolerance`` (SPEC A10).
+
+    A critical point is what gradient descent can promise. It may be a minimum, a saddle or a plateau.
+    """
+
+    tolerance: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if not self.tolerance > 0:
+            raise SettingError("GradientNorm: the tolerance is positive", expected="> 0", got=self.tolerance)
+
+
+StopRule = EarlyStopping | GradientNorm
+
+
+def stop_rules(stop: StopRule | list[StopRule] | tuple[StopRule, ...] | None) -> tuple[StopRule, ...]:
+    """One rule, several or none, as a tuple; at most one of each kind."""
+    rules = () if stop is None else tuple(stop) if isinstance(stop, list | tuple) else (stop,)
+    for rule in rules:
+        if not isinstance(rule, EarlyStopping | GradientNorm):
+            raise SettingError(
+                "stop: not a stop rule",
+                expected="cr.EarlyStopping(...), cr.GradientNorm(...), or a list of them",
+                got=repr(rule),
+                hint="for a rule of your own, pass a callback that returns True to stop",
+            )
+    if len({type(rule) for rule in rules}) < len(rules):
+        raise SettingError("stop: the same kind of rule is given twice", got=rules)
+    return rules
