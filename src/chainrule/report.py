@@ -1,9 +1,11 @@
-"""The report of a training run: one HTML file with its pictures inside, which needs no network and no JavaScript."""
+"""The report of a training run: one HTML file, pictures inside, without network access or JavaScript."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -29,10 +31,13 @@ CURVE_POINTS = 400
 OTHER_RESTARTS = 30
 SCATTER_POINTS = 2_000
 MATRIX_CLASSES = 50
-TABLE_ROWS = 200
-TEXT_LENGTH = 300
+TABLE_ROWS = 150
+UPRIGHT_FROM = 36  # letters over the matrix, beyond which the names stand upright
+OPEN_ROWS = 25  # a longer table is shown on a click
+TEXT_LENGTH = 160
+NOTICES = 50
 
-WIDTH = 640.0  # of a chart, in its own pixels
+WIDTH = 560.0  # of a chart, in its own pixels
 DECADES_FOR_LOGARITHMIC = 1.5
 
 
@@ -55,7 +60,7 @@ class Layer(NamedTuple):
 
 @dataclass(frozen=True)
 class Curves:
-    """Losses per epoch, [restarts, epochs], NaN for epochs that were not run; ``kept`` and ``best_epoch`` count from 0."""
+    """Losses [restarts, epochs], NaN for epochs not run; ``kept`` and ``best_epoch`` count from 0."""
 
     training: Floats
     validation: Floats | None
@@ -64,11 +69,12 @@ class Curves:
 
     def __post_init__(self) -> None:
         shape = np.shape(self.training)
-        if len(shape) != 2 or (self.validation is not None and np.shape(self.validation) != shape):
+        other = shape if self.validation is None else np.shape(self.validation)
+        if len(shape) != 2 or other != shape:
             raise ShapeError(
                 "The curves of training and validation loss differ in shape.",
                 expected="[restarts, epochs] for both",
-                got=f"{list(shape)} and {None if self.validation is None else list(np.shape(self.validation))}",
+                got=f"{list(shape)} and {list(other)}",
             )
         if not (0 <= self.kept < shape[0] and 0 <= self.best_epoch < shape[1]):
             raise DataError(
@@ -80,7 +86,7 @@ class Curves:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Held-out rows by actual and predicted class, counts [actual, predicted]; precision and recall [classes]."""
+    """Held-out rows by class: counts [actual, predicted], precision [classes], recall [classes]."""
 
     classes: Sequence[str]
     counts: NDArray[np.int64]
@@ -116,7 +122,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Report:
-    """All that the report of a training run shows. ``score`` and ``baseline`` are the metric on held-out rows."""
+    """What the report of a training run shows; ``score`` and ``baseline`` are the metric on held-out rows."""
 
     title: str
     task: str  # "classification" or "regression"
@@ -154,7 +160,7 @@ def render(report: Report) -> str:
             content="default-src 'none'; style-src 'unsafe-inline'",
         ),
         element("title", report.title),
-        element("style", Markup(STYLE)),
+        element("style", Markup(Path(__file__).with_name("report.css").read_text("utf-8"))),
     )
     body = element(
         "body",
@@ -184,12 +190,14 @@ def clip(text: object) -> str:
 
 
 def number(value: float) -> str:
-    """Four digits, or a whole number in full; a word for what is no number."""
+    """Four digits, or all that stand before the point; a word for what is no number."""
     if not np.isfinite(value):
         return "not a number" if np.isnan(value) else "infinite"
-    if float(value).is_integer() and abs(value) < 1e15:
-        return f"{int(value):,}".replace(",", "\u202f")
-    return f"{value:.4g}"
+    if abs(value) >= 1e15 or 0 < abs(value) < 1e-4:
+        return f"{value:.3e}"
+    digits = 0 if float(value).is_integer() else max(0, 3 - math.floor(math.log10(abs(value))))
+    written = f"{round(value, digits):,.{digits}f}".replace(",", "\u202f")
+    return written.rstrip("0").rstrip(".") if digits else written
 
 
 def rows(count: int) -> str:
@@ -210,10 +218,10 @@ def section(heading: str, *content: str) -> Markup:
     return element("section", element("h2", heading), *content)
 
 
-def table(header: Sequence[str], body: Sequence[Sequence[str]], numeric: Sequence[int] = ()) -> Markup:
+def table(titles: Sequence[str], body: Sequence[Sequence[str]], numeric: Sequence[int] = ()) -> Markup:
     """A table whose first column names the rows; the numeric columns stand right."""
-    style = ["number" if i in numeric else None for i in range(len(header))]
-    head = [element("th", text, scope="col", class_=kind) for text, kind in zip(header, style, strict=True)]
+    style = ["number" if i in numeric else None for i in range(len(titles))]
+    head = [element("th", text, scope="col", class_=kind) for text, kind in zip(titles, style, strict=True)]
     lines = []
     for cells in body[:TABLE_ROWS]:
         first = element("th", clip(cells[0]), scope="row")
@@ -221,10 +229,14 @@ def table(header: Sequence[str], body: Sequence[Sequence[str]], numeric: Sequenc
             element("td", clip(text), class_=kind) for text, kind in zip(cells[1:], style[1:], strict=True)
         ]
         lines.append(element("tr", first, *rest))
-    more = len(body) - TABLE_ROWS
-    note = element("p", f"{number(more)} more are not listed.", class_="note") if more > 0 else Markup()
+    left_out = max(0, len(body) - TABLE_ROWS)
+    shown = f"the first {TABLE_ROWS} of {number(len(body))}" if left_out else f"all {len(body)}"
+    more = note(f"{number(left_out)} more are not listed.") if left_out else Markup()
     inner = element("table", element("thead", element("tr", *head)), element("tbody", *lines))
-    return Markup(scroller(inner, f"Table: {header[0]}") + note)
+    framed = Markup(scroller(inner, f"Table: {titles[0]}") + more)
+    if len(body) <= OPEN_ROWS:
+        return framed
+    return element("details", element("summary", f"Show {shown}"), framed)
 
 
 def scroller(content: str, label: str) -> Markup:
@@ -265,8 +277,10 @@ def notices(report: Report) -> Markup:
     """What happened on the way that the reader should know."""
     if not report.notices:
         return Markup()
-    listed = [element("li", clip(text)) for text in report.notices[:TABLE_ROWS]]
-    return element("section", element("h2", "Notices"), element("ul", *listed), class_="notices")
+    listed = [element("li", clip(text)) for text in report.notices[:NOTICES]]
+    left_out = len(report.notices) - NOTICES
+    more = note(f"{number(left_out)} more are not listed.") if left_out > 0 else Markup()
+    return element("section", element("h2", "Notices"), element("ul", *listed), more, class_="notices")
 
 
 def predict_section(report: Report) -> Markup:
@@ -308,7 +322,7 @@ def settings_section(report: Report) -> Markup:
 
 def loss_section(curves: Curves) -> Markup:
     """Training and validation loss by epoch: the kept restart bold, the others faint."""
-    restarts, epochs = curves.training.shape
+    restarts = len(curves.training)
     kinds = [("training", curves.training)]
     if curves.validation is not None:
         kinds.append(("validation", curves.validation))
@@ -338,7 +352,7 @@ def loss_chart(kinds: Sequence[tuple[str, Floats]], finite: Floats, curves: Curv
     logarithmic = spans_decades(finite)
     y = scale_over(finite, bottom, top, logarithmic=logarithmic)
     room = 0.5 if epochs == 1 else 0.02 * (epochs - 1)
-    x = Scale(1 - room, epochs + room, label_room(y), right, whole=True)
+    x = Scale(1 - min(room, 0.9), epochs + room, label_room(y), right, whole=True)
     drawn = [r for r in range(len(curves.training)) if r != curves.kept][:OTHER_RESTARTS]
     lines = []
     for restart in [*drawn, curves.kept]:
@@ -352,7 +366,7 @@ def loss_chart(kinds: Sequence[tuple[str, Floats]], finite: Floats, curves: Curv
         lines.append(best_mark(x, y, curves.best_epoch + 1, loss, kind))
     title = "Loss" + (" (logarithmic)" if logarithmic else "")
     description = (
-        f"{' and '.join(kind for kind, _ in kinds)} loss over {epochs} epochs; lowest kept: {loss:.4g}."
+        f"{' and '.join(kind for kind, _ in kinds)} loss over {epochs} epochs; lowest kept: {number(loss)}."
     )
     return picture(WIDTH, 345, "Loss by epoch", description, axes(x, y, "Epoch", title), *lines)
 
@@ -380,7 +394,7 @@ def best_mark(x: Scale, y: Scale, epoch: int, loss: float, kind: str) -> Markup:
         element("circle", cx=f"{across:.1f}", cy=f"{up:.1f}", r=5, class_=f"mark {kind}"),
         element(
             "text",
-            f"epoch {epoch}: {loss:.4g}",
+            f"epoch {epoch}: {number(loss)}",
             x=f"{across + (-8 if left else 8):.1f}",
             y=y.end + 4,
             dy="0.6em",
@@ -433,7 +447,7 @@ def confusion_section(confusion: Confusion) -> Markup:
     if n > 2 and total > right:
         parts += [
             element("h3", "Most frequent mistakes"),
-            mistakes_table(confusion, 10 if n <= MATRIX_CLASSES else 50),
+            mistakes_table(confusion, 10 if n <= MATRIX_CLASSES else OPEN_ROWS),
         ]
     return section("Actual and predicted class", *parts, element("h3", "By class"), classes_table(confusion))
 
@@ -441,10 +455,10 @@ def confusion_section(confusion: Confusion) -> Markup:
 def confusion_matrix(confusion: Confusion) -> Markup:
     """The counts as a table, each cell shaded by its share of the row."""
     names = [clip(name) for name in confusion.classes]
-    upright = max((len(name) for name in names), default=0) > 4
+    upright = len(names) * max(map(len, names), default=0) > UPRIGHT_FROM
     counts = np.asarray(confusion.counts)
-    # The root lets a share of one in a hundred still be seen.
-    strength = 0.62 * np.sqrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
+    # The root and the offset let a share of one in a hundred still be seen.
+    strength = 0.1 + 0.52 * np.sqrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
     head = [
         element("th", element("span", name, title=name), scope="col", class_="upright" if upright else None)
         for name in names
@@ -461,7 +475,7 @@ def confusion_matrix(confusion: Confusion) -> Markup:
             for j, count in enumerate(counts[i].tolist())
         ]
         lines.append(element("tr", element("th", element("span", name, title=name), scope="row"), *cells))
-    corner = element("td", "actual \u2193 predicted \u2192", class_="corner")
+    corner = element("td", "predicted \u2192", Markup("<br />"), "actual \u2193", class_="corner")
     inner = element("thead", element("tr", corner, *head))
     return element("table", inner, element("tbody", *lines), class_="matrix")
 
@@ -479,7 +493,7 @@ def mistakes_table(confusion: Confusion, limit: int) -> Markup:
             number(wrong[i, j]),
             f"{wrong[i, j] / counts[i].sum():.1%}",
         )
-        for i, j in zip(actual, predicted, strict=True)
+        for i, j in zip(actual.tolist(), predicted.tolist(), strict=True)
         if wrong[i, j]
     ]
     return table(("Actual", "Predicted", "Rows", "Of the actual class"), body, numeric=(2, 3))
@@ -493,7 +507,7 @@ def classes_table(confusion: Confusion) -> Markup:
         order = np.argsort(confusion.recall, kind="stable")
     body = [
         (confusion.classes[i], number(support[i]), share(confusion.precision[i]), share(confusion.recall[i]))
-        for i in order
+        for i in order.tolist()
     ]
     return table(("Class", "Rows", "Precision", "Recall"), body, numeric=(1, 2, 3))
 
@@ -514,9 +528,8 @@ def scatter_section(predictions: Predictions) -> Markup:
     if not len(actual):
         return section("Actual and predicted value", element("p", text or "No rows were held out."))
     half, most = np.quantile(np.abs(actual / 2 - predicted / 2), [0.5, 0.9]) * 2
-    distance = (
-        f"Half of the predictions are off by less than {half:.4g}, nine in ten by less than {most:.4g}."
-    )
+    distance = f"Half of the predictions are off by less than {number(half)}, "
+    distance += f"nine in ten by less than {number(most)}."
     if len(actual) > SCATTER_POINTS:
         text += f"{number(SCATTER_POINTS)} of {rows(len(actual))} are drawn, chosen at random. "
         chosen = np.random.default_rng(0).choice(len(actual), SCATTER_POINTS, replace=False)
@@ -534,91 +547,14 @@ def scatter_chart(actual: Floats, predicted: Floats) -> Markup:
     x = Scale(y.low, y.high, left, left + bottom - top)
     across, up = x(actual), y(predicted)
     dots = [element("circle", cx=f"{a:.1f}", cy=f"{b:.1f}", r=3) for a, b in zip(across, up, strict=True)]
+    opacity = 0.8 if len(dots) < 200 else 0.4
     diagonal = element("line", x1=x.start, y1=y.start, x2=x.end, y2=y.end, class_="diagonal")
-    description = f"One dot for each of {len(actual)} held-out rows."
     return picture(
-        left + bottom - top + 16, 525, "Predicted against actual value", description,
-        axes(x, y, "Actual", "Predicted"), element("g", *dots, class_="dots"), diagonal,
-    )  # fmt: skip
-
-
-STYLE = """
-:root { color-scheme: light dark; --ground: #ffffff; --text: #1b1f24; --quiet: #57606a; --line: #d5dae0;
-  --panel: #f4f6f8; --training: #0072b2; --validation: #c65200; --right: 0 114 178; --wrong: 213 94 0; }
-@media (prefers-color-scheme: dark) {
-  :root { --ground: #14171a; --text: #e6e9ec; --quiet: #a0a9b3; --line: #363d45;
-    --panel: #1e2328; --training: #56b4e9; --validation: #f0a830; --right: 86 180 233; --wrong: 230 159 0; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 46rem; padding: 1.5rem 1rem 3rem; background: var(--ground); color: var(--text);
-  font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
-  overflow-wrap: anywhere; -webkit-text-size-adjust: 100%; }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 1.2rem; }
-h2 { font-size: 1.2rem; margin: 2.6rem 0 0.8rem; }
-h3 { font-size: 1rem; margin: 1.6rem 0 0.5rem; }
-p { margin: 0.5rem 0; }
-.task, .note, figcaption, footer { color: var(--quiet); font-size: 0.875rem; }
-.task { margin: 0; }
-footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: 0.7rem; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 0.7rem; margin: 0; }
-.tiles div { background: var(--panel); border-radius: 8px; padding: 0.7rem 0.9rem; display: flex;
-  flex-direction: column-reverse; justify-content: flex-end; }
-.tiles dt { color: var(--quiet); font-size: 0.85rem; line-height: 1.3; }
-.tiles dd { margin: 0; font-size: 1.6rem; line-height: 1.3; font-variant-numeric: tabular-nums; }
-.tiles .score dd { font-weight: 700; }
-.notices { border-left: 4px solid var(--validation); background: var(--panel); border-radius: 0 8px 8px 0;
-  margin-top: 1.4rem; padding: 0.7rem 1rem; }
-.notices h2 { font-size: 1rem; margin: 0; }
-.notices ul { margin: 0.3rem 0 0; padding-left: 1.1rem; }
-figure { margin: 0; }
-figure svg { display: block; width: 100%; height: auto; overflow: visible; }
-figure.square { max-width: 34rem; }
-figcaption { margin-top: 0.4rem; }
-svg text { font-size: 13px; fill: var(--quiet); font-variant-numeric: tabular-nums; }
-svg text.title, svg text.best { fill: var(--text); }
-.grid { stroke: var(--line); stroke-width: 1; }
-.axis { stroke: var(--quiet); stroke-width: 1; }
-.curve { stroke-width: 1.3; opacity: 0.35; stroke-linejoin: round; }
-.curve.kept { stroke-width: 2.6; opacity: 1; }
-.training { stroke: var(--training); }
-.validation { stroke: var(--validation); stroke-dasharray: 7 4; }
-.curve.training circle { fill: var(--training); stroke: none; }
-.curve.validation circle { fill: var(--validation); stroke: none; }
-line.best { stroke: var(--quiet); stroke-width: 1; stroke-dasharray: 2 3; }
-.mark { fill: var(--ground); stroke-width: 2.6; stroke-dasharray: none; }
-.dots { fill: var(--training); fill-opacity: 0.4; }
-.diagonal { stroke: var(--validation); stroke-width: 1.6; stroke-dasharray: 7 4; }
-.legend { list-style: none; display: flex; flex-wrap: wrap; gap: 0.2rem 1.2rem; margin: 0 0 0.5rem; padding: 0;
-  font-size: 0.875rem; }
-.legend li { display: flex; align-items: center; gap: 0.5rem; }
-figure .swatch { width: 34px; height: 12px; }
-.scroll { overflow-x: auto; max-width: 100%; }
-.scroll:focus-visible { outline: 2px solid var(--training); outline-offset: 2px; }
-table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
-.scroll > table:not(.matrix) { width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: 0.3rem 0.7rem 0.3rem 0; border-bottom: 1px solid var(--line);
-  font-weight: 400; }
-thead th { color: var(--quiet); font-size: 0.85rem; vertical-align: bottom; }
-th.number, td.number { text-align: right; white-space: nowrap; }
-tr > :last-child { padding-right: 0.2rem; }
-.matrix { overflow-wrap: normal; }
-.matrix th, .matrix td { border: 0; padding: 0.2rem 0.3rem; text-align: center; vertical-align: middle;
-  white-space: nowrap; }
-.matrix td { min-width: 2.1rem; height: 2rem; border: 1px solid var(--ground); }
-.matrix tbody th { text-align: right; position: sticky; left: 0; background: var(--ground); }
-.matrix th span { display: inline-block; max-width: 8rem; overflow: hidden; text-overflow: ellipsis;
-  vertical-align: bottom; }
-.matrix .upright { vertical-align: bottom; }
-.matrix .upright span { writing-mode: vertical-rl; transform: rotate(180deg); max-width: none; max-height: 8rem; }
-.matrix .corner { color: var(--quiet); font-size: 0.8rem; text-align: right; vertical-align: bottom; }
-.matrix .right { background: rgb(var(--right) / var(--strength)); }
-.matrix .wrong { background: rgb(var(--wrong) / var(--strength)); }
-.matrix .none { color: var(--quiet); background: var(--panel); }
-pre { background: var(--panel); border-radius: 8px; padding: 0.7rem 0.9rem; margin: 0.4rem 0; white-space: pre-wrap;
-  font-size: 0.875rem; }
-@media (max-width: 36rem) {
-  body { padding-top: 1rem; } h1 { font-size: 1.4rem; }
-  svg text { font-size: 20px; } figure.square svg text { font-size: 17px; }
-  .tiles { grid-template-columns: 1fr 1fr; } .tiles dd { font-size: 1.35rem; }
-  .matrix { font-size: 0.78rem; } .matrix td { min-width: 1.6rem; height: 1.7rem; padding: 0.1rem; }
-}
-"""
+        left + bottom - top + 16,
+        525,
+        "Predicted against actual value",
+        f"One dot for each of {len(actual)} held-out rows.",
+        axes(x, y, "Actual", "Predicted"),
+        element("g", *dots, class_="dots", fill_opacity=opacity),
+        diagonal,
+    )

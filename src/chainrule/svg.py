@@ -1,4 +1,4 @@
-"""Pictures as SVG text: elements whose text is escaped, scales from numbers to pixels, ticks at round numbers."""
+"""Pictures as SVG text: escaped elements, scales from numbers to pixels, ticks at round numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ Floats = NDArray[np.float64]
 # What XML 1.0 has no way to write: most control characters, lone surrogates, two non-characters.
 UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 LARGEST = 1e250  # beyond it, differences and margins would overflow
-LONGEST_LABEL = 7  # characters that fit beside an axis
+LONG_LABEL = 6  # characters, beyond which fewer labels fit below an axis
+LONGEST_LABEL = 9  # characters that fit beside an axis
 
 
 class Markup(str):
@@ -33,10 +34,10 @@ def escape(text: str) -> Markup:
     return text if isinstance(text, Markup) else Markup(html.escape(UNWRITABLE.sub("\ufffd", text)))
 
 
-def element(name: str, *content: str, **attributes: object) -> Markup:
+def element(name: str, /, *content: str, **attributes: object) -> Markup:
     """One SVG or HTML element, well-formed as XML; content that is not `Markup` is escaped.
 
-    In attribute names ``_`` stands for ``-``, a final one is dropped (``class_``); None leaves the attribute out.
+    In attribute names ``_`` stands for ``-`` and a final one is dropped; None leaves the attribute out.
 
     >>> element("text", "1 < 2", x=3, class_="big", stroke_width=None)
     '<text x="3" class="big">1 &lt; 2</text>'
@@ -82,7 +83,7 @@ class Scale:
 
 
 def scale_over(values: ArrayLike, start: float, end: float, *, logarithmic: bool = False) -> Scale:
-    """The scale on which all values but NaN (at least one) lie between start and end, with a little room beside them."""
+    """The scale on which all values (at least one not NaN) lie between start and end, with a little room."""
     numbers = np.clip(np.asarray(values, dtype=np.float64), -LARGEST, LARGEST)
     low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
     if logarithmic:
@@ -114,7 +115,7 @@ def linear_ticks(low: float, high: float, count: int = 5, smallest_step: float =
 
 
 def logarithmic_ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Powers of ten between low and high, about ``count`` of them; 1, 2, 5 times powers where these are too few.
+    """About ``count`` powers of ten between low and high; where there are too few, also 2 and 5 times these.
 
     >>> logarithmic_ticks(0.02, 3.0)
     [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0]
@@ -132,13 +133,15 @@ def logarithmic_ticks(low: float, high: float, count: int = 5) -> list[float]:
 def tick_label(value: float) -> str:
     """The shortest plain text of a tick.
 
-    >>> [tick_label(value) for value in (0.0, 0.25, 1500.0, 1e-5, -2.5e9)]
-    ['0', '0.25', '1500', '1e-5', '-2.5e9']
+    >>> [tick_label(value) for value in (0.0, 0.25, 1500.0, 1e-5, -2.5e9, 1e8 + 1)]
+    ['0', '0.25', '1500', '1e-5', '-2.5e9', '100000001']
     """
     plain = np.format_float_positional(value, trim="-")
-    if len(plain) <= LONGEST_LABEL:
-        return plain
-    return np.format_float_scientific(value, precision=3, trim="-", exp_digits=1).replace("e+", "e")
+    mantissa, exponent = f"{value:.3e}".split("e")
+    scientific = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+    # Large numbers that differ in their last digits must not get the same label.
+    longest = LONG_LABEL if float(scientific) == value else LONGEST_LABEL
+    return plain if len(plain) <= longest else scientific
 
 
 def label_room(scale: Scale) -> float:
@@ -156,7 +159,9 @@ def axes(x: Scale, y: Scale, x_title: str, y_title: str) -> Markup:
                 "text", tick_label(value), x=x.start - 8, y=f"{pixel:.1f}", dy="0.35em", text_anchor="end"
             ),
         ]
-    for value, pixel in zip(x.ticks(), x(x.ticks()), strict=True):
+    crowded = any(len(tick_label(value)) > LONG_LABEL for value in x.ticks())
+    along = x.ticks(2) if crowded else x.ticks()
+    for value, pixel in zip(along, x(along), strict=True):
         parts += [
             element("line", x1=f"{pixel:.1f}", x2=f"{pixel:.1f}", y1=y.start, y2=y.start + 5, class_="axis"),
             element(
@@ -187,7 +192,7 @@ def curve(x: Floats, y: Floats, *content: str, **attributes: object) -> Markup:
 
 
 def thin(values: Floats, limit: int) -> NDArray[np.intp]:
-    """Indices of at most ``limit`` values that look the same as a curve: each stretch keeps its least and its greatest."""
+    """Indices of at most ``limit`` values that look the same as a curve: each stretch keeps its extremes."""
     indices = np.arange(len(values))
     if len(values) <= limit:
         return indices
