@@ -23,6 +23,16 @@ from chainrule.nn.activations import (
 )
 from chainrule.nn.dropout import Dropout, WeightDropout
 from chainrule.nn.layers import Flatten, Linear, Sequential
+from chainrule.nn.losses import (
+    absolute_error,
+    binary_cross_entropy,
+    cross_entropy,
+    half_squared_error,
+    huber,
+    squared_error,
+    with_reference_class,
+    zero_one,
+)
 from chainrule.nn.mlp import MLP
 from chainrule.nn.module import (
     Buffer,
@@ -32,6 +42,8 @@ from chainrule.nn.module import (
     unflatten_parameters,
 )
 from chainrule.nn.normalisation import BatchNorm1d
+from chainrule.nn.penalties import Penalty, l1, l2
+from chainrule.nn.targets import check_binary_targets, check_labels
 
 __all__ = [
     "ELU",
@@ -47,6 +59,7 @@ __all__ = [
     "Logistic",
     "Module",
     "Parameter",
+    "Penalty",
     "ReLU",
     "Sequential",
     "SiLU",
@@ -57,13 +70,25 @@ __all__ = [
     "Step",
     "Tanh",
     "WeightDropout",
+    "absolute_error",
     "activations",
+    "binary_cross_entropy",
+    "check_binary_targets",
+    "check_labels",
+    "cross_entropy",
     "elu",
     "flatten_parameters",
     "gelu",
+    "half_squared_error",
+    "huber",
     "initialisers",
+    "l1",
+    "l2",
     "leaky_relu",
     "silu",
+    "squared_error",
     "step",
     "unflatten_parameters",
+    "with_reference_class",
+    "zero_one",
 ]

@@ -13,7 +13,7 @@ from chainrule.tensor import Tensor
 
 
 class _Mask(Module):
-    """Draws masks from a seed and a counter: state that is saved, loaded, and drawn anew by ``initialise``."""
+    """Draws masks from a seed and a counter: state, saved, loaded and drawn anew by ``initialise``."""
 
     def __init__(self, p: float, seed: Seed) -> None:
         if not 0.0 <= p < 1.0:

@@ -76,7 +76,7 @@ class Buffer(Tensor):
 
     @classmethod
     def made(cls, value: Array, initialiser: Initialiser | None = None) -> Buffer:
-        """A buffer that starts at ``value``; ``initialise`` returns to it, or to what ``initialiser`` draws."""
+        """A buffer that starts at ``value``; ``initialise`` restores that, or draws from ``initialiser``."""
         buffer = cls.leaf(np.array(value))
         first = np.array(value)
         buffer.initialiser = initialiser or (lambda rng, shape: first)

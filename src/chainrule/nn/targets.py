@@ -1,0 +1,106 @@
+"""What losses ask of targets: labels in range, shapes that fit the outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import DataError, ShapeError, describe_line, user_line
+from chainrule.ops.dtypes import int64
+from chainrule.ops.record import Array, is_float
+from chainrule.tensor import TRACE, Tensor, as_tensor
+
+
+def check_labels(labels: Any, classes: int) -> None:
+    """A DataError that names the first bad rows unless all labels are integers from 0 to classes - 1.
+
+    >>> check_labels([0, 2, 1], classes=3)
+    """
+    values = np.asarray(labels)
+    if values.dtype.kind not in "iub":
+        raise DataError(
+            "labels are not integers",
+            expected=f"integers from 0 to {classes - 1}",
+            got=f"{values.dtype}, starting {_first(values.ravel())}",
+            where=describe_line(user_line()),
+            hint="number the classes from 0 and convert with .astype(int); for regression use squared_error",
+        )
+    bad = (values < 0) | (values >= classes)
+    if bad.any():
+        raise DataError(
+            "labels are out of range",
+            expected=f"integers from 0 to {classes - 1}, for {classes} outputs",
+            got=_bad_rows(values, bad),
+            where=describe_line(user_line()),
+            hint="number the classes from 0, or give the network one output for each class",
+        )
+
+
+def check_binary_targets(targets: Any) -> None:
+    """A DataError that names the first bad rows unless all targets lie between 0 and 1.
+
+    >>> check_binary_targets([0, 1, 1])
+    """
+    values = np.asarray(targets)
+    bad = ~((values >= 0) & (values <= 1))
+    if bad.any():
+        raise DataError(
+            "targets of binary_cross_entropy are out of range",
+            expected="0 or 1, or probabilities between",
+            got=_bad_rows(values, bad),
+            where=describe_line(user_line()),
+            hint="recode labels of -1 and 1 as (y + 1) / 2",
+        )
+
+
+def _bad_rows(values: Array, bad: Array) -> str:
+    values, bad = np.atleast_1d(values), np.atleast_1d(bad)
+    rows = np.flatnonzero(bad.reshape(len(bad), -1).any(1))
+    named = ", ".join(f"{_first(values[row].ravel())} in row {row}" for row in rows[:3])
+    return named if len(rows) <= 3 else f"{named} and {len(rows) - 3} more"
+
+
+def _first(values: Array) -> str:
+    return ", ".join(str(value) for value in values[:3]) + (", ..." if len(values) > 3 else "")
+
+
+def known(x: Tensor) -> bool:
+    """Whether the values of ``x`` can be looked at now."""
+    return x.data is not None and TRACE.get() is None
+
+
+def labels_of(target: Any, shape: tuple[int, ...], classes: int) -> Tensor:
+    """Labels as int64 of this shape; a column [batch, 1] is welcome."""
+    labels = as_tensor(target)
+    if known(labels) or is_float(labels.dtype):
+        check_labels(labels.data if labels.data is not None else np.zeros(0, labels.dtype), classes)
+    if labels.shape == (*shape, 1):
+        labels = labels.reshape(shape)
+    if labels.shape != shape:
+        raise ShapeError(
+            "the labels do not fit the outputs",
+            expected=f"labels {list(shape)} for outputs {[*shape, classes]}",
+            got=list(labels.shape),
+            where=describe_line(user_line()),
+            hint="labels are class numbers: one-hot rows become such with .argmax(1)",
+        )
+    return labels.astype(int64)
+
+
+def aligned(name: str, prediction: Any, target: Any) -> tuple[Tensor, Tensor]:
+    """Both as tensors of one shape."""
+    prediction, given = as_tensor(prediction), as_tensor(target)
+    if is_float(prediction.dtype) and not (isinstance(target, Tensor) and is_float(given.dtype)):
+        given = given.astype(prediction.dtype)
+    if given.shape == prediction.shape:
+        return prediction, given
+    if (*given.shape, 1) == prediction.shape or given.shape == (*prediction.shape, 1):
+        return prediction, given.reshape(prediction.shape)
+    raise ShapeError(
+        f"{name}: the target has another shape than the prediction",
+        expected=f"a target {list(prediction.shape)}",
+        got=list(given.shape),
+        where=describe_line(user_line()),
+        hint="one target for each output: check the width of the last layer, or reshape the target",
+    )
