@@ -1,103 +1,242 @@
-"""What every optimizer is: a rule that says how one parameter and its state change, written with tensor operations.
+"""What every optimizer is: a rule, in tensor operations, for how one parameter and its state change.
 
 Run eagerly the rule computes; traced it becomes part of the training step's graph.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Self
+from collections.abc import Iterable, Iterator, Mapping
+from inspect import signature
+from typing import Any, Protocol, Self
 
 import numpy as np
 
-from chainrule.errors import SettingError
-from chainrule.nn.module import Module, Parameter
+from chainrule.errors import GradientError, ModelFileError, SettingError, ShapeError
 from chainrule.ops.record import Array
+from chainrule.optim.schedules import Rate, check_rate, describe_rate, rate_at
+from chainrule.optim.settings import check_number
 from chainrule.tensor import Tensor, no_grad
 
-#: a number, or a function of the number of steps taken so far (a scalar tensor) that returns one
-Rate = float | Callable[[Any], Any]
+
+class HasParameters(Protocol):
+    """A model: it names its parameters."""
+
+    def named_parameters(self) -> Iterator[tuple[str, Any]]:
+        """Every parameter once, with its name."""
 
 
 class Optimizer:
-    """Base of the optimizers: a subclass gives ``slots`` and ``rule``.
+    """Base of the optimizers: a subclass gives ``slots``, ``prepare`` and ``rule``.
 
-    ``lr`` is a number, or a schedule: a function of the number of steps taken so far, written with tensor
-    operations. ``attach`` a model, then ``step()`` after each ``backward()``.
+    ``lr`` is a number or a function of the number of steps taken so far. ``weight_decay`` adds that multiple
+    of a parameter to its gradient or, ``decoupled``, shrinks the parameter itself by lr * weight_decay.
+    Biases (parameters with ``penalised`` False) decay only with ``decay_biases``. ``attach`` a model, then
+    ``step()`` after each ``backward()``. Raises SettingError for settings out of range.
+
+    >>> import chainrule as cr
+    >>> from chainrule import optim
+    >>> class SignDescent(optim.Optimizer):
+    ...     def rule(self, p, g, state, scalars):
+    ...         return p - scalars["lr"] * cr.sign(g), {}
+    >>> w = cr.tensor([1.0, -2.0], requires_grad=True)
+    >>> opt = SignDescent(0.5).attach([w])
+    >>> (w * w).sum().backward()
+    >>> opt.step()
+    >>> w.numpy()
+    array([ 0.5, -1.5], dtype=float32)
     """
 
-    #: names of the state arrays that each parameter has, all zero at first
-    slots: tuple[str, ...] = ()
-
-    def __init__(self, lr: Rate) -> None:
-        if isinstance(lr, int | float) and not lr >= 0:
-            raise SettingError("lr: a step size is not negative", expected=">= 0", got=lr)
-        self.lr = lr
-        # a leaf, so that another step size does not make another graph
-        self.base_rate = Tensor.leaf(np.array(lr if isinstance(lr, int | float) else 1.0, np.float64))
+    def __init__(
+        self, lr: Rate, weight_decay: float = 0.0, *, decoupled: bool = False, decay_biases: bool = False
+    ) -> None:
+        # leaves, so that another step size does not make another graph; float64, as all scalar work
+        self.base_rate = Tensor.leaf(np.array(1.0))
         self.steps = Tensor.leaf(np.array(0, np.int64))
-        self.parameters: list[Parameter] = []
+        self.lr = lr
+        self.weight_decay = check_number("weight_decay", weight_decay, least=0)
+        self.decoupled, self.decay_biases = decoupled, decay_biases
+        self.names: list[str] = []
+        self.parameters: list[Tensor] = []
         self.state: list[dict[str, Tensor]] = []
+        self.shared_state = {name: Tensor.leaf(np.array(first)) for name, first in self.shared().items()}
 
-    def attach(self, model: Module | Iterable[Parameter]) -> Self:
-        """Say which parameters to update; their state starts at zero."""
-        self.parameters = model.parameters() if isinstance(model, Module) else list(model)
-        self.state = [
-            {slot: Tensor.leaf(np.zeros(p.shape, p.dtype)) for slot in self.slots} for p in self.parameters
-        ]
-        self.steps.assign(Tensor.leaf(np.array(0, np.int64)))
-        return self
+    # What a subclass says
+
+    def slots(self) -> dict[str, float]:
+        """Names of the state arrays that each parameter has, with the value that fills them at first."""
+        return {}
+
+    def shared(self) -> dict[str, float]:
+        """Names of float64 scalars of state that all parameters share, with their first values."""
+        return {}
+
+    def prepare(self, lr: Tensor, t: Tensor) -> dict[str, Tensor]:
+        """The float64 scalars that the rule needs in step ``t`` (from 1), once for all parameters.
+
+        Entries named in ``shared`` become the new values of that state.
+        """
+        return {"lr": lr}
 
     def rule(
-        self, p: Tensor, g: Tensor, state: dict[str, Tensor], lr: Tensor, t: Tensor
+        self, p: Tensor, g: Tensor, state: dict[str, Tensor], scalars: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The new value of a parameter with gradient ``g``, and its new state; ``t`` counts steps from 1."""
-        raise NotImplementedError
+        """The new value of a parameter with gradient ``g``, and its new state.
+
+        ``scalars`` are those of ``prepare`` in the parameter's dtype.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no rule()")
+
+    # The step size
+
+    @property
+    def lr(self) -> Rate:
+        """The step size, a number or a schedule; another one takes effect at the next eager step."""
+        return float(self.base_rate.numpy()) if self._schedule is None else self._schedule
+
+    @lr.setter
+    def lr(self, lr: Rate) -> None:
+        check_rate("lr", lr)
+        self._schedule = lr if callable(lr) else None
+        if not callable(lr):
+            self.base_rate.assign(Tensor.leaf(np.array(lr, np.float64)))
 
     def rate(self) -> Tensor:
-        """The present step size, a float64 scalar."""
-        if callable(self.lr):
-            taken = self.steps if self.steps.data is None else self.steps.detach()
-            return Tensor.leaf(np.zeros((), np.float64)) + self.lr(taken.astype(np.float64))
-        return self.base_rate
+        """The size of the next step, a float64 scalar."""
+        if self._schedule is None:
+            return self.base_rate
+        return rate_at(self._schedule, self.steps.astype(np.float64))
+
+    # Training
+
+    def attach(self, model: HasParameters | Iterable[Tensor]) -> Self:
+        """Say what to update, the parameters of a model or single tensors; their state starts anew."""
+        if hasattr(model, "named_parameters"):
+            named = list(model.named_parameters())
+        else:
+            named = [(str(i), p) for i, p in enumerate(model)]
+        for name, p in named:
+            if not (isinstance(p, Tensor) and p.requires_grad):
+                raise SettingError(
+                    f"attach: {name} is nothing that can be trained",
+                    expected="a model, or tensors with requires_grad=True",
+                    got=type(p).__name__,
+                )
+        self.names = [name for name, _ in named]
+        self.parameters = [p for _, p in named]
+        self.state = [
+            {slot: Tensor.leaf(np.zeros(p.shape, p.dtype)) for slot in self.slots()} for p in self.parameters
+        ]
+        return self.reset()
+
+    def reset(self) -> Self:
+        """Return all state to its first values, in place: graphs that were traced with it stay valid."""
+        first = {"steps": 0, **self.shared()}
+        for name, tensor in [("steps", self.steps), *self.shared_state.items()]:
+            tensor.assign(Tensor.leaf(np.array(first[name], tensor.dtype)))
+        slots = self.slots()
+        for state in self.state:
+            for slot, tensor in state.items():
+                tensor.assign(Tensor.leaf(np.full(tensor.shape, slots[slot], tensor.dtype)))
+        return self
 
     def step(self) -> None:
-        """Update every attached parameter that has a gradient, all from the values before (SPEC B18)."""
-        if not self.parameters:
-            raise SettingError("the optimizer has nothing to update", hint="call opt.attach(model) first")
+        """Update every attached parameter that has a gradient, all from the values before (SPEC B18).
+
+        Raises SettingError without parameters, GradientError without any gradient.
+        """
+        self._check_step()
         with no_grad():
             count, rate = self.steps + 1, self.rate()
-            clocks: dict[Any, tuple[Tensor, Tensor]] = {}
-            changes = []
-            for p, state in zip(self.parameters, self.state, strict=True):
-                if p.grad is None:
-                    continue
-                if p.dtype not in clocks:
-                    clocks[p.dtype] = rate.astype(p.dtype), count.astype(p.dtype)
-                changes.append((p, state, *self.rule(p, p.grad, state, *clocks[p.dtype])))
+            scalars = self.prepare(rate, count.astype(np.float64))
+            shared = {name: scalars.pop(name) for name in self.shared_state}
+            if self.weight_decay and self.decoupled:
+                scalars["kept"] = 1.0 - rate * self.weight_decay
+            by_dtype = {
+                dtype: {name: scalar.astype(dtype) for name, scalar in scalars.items()}
+                for dtype in dict.fromkeys(p.dtype for p in self.parameters)
+            }
+            changes = [
+                (p, state, *self._changed(p, p.grad, state, by_dtype[p.dtype]))
+                for p, state in zip(self.parameters, self.state, strict=True)
+                if p.grad is not None
+            ]
             for p, state, new, new_state in changes:
                 p.assign(new)
                 for slot, value in new_state.items():
                     state[slot].assign(value)
+            for name, value in shared.items():
+                self.shared_state[name].assign(value)
             self.steps.assign(count)
+
+    def _check_step(self) -> None:
+        if not self.parameters:
+            raise SettingError("the optimizer has nothing to update", hint="call opt.attach(model) first")
+        if all(p.grad is None for p in self.parameters):
+            raise GradientError("step() without a gradient", hint="call loss.backward() before opt.step()")
+
+    def _changed(
+        self, p: Tensor, g: Tensor, state: dict[str, Tensor], scalars: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What the rule makes of a parameter after weight decay."""
+        value = p.detach()
+        if self.weight_decay and (self.decay_biases or getattr(p, "penalised", True)):
+            if self.decoupled:
+                value = value * scalars["kept"]
+            else:
+                g = g + self.weight_decay * value
+        return self.rule(value, g, state, scalars)
 
     def zero_grad(self) -> None:
         """Forget the gradients of all attached parameters."""
         for p in self.parameters:
             p.grad = None
 
+    # State and settings
+
     def named_state(self) -> Iterator[tuple[str, Tensor]]:
-        """Every state tensor by name: the step count, then each parameter's slots."""
+        """What a continuation needs: step count, step size, shared scalars, each parameter's slots."""
         yield "steps", self.steps
-        for i, state in enumerate(self.state):
+        yield "lr", self.base_rate
+        yield from self.shared_state.items()
+        for name, state in zip(self.names, self.state, strict=True):
             for slot, tensor in state.items():
-                yield f"{i}.{slot}", tensor
+                yield f"{name}.{slot}", tensor
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of the state by name."""
         return {name: tensor.numpy().copy() for name, tensor in self.named_state()}
 
-    def load_state_dict(self, state: dict[str, Array]) -> None:
-        """Take over a state made by :meth:`state_dict` of the same optimizer on the same model."""
-        for name, tensor in self.named_state():
-            tensor.assign(Tensor.leaf(np.array(state[name])))
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over a state made by :meth:`state_dict` of the same optimizer on the same model.
+
+        Raises ModelFileError where names differ and ShapeError where a shape does; then nothing is changed.
+        """
+        own = dict(self.named_state())
+        if own.keys() != state.keys():
+            raise ModelFileError(
+                f"the state does not fit this {type(self).__name__}",
+                expected=f"the names {', '.join(own)}",
+                got=f"missing {sorted(own.keys() - state.keys())}, extra {sorted(state.keys() - own.keys())}",
+                hint="attach the same model to an optimizer with the same settings first",
+            )
+        for name, tensor in own.items():
+            if np.shape(state[name]) != tensor.shape:
+                raise ShapeError(
+                    f"{name} has another shape", expected=tensor.shape, got=np.shape(state[name])
+                )
+        for name, tensor in own.items():
+            tensor.assign(Tensor.leaf(np.asarray(state[name]).astype(tensor.dtype)))
+
+    def describe(self) -> dict[str, Any]:
+        """Name and settings as plain numbers, strings and dicts, for reports and checkpoints.
+
+        >>> from chainrule import optim
+        >>> optim.SGD(optim.CosineDecay(0.1, steps=100), momentum=0.9).describe()["lr"]
+        {'name': 'CosineDecay', 'lr': 0.1, 'steps': 100, 'final': 0.0}
+        """
+        settings = {name: getattr(self, name) for name in signature(type(self)).parameters}
+        return {"name": type(self).__name__} | settings | {"lr": describe_rate(self.lr)}
+
+    def __repr__(self) -> str:
+        settings = ((name, getattr(self, name)) for name in signature(type(self)).parameters)
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in settings)})"

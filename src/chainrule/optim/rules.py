@@ -1,45 +1,288 @@
-"""The update rules."""
+"""The update rules: names, defaults and meaning of torch.optim.
+
+Weight decay spares biases unless ``decay_biases=True``, with which every number equals PyTorch's. Steps are
+counted once for all parameters, also for one that had no gradient in some of them.
+"""
 
 from __future__ import annotations
 
+import math
+
 from chainrule import functions as f
-from chainrule.optim.optimizer import Optimizer, Rate
+from chainrule.errors import SettingError
+from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.schedules import Rate
+from chainrule.optim.settings import check_number
 from chainrule.tensor import Tensor
+
+Scalars = dict[str, Tensor]
+State = dict[str, Tensor]
+Betas = tuple[float, float]
+
+
+class SGD(Optimizer):
+    """Steps against the gradient (SPEC B10, C2), with momentum (Polyak, 1964) or its Nesterov form.
+
+    With momentum the direction is v = momentum * v + g, and g + momentum * v with ``nesterov``.
+
+    >>> import chainrule as cr
+    >>> from chainrule import optim
+    >>> w = cr.tensor(3.0, requires_grad=True)
+    >>> opt = optim.SGD(0.25).attach([w])
+    >>> (w * w).backward()
+    >>> opt.step()
+    >>> w.item()
+    1.5
+    """
+
+    def __init__(
+        self,
+        lr: Rate = 1e-3,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        *,
+        decay_biases: bool = False,
+    ) -> None:
+        self.momentum, self.nesterov = check_number("momentum", momentum, least=0, below=1), nesterov
+        if nesterov and momentum == 0:
+            raise SettingError("nesterov needs momentum", expected="0 < momentum < 1", got=momentum)
+        super().__init__(lr, weight_decay, decay_biases=decay_biases)
+
+    def slots(self) -> dict[str, float]:
+        """The velocity, with momentum."""
+        return {"velocity": 0.0} if self.momentum else {}
+
+    def rule(self, p: Tensor, g: Tensor, state: State, scalars: Scalars) -> tuple[Tensor, State]:
+        """One step; see the class."""
+        if not self.momentum:
+            return p - scalars["lr"] * g, {}
+        velocity = self.momentum * state["velocity"] + g
+        direction = g + self.momentum * velocity if self.nesterov else velocity
+        return p - scalars["lr"] * direction, {"velocity": velocity}
+
+
+class RMSprop(Optimizer):
+    """Steps divided by the root of a running mean of squared gradients (Hinton, 2012).
+
+    ``centered`` subtracts the square of the running mean, which leaves the variance (Graves, 2013).
+
+    >>> from chainrule import optim
+    >>> optim.RMSprop(1e-3, momentum=0.9).slots()
+    {'square': 0.0, 'velocity': 0.0}
+    """
+
+    def __init__(
+        self,
+        lr: Rate = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        *,
+        centered: bool = False,
+        decay_biases: bool = False,
+    ) -> None:
+        self.alpha = check_number("alpha", alpha, least=0, below=1)
+        self.eps = check_number("eps", eps, least=0)
+        self.momentum, self.centered = check_number("momentum", momentum, least=0, below=1), centered
+        super().__init__(lr, weight_decay, decay_biases=decay_biases)
+
+    def slots(self) -> dict[str, float]:
+        """The running moments, and the velocity with momentum."""
+        used = {"square": True, "mean": self.centered, "velocity": self.momentum > 0}
+        return {slot: 0.0 for slot, wanted in used.items() if wanted}
+
+    def rule(self, p: Tensor, g: Tensor, state: State, scalars: Scalars) -> tuple[Tensor, State]:
+        """One step; see the class."""
+        new = {"square": averaged(self.alpha, state["square"], g * g)}
+        variance = new["square"]
+        if self.centered:
+            new["mean"] = averaged(self.alpha, state["mean"], g)
+            # rounding must not make it negative
+            variance = f.maximum(variance - f.square(new["mean"]), 0.0)
+        direction = g / (f.sqrt(variance) + self.eps)
+        if self.momentum:
+            direction = new["velocity"] = self.momentum * state["velocity"] + direction
+        return p - scalars["lr"] * direction, new
+
+
+class Adagrad(Optimizer):
+    """Steps divided by the root of the sum of all squared gradients so far (Duchi, Hazan & Singer, 2011).
+
+    >>> from chainrule import optim
+    >>> optim.Adagrad(0.1).slots()
+    {'sum': 0.0}
+    """
+
+    def __init__(
+        self,
+        lr: Rate = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+        *,
+        decay_biases: bool = False,
+    ) -> None:
+        self.lr_decay = check_number("lr_decay", lr_decay, least=0)
+        self.initial_accumulator_value = check_number(
+            "initial_accumulator_value", initial_accumulator_value, least=0
+        )
+        self.eps = check_number("eps", eps, least=0)
+        super().__init__(lr, weight_decay, decay_biases=decay_biases)
+
+    def slots(self) -> dict[str, float]:
+        """The sum of squares."""
+        return {"sum": self.initial_accumulator_value}
+
+    def prepare(self, lr: Tensor, t: Tensor) -> Scalars:
+        """The step size after its own decay."""
+        return {"lr": lr / (1.0 + (t - 1.0) * self.lr_decay) if self.lr_decay else lr}
+
+    def rule(self, p: Tensor, g: Tensor, state: State, scalars: Scalars) -> tuple[Tensor, State]:
+        """One step; see the class."""
+        total = state["sum"] + g * g
+        return p - scalars["lr"] * (g / (f.sqrt(total) + self.eps)), {"sum": total}
 
 
 class Adam(Optimizer):
-    """Steps scaled by running moments of the gradient, with bias correction (Kingma & Ba, 2015).
+    """Steps scaled by running moments of the gradient, with bias correction (Kingma & Ba, 2015, algorithm 1).
+
+    ``amsgrad`` divides by the largest second moment so far (Reddi, Kale & Kumar, 2018).
 
     >>> import chainrule as cr
-    >>> from chainrule import nn, optim
-    >>> model = nn.Linear(2, 1, seed=0)
-    >>> opt = optim.Adam(1e-3).attach(model)
-    >>> model([[1.0, 2.0]]).sum().backward()
+    >>> from chainrule import optim
+    >>> w = cr.tensor([1.0, 2.0], requires_grad=True)
+    >>> opt = optim.Adam(0.5).attach([w])
+    >>> (w * w).sum().backward()
     >>> opt.step()
+    >>> w.numpy()
+    array([0.5, 1.5], dtype=float32)
     """
 
-    slots = ("mean", "square")
+    def __init__(
+        self,
+        lr: Rate = 1e-3,
+        betas: Betas = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        decay_biases: bool = False,
+    ) -> None:
+        self.betas, self.eps, self.amsgrad = check_betas(betas), check_number("eps", eps, least=0), amsgrad
+        super().__init__(lr, weight_decay, decay_biases=decay_biases)
+
+    def slots(self) -> dict[str, float]:
+        """The two moments, and the largest second moment with amsgrad."""
+        return {"mean": 0.0, "square": 0.0} | ({"largest": 0.0} if self.amsgrad else {})
+
+    def prepare(self, lr: Tensor, t: Tensor) -> Scalars:
+        """Both bias corrections, folded into the step size and eps."""
+        root = f.sqrt(bias_correction(self.betas[1], t))
+        return {"step": lr * root / bias_correction(self.betas[0], t), "eps": self.eps * root}
+
+    def rule(self, p: Tensor, g: Tensor, state: State, scalars: Scalars) -> tuple[Tensor, State]:
+        """One step; see the class."""
+        mean = averaged(self.betas[0], state["mean"], g)
+        square = averaged(self.betas[1], state["square"], g * g)
+        new = {"mean": mean, "square": square}
+        if self.amsgrad:
+            square = new["largest"] = f.maximum(state["largest"], square)
+        return p - scalars["step"] * (mean / (f.sqrt(square) + scalars["eps"])), new
+
+
+class AdamW(Adam):
+    """Adam whose weight decay shrinks the parameters themselves (Loshchilov & Hutter, 2019).
+
+    >>> from chainrule import optim
+    >>> optim.AdamW(1e-3).weight_decay
+    0.01
+    """
 
     def __init__(
-        self, lr: Rate = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
+        self,
+        lr: Rate = 1e-3,
+        betas: Betas = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        decay_biases: bool = False,
     ) -> None:
-        super().__init__(lr)
-        self.betas, self.eps = betas, eps
+        super().__init__(lr, betas, eps, weight_decay, amsgrad, decay_biases=decay_biases)
+        self.decoupled = True
 
-    def rule(
-        self, p: Tensor, g: Tensor, state: dict[str, Tensor], lr: Tensor, t: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Kingma & Ba, algorithm 1."""
-        first, second = self.betas
-        mean = first * state["mean"] + (1 - first) * g
-        square = second * state["square"] + (1 - second) * (g * g)
-        step = lr / bias_correction(first, t)
-        root = f.sqrt(square) / f.sqrt(bias_correction(second, t)) + self.eps
-        return p - step * (mean / root), {"mean": mean, "square": square}
+
+class NAdam(Optimizer):
+    """Adam with Nesterov momentum, which ``momentum_decay`` lets rise to betas[0] (Dozat, 2016).
+
+    >>> from chainrule import optim
+    >>> optim.NAdam().describe()["momentum_decay"]
+    0.004
+    """
+
+    def __init__(
+        self,
+        lr: Rate = 2e-3,
+        betas: Betas = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum_decay: float = 4e-3,
+        *,
+        decoupled_weight_decay: bool = False,
+        decay_biases: bool = False,
+    ) -> None:
+        self.betas, self.eps = check_betas(betas), check_number("eps", eps, least=0)
+        self.momentum_decay = check_number("momentum_decay", momentum_decay, least=0)
+        self.decoupled_weight_decay = decoupled_weight_decay
+        super().__init__(lr, weight_decay, decoupled=decoupled_weight_decay, decay_biases=decay_biases)
+
+    def slots(self) -> dict[str, float]:
+        """The two moments."""
+        return {"mean": 0.0, "square": 0.0}
+
+    def shared(self) -> dict[str, float]:
+        """The product of all momenta so far."""
+        return {"momentum_product": 1.0}
+
+    def prepare(self, lr: Tensor, t: Tensor) -> Scalars:
+        """Momenta of this step and the next; the second bias correction is folded into steps and eps."""
+        now, following = (
+            self.betas[0] * (1.0 - 0.5 * f.exp(math.log(0.96) * self.momentum_decay * when))
+            for when in (t, t + 1.0)
+        )
+        product = self.shared_state["momentum_product"] * now
+        root = f.sqrt(bias_correction(self.betas[1], t))
+        return {
+            "momentum_product": product,
+            "gradient_step": lr * root * (1.0 - now) / (1.0 - product),
+            "mean_step": lr * root * following / (1.0 - product * following),
+            "eps": self.eps * root,
+        }
+
+    def rule(self, p: Tensor, g: Tensor, state: State, scalars: Scalars) -> tuple[Tensor, State]:
+        """One step; see the class."""
+        mean = averaged(self.betas[0], state["mean"], g)
+        square = averaged(self.betas[1], state["square"], g * g)
+        change = scalars["gradient_step"] * g + scalars["mean_step"] * mean
+        return p - change / (f.sqrt(square) + scalars["eps"]), {"mean": mean, "square": square}
+
+
+def averaged(beta: float, average: Tensor, new: Tensor) -> Tensor:
+    """A running average that keeps the fraction ``beta`` of the past."""
+    return beta * average + (1.0 - beta) * new
 
 
 def bias_correction(beta: float, t: Tensor) -> Tensor:
-    """1 - beta^t, without cancellation in float32."""
-    import math
+    """1 - beta^t, without cancellation."""
+    return -f.expm1(t * math.log(beta)) if beta > 0 else t * 0.0 + 1.0
 
-    return -f.expm1(t * math.log(beta)) if beta > 0 else t * 0 + 1
+
+def check_betas(betas: Betas) -> Betas:
+    """Both fractions; SettingError unless 0 <= beta < 1."""
+    if not isinstance(betas, tuple | list) or len(betas) != 2:
+        raise SettingError("betas are two numbers", expected="(beta1, beta2)", got=repr(betas))
+    first, second = (check_number(f"betas[{i}]", beta, least=0, below=1) for i, beta in enumerate(betas))
+    return first, second

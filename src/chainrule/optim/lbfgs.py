@@ -1,0 +1,167 @@
+"""L-BFGS for small problems with full batches: SciPy's L-BFGS-B on the flat vector of all parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Never, Self
+
+import numpy as np
+
+from chainrule.errors import GradientError, SettingError
+from chainrule.ops.record import Array
+from chainrule.optim.settings import check_count, check_number
+
+#: theta [parameters] to its loss and gradient [parameters]
+ValueAndGradient = Callable[[Array], tuple[float, Array]]
+#: called after each iteration with (iteration, theta, loss); a true result ends the search
+Callback = Callable[[int, Array, float], object]
+
+
+@dataclass(frozen=True)
+class LBFGSResult:
+    """Where the search ended: the parameters of the lowest loss, and why it ended there.
+
+    ``converged`` says that a critical point was reached as closely as ``tolerance``, or as float64, allows;
+    it need not be a minimum (SPEC A10).
+    """
+
+    theta: Array
+    loss: float
+    gradient_norm: float
+    iterations: int
+    evaluations: int
+    converged: bool
+    message: str
+
+
+@dataclass(frozen=True)
+class LBFGS:
+    """Limited-memory quasi-Newton steps with a line search (Liu & Nocedal, 1989), for ``cr.fit``.
+
+    ``max_iterations`` bounds the iterations, ``history`` the remembered pairs of steps and gradient changes.
+    The search ends where no component of the gradient is larger than ``tolerance``. It needs the loss of all
+    rows at once, hence no minibatches and no ``step()``. Raises SettingError for settings out of range.
+
+    >>> from chainrule import optim
+    >>> result = optim.LBFGS().minimise(lambda theta: (((theta - 3) ** 2).sum(), 2 * (theta - 3)), [0.0, 9.0])
+    >>> result.converged, result.theta.round(6)
+    (True, array([3., 3.]))
+    """
+
+    max_iterations: int = 200
+    history: int = 10
+    tolerance: float = 1e-6
+
+    def __post_init__(self) -> None:
+        check_count("max_iterations", self.max_iterations)
+        check_count("history", self.history)
+        check_number("tolerance", self.tolerance, least=0)
+
+    def attach(self, model: Any) -> Self:
+        """Nothing to keep: ``cr.fit`` passes the parameters as one vector."""
+        return self
+
+    def step(self) -> Never:
+        """LBFGS has no single steps: raises SettingError."""
+        raise SettingError(
+            "LBFGS has no single steps: its line search evaluates the loss of all rows several times",
+            hint="cr.fit(model, (X, y), loss=..., optimizer=optim.LBFGS())",
+        )
+
+    def minimise(
+        self, value_and_gradient: ValueAndGradient, theta0: Any, callback: Callback | None = None
+    ) -> LBFGSResult:
+        """Search for a critical point from ``theta0`` [parameters], in float64.
+
+        Raises GradientError where loss or gradient at theta0 are not finite, or the shapes differ.
+        """
+        from scipy.optimize import minimize
+
+        search = _Search(value_and_gradient, callback)
+        start = np.array(theta0, np.float64)
+        search.check_start(start)
+        found = minimize(
+            search.evaluate,
+            start,
+            method="L-BFGS-B",
+            jac=True,
+            callback=search.after_iteration,
+            options={
+                "maxiter": self.max_iterations,
+                "maxfun": 20 * self.max_iterations + 20,
+                "maxcor": self.history,
+                "gtol": self.tolerance,
+                "ftol": 64 * np.finfo(np.float64).eps,  # below this a lower loss is rounding
+                "maxls": 50,
+            },
+        )
+        flat = search.gradient_norm <= self.tolerance
+        return LBFGSResult(
+            search.theta,
+            search.loss,
+            search.gradient_norm,
+            int(found.nit),
+            search.evaluations,
+            flat or found.status == 0,
+            self._message(flat, search.stopped, found),
+        )
+
+    def _message(self, flat: bool, stopped: bool, found: Any) -> str:
+        if flat:
+            return f"critical point reached: no component of the gradient is larger than {self.tolerance:g}"
+        if stopped:
+            return f"stopped by the callback after {found.nit} iterations"
+        if found.status == 0:
+            return "critical point reached: the loss no longer changes in float64"
+        if found.status == 1:
+            return f"stopped after {found.nit} iterations, before a critical point"
+        return "the line search found no lower loss: the gradient may be wrong, or the loss not smooth here"
+
+    def describe(self) -> dict[str, Any]:
+        """Name and settings, for reports and checkpoints."""
+        return {"name": "LBFGS", **asdict(self)}
+
+
+class _Search:
+    """Counts evaluations and keeps the best point seen, whatever the line search does afterwards."""
+
+    def __init__(self, value_and_gradient: ValueAndGradient, callback: Callback | None) -> None:
+        self.value_and_gradient, self.callback = value_and_gradient, callback
+        self.theta: Array = np.zeros(0)
+        self.loss = self.gradient_norm = np.inf
+        self.iterations = self.evaluations = 0
+        self.stopped = False
+
+    def evaluate(self, theta: Array) -> tuple[float, Array]:
+        """Loss and gradient in float64."""
+        value, slope = self.value_and_gradient(theta)
+        loss, gradient = float(value), np.asarray(slope, np.float64)
+        self.evaluations += 1
+        if loss < self.loss and np.isfinite(gradient).all():
+            self.theta, self.loss = theta.copy(), loss
+            self.gradient_norm = float(np.abs(gradient).max(initial=0.0))
+        return loss, gradient
+
+    def check_start(self, theta: Array) -> None:
+        """Evaluate the first point, which must be sound."""
+        loss, gradient = self.evaluate(theta)
+        if gradient.shape != theta.shape:
+            raise GradientError(
+                "the gradient has another shape than theta", expected=theta.shape, got=gradient.shape
+            )
+        if not (np.isfinite(loss) and np.isfinite(gradient).all()):
+            raise GradientError(
+                "loss or gradient are not finite at the first point",
+                got=f"loss {loss}",
+                hint="look for non-finite values in X and y, or start from smaller weights",
+            )
+
+    def after_iteration(self, intermediate_result: Any) -> None:
+        """Tell the callback (SciPy asks for this parameter name)."""
+        self.iterations += 1
+        if self.callback and self.callback(
+            self.iterations, intermediate_result.x.copy(), float(intermediate_result.fun)
+        ):
+            self.stopped = True
+            raise StopIteration

@@ -1,0 +1,44 @@
+"""Checks of the numbers that optimizers and schedules are set to."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import SettingError
+
+
+def is_number(value: Any) -> bool:
+    """Whether this is a plain real number: not a boolean, an array or a tensor."""
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    most: float = math.inf,
+    below: float = math.inf,
+) -> float:
+    """The setting, a float; SettingError unless finite, least <= value <= most and above < value < below."""
+    fits = is_number(value) and math.isfinite(value)
+    if fits and least <= value <= most and above < value < below:
+        return float(value)
+    bounds = [(">=", least), (">", above), ("<=", most), ("<", below)]
+    limits = " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if math.isfinite(bound))
+    raise SettingError(
+        f"{name} has a value that it cannot have", expected=f"a number {limits}", got=repr(value)
+    )
+
+
+def check_count(name: str, value: Any, least: int = 1) -> int:
+    """The setting as an int; SettingError unless it is a whole number of at least ``least``."""
+    if is_number(value) and value >= least and value == value // 1:
+        return int(value)
+    raise SettingError(
+        f"{name} has a value that it cannot have", expected=f"a whole number >= {least}", got=repr(value)
+    )
