@@ -65,10 +65,17 @@ from chainrule.ops.dtypes import (
     uint64,
 )
 from chainrule.tensor import Tensor, no_grad, tensor
+from chainrule.training import Checkpoint, EarlyStopping, Epoch, GradientNorm, History, TrainingWarning, fit
 from chainrule.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 __all__ = [
+    "Checkpoint",
+    "EarlyStopping",
+    "Epoch",
+    "GradientNorm",
+    "History",
     "Tensor",
+    "TrainingWarning",
     "__version__",
     "abs",
     "argmax",
@@ -84,6 +91,7 @@ __all__ = [
     "exp",
     "expand_dims",
     "expm1",
+    "fit",
     "flip",
     "float32",
     "float64",
