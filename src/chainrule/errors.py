@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-PACKAGE = str(Path(__file__).parent)
+PACKAGE = str(Path(__file__).parent / "_")[:-1]  # with the separator at its end
 
 
 class ChainruleError(Exception):

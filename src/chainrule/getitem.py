@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import IndexOutOfRangeError, ShapeError
-from chainrule.functions import take
+from chainrule.errors import DtypeError, IndexOutOfRangeError, ShapeError, describe_line, user_line
+from chainrule.functions import astype, take
 from chainrule.ops import movement
 from chainrule.ops.elementwise import where
+from chainrule.ops.record import Shape, broadcast_shapes
 
 
 def getitem(x: Any, index: Any) -> Any:
     """x at integers, slices, None, Ellipsis, integer arrays and (known) boolean masks, as NumPy reads them."""
-    items = _full(index if isinstance(index, tuple) else (index,), len(x.shape))
+    items = _full(index if isinstance(index, tuple) else (index,), tuple(x.shape))
     start: list[int] = []
     count: list[int] = []
     step: list[int] = []
@@ -41,34 +42,72 @@ def getitem(x: Any, index: Any) -> Any:
         x = movement.squeeze(x, axes=tuple(drop))
     if new:
         x = movement.expand(x, axes=tuple(new))
-    return _pick(x, arrays) if arrays else x
+    return _pick(x, arrays, apart=_stand_apart(items)) if arrays else x
 
 
-def _full(items: tuple[Any, ...], ndim: int) -> list[Any]:
+def _full(given: tuple[Any, ...], shape: Shape) -> list[Any]:
     """One item for each axis (and None for new ones): Ellipsis filled in, masks as index arrays."""
-    plain: list[Any] = []
+    items = [_item(item) for item in given]
+    used = sum(_width(item) for item in items)
+    if used > len(shape) or sum(item is Ellipsis for item in items) > 1:
+        raise IndexOutOfRangeError(
+            "too many indices",
+            expected=f"at most {len(shape)}, and one Ellipsis",
+            got=used,
+            where=describe_line(user_line()),
+        )
+    at = next((i for i, item in enumerate(items) if item is Ellipsis), len(items))
+    items[at : at + 1] = [slice(None)] * (len(shape) - used)
+    full: list[Any] = []
     for item in items:
-        if item is None or item is Ellipsis or isinstance(item, slice):
-            plain.append(item)
-        elif isinstance(item, int | np.integer) and not isinstance(item, bool):
-            plain.append(int(item))
+        axis = sum(found is not None for found in full)
+        if _is_mask(item):
+            full.extend(np.nonzero(_fitting(item, shape[axis : axis + item.ndim])))
         else:
-            plain.extend(_index_arrays(item))
-    used = sum(item is not None and item is not Ellipsis for item in plain)
-    if used > ndim or sum(item is Ellipsis for item in plain) > 1:
-        raise ShapeError("too many indices", expected=f"at most {ndim}, and one Ellipsis", got=used)
-    at = next((i for i, item in enumerate(plain) if item is Ellipsis), len(plain))
-    return [*plain[:at], *[slice(None)] * (ndim - used), *plain[at + 1 :]]
+            full.append(item)
+    return full
 
 
-def _index_arrays(item: Any) -> list[Any]:
+def _item(item: Any) -> Any:
+    """Lists as arrays, boolean tensors as masks, integers as Python's; the rest as it is."""
+    if item is None or item is Ellipsis or isinstance(item, slice):
+        return item
     array = item if hasattr(item, "apply") else np.asarray(item)
     if array.dtype == np.bool_:
-        mask = array.numpy() if hasattr(array, "numpy") else array
-        return list(np.nonzero(mask))
-    if array.dtype.kind == "f" and array.shape == (0,):
-        return [np.zeros(0, dtype=np.int64)]  # x[[]]
-    return [array]
+        return np.asarray(item)
+    if isinstance(item, list | tuple) and array.size == 0:
+        return array.astype(np.int64)  # x[[]]
+    if array.dtype.kind not in "iu":
+        raise DtypeError(
+            "an index is not an integer",
+            expected="integers, slices, None, Ellipsis, arrays of integers or booleans",
+            got=array.dtype,
+            where=describe_line(user_line()),
+            hint="cast it: index.astype(cr.int64)",
+        )
+    return int(array) if isinstance(array, np.ndarray) and array.ndim == 0 else array
+
+
+def _is_mask(item: Any) -> bool:
+    return isinstance(item, np.ndarray) and item.dtype == np.bool_
+
+
+def _width(item: Any) -> int:
+    """How many axes of the operand an item speaks of."""
+    if item is None or item is Ellipsis:
+        return 0
+    return int(item.ndim) if _is_mask(item) else 1
+
+
+def _fitting(mask: Any, lengths: Shape) -> Any:
+    if mask.ndim == 0 or mask.shape != lengths:
+        raise IndexOutOfRangeError(
+            "a boolean mask does not have the shape of the axes that it stands for",
+            expected=lengths or "a mask with at least one axis",
+            got=mask.shape,
+            where=describe_line(user_line()),
+        )
+    return mask
 
 
 def _span(item: int | slice, length: int, axis: int) -> tuple[int, int, int]:
@@ -76,24 +115,39 @@ def _span(item: int | slice, length: int, axis: int) -> tuple[int, int, int]:
     if isinstance(item, slice):
         a, b, s = item.indices(length)
         return a, len(range(a, b, s)), s
-    if not -length <= item < length:
-        raise IndexOutOfRangeError(
-            f"index {item} is out of range on axis {axis}", expected=f"in [{-length}, {length})", got=item
-        )
+    _check_range(np.asarray(item), length, axis)
     return item % length, 1, 1
 
 
-def _pick(x: Any, arrays: dict[int, Any]) -> Any:
+def _check_range(index: Any, length: int, axis: int) -> None:
+    wrong = (index < -length) | (index >= length)
+    if wrong.any():
+        raise IndexOutOfRangeError(
+            f"an index is out of range on axis {axis}",
+            expected=f"in [{-length}, {length})",
+            got=int(index[wrong].flat[0]),
+            where=describe_line(user_line()),
+        )
+
+
+def _stand_apart(items: list[Any]) -> bool:
+    """Whether something stands between the integers and arrays; NumPy then puts the picked axes first."""
+    picked = [i for i, item in enumerate(items) if item is not None and not isinstance(item, slice)]
+    return picked[-1] - picked[0] + 1 != len(picked)
+
+
+def _pick(x: Any, arrays: dict[int, Any], apart: bool) -> Any:
     """Gather at one index array, or at several that broadcast: those axes become one."""
     axes = sorted(arrays)
-    if len(axes) == 1:
-        return take(x, arrays[axes[0]], axis=axes[0])
-    if axes != list(range(axes[0], axes[0] + len(axes))):  # NumPy: axes apart come first
+    if apart:
         rest = [a for a in range(len(x.shape)) if a not in arrays]
         x = movement.transpose(x, axes=(*axes, *rest))
         arrays = {i: arrays[a] for i, a in enumerate(axes)}
         axes = list(arrays)
     first, lengths = axes[0], [x.shape[a] for a in axes]
+    if len(axes) == 1:
+        return take(x, arrays[first], axis=first)
+    _check_shapes(arrays)
     linear: Any = 0
     for a, n in zip(axes, lengths, strict=True):
         linear = linear * n + _non_negative(arrays[a], n, a)
@@ -103,11 +157,19 @@ def _pick(x: Any, arrays: dict[int, Any]) -> Any:
     return take(flat, linear, axis=first)
 
 
+def _check_shapes(arrays: dict[int, Any]) -> None:
+    try:
+        broadcast_shapes("index", *(array.shape for array in arrays.values()))
+    except ShapeError as error:
+        error.where = describe_line(user_line())
+        raise
+
+
 def _non_negative(index: Any, length: int, axis: int) -> Any:
-    if hasattr(index, "apply"):
-        return where(index < 0, index + length, index)
-    if ((index < -length) | (index >= length)).any():
-        raise IndexOutOfRangeError(
-            f"an index is out of range on axis {axis}", expected=f"in [{-length}, {length})", got=index
-        )
-    return np.where(index < 0, index + length, index)
+    if not hasattr(index, "apply"):
+        _check_range(index, length, axis)
+        return np.where(index < 0, index.astype(np.int64) + length, index)
+    index = astype(index, np.int64)
+    # the value is not known yet: one that is out of range must not become the index of another element
+    inside = (index >= -length) & (index < length)
+    return where(inside, where(index < 0, index + length, index), np.iinfo(np.int64).min // 2)

@@ -75,27 +75,53 @@ def emit(primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) 
 def _prepare(primitive: Primitive, operands: Sequence[Any]) -> tuple[Node, ...]:
     """Operands as nodes; mixed dtypes and Python scalars made one dtype by explicit casts."""
     first, last = primitive.promoted
-    mixed = operands[first:last]
-    found = [x.dtype for x in mixed if hasattr(x, "dtype")]
-    common = dtypes.promote(found) if found else None
-    for x in mixed:
-        if type(x) in (bool, int, float):  # NumPy's scalars have a dtype of their own and keep it
-            common = dtypes.scalar_dtype(x, common)
+    common = _common_dtype(operands[first:last])
     if primitive.floating and common is not None and not is_float(common):
         common = dtypes.DEFAULT_FLOAT
-    return tuple(as_node(x, common if first <= i < last else None) for i, x in enumerate(operands))
+    return tuple([as_node(x, common if first <= i < last else None) for i, x in enumerate(operands)])
+
+
+def _common_dtype(mixed: Sequence[Any]) -> np.dtype[Any] | None:
+    """What operands are promoted to: arrays decide, and Python's numbers only where they are of a higher kind."""
+    found: list[np.dtype[Any]] = []
+    numbers: list[bool | int | float] = []
+    for x in mixed:
+        if hasattr(x, "dtype"):  # NumPy's scalars have a dtype of their own and keep it
+            found.append(x.dtype)
+        else:
+            numbers.append(x if type(x) in (bool, int, float) else _number_like(x))
+    common = found[0] if found and found.count(found[0]) == len(found) else None
+    if found and common is None:
+        common = dtypes.promote(found)
+    for x in numbers:
+        common = dtypes.scalar_dtype(x, common)
+    return common
+
+
+def _number_like(x: Any) -> bool | int | float:
+    """A number of the kind that a nested list holds."""
+    holds_tensors = isinstance(x, list | tuple) and any(hasattr(item, "apply") for item in x)
+    kind = "O" if holds_tensors else np.asarray(x).dtype.kind
+    if kind not in "biuf":
+        raise DtypeError(
+            f"{type(x).__name__} is not something to compute with",
+            expected="tensors, arrays, numbers or lists of numbers",
+            got=repr(x)[:80],
+            hint="join a list of tensors first: cr.stack(xs)" if holds_tensors else "",
+        )
+    return {"b": False, "f": 0.0}.get(kind, 0)
 
 
 def as_node(x: Any, dtype: np.dtype[Any] | None = None) -> Node:
     """A node as it is (cast if need be), anything else as a constant."""
     if isinstance(x, Node):
-        return x if dtype in (None, x.dtype) else Node(cast, (x,), {"dtype": dtype}, line=x.line)
+        return x if dtype is None or dtype == x.dtype else Node(cast, (x,), {"dtype": dtype}, line=x.line)
     try:
-        array = np.asarray(x, dtype=dtype)
+        with np.errstate(over="ignore"):  # a float that is too large is infinite
+            array = np.asarray(x, dtype=dtype)
     except OverflowError:
         raise DtypeError(f"{x} does not fit the other operand's dtype", got=dtype) from None
-    if dtype is None:
-        dtypes.check_dtype(array.dtype)
+    dtypes.check_dtype(array.dtype)
     return Node(constant, (), {"value": array}, value=array)
 
 

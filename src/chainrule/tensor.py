@@ -52,12 +52,12 @@ class Tensor(Operators):
     while a graph is being traced), ``node`` its place in the graph, ``grad`` what ``backward`` left.
     """
 
-    __slots__ = ("__weakref__", "data", "grad", "node", "requires_grad")
+    __slots__ = ("__weakref__", "_requires_grad", "data", "grad", "node")
 
     def __init__(self, data: Array | None, node: Node, requires_grad: bool = False) -> None:
         self.data = data
         self.node = node
-        self.requires_grad = requires_grad
+        self._requires_grad = requires_grad
         self.grad: Tensor | None = None
 
     @classmethod
@@ -111,13 +111,32 @@ class Tensor(Operators):
         return int(np.prod(self.shape, dtype=np.int64))
 
     @property
+    def requires_grad(self) -> bool:
+        """Whether ``backward`` reaches this tensor; may be set on one that is not the result of a computation."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if self.node.inputs and self.node.owner is None:
+            raise GradientError(
+                "requires_grad of a computed tensor follows from what it was computed from",
+                where=describe_line(user_line()),
+                hint="use x.detach() for the value alone",
+            )
+        if wanted:
+            _need_float(self.dtype)
+        self._requires_grad = wanted
+        self.node.owner = weakref.ref(self) if wanted else None
+
+    @property
     def T(self) -> Tensor:
         """The axes reversed."""
         return f.transpose(self)
 
     def numpy(self) -> Array:
         """The value as a NumPy array, not a copy; a TracingError while a graph is being traced."""
-        if self.data is None:
+        trace = TRACE.get()
+        if self.data is None or (trace is not None and self in trace.assigned):
             raise TracingError(
                 "a traced tensor has no value yet",
                 expected="operations on tensors only",
@@ -152,7 +171,7 @@ class Tensor(Operators):
 
     def __len__(self) -> int:
         if not self.shape:
-            raise ShapeError("a scalar tensor has no length")
+            raise ShapeError("a scalar tensor has no length", where=describe_line(user_line()))
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -168,10 +187,10 @@ class Tensor(Operators):
         parts = [text, f"dtype={shown}" if shown else "", "requires_grad=True" if self.requires_grad else ""]
         return f"tensor({', '.join(part for part in parts if part)})"
 
-    def __eq__(self, other: object) -> Tensor:
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
         return f.equal(self, other)
 
-    def __ne__(self, other: object) -> Tensor:
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
         return f.not_equal(self, other)
 
     __hash__ = object.__hash__
@@ -193,10 +212,8 @@ class Tensor(Operators):
         order = topological([self.node], stop=lambda node: node.owner is not None)
         leaves = [node for node in order if node.owner is not None and node.owner() is not None]
         owners = [node.owner() for node in leaves if node.owner is not None]
-        self._check_backward(leaves, owners, gradient)
-        seed = as_node(1.0 if gradient is None else np.asarray(gradient), self.dtype)
-        if seed.shape != self.shape:
-            seed = movement.broadcast(seed, shape=self.shape)
+        seed = as_node(1.0 if gradient is None else as_tensor(gradient).node, self.dtype)
+        self._check_backward(leaves, owners, seed)
         swept = zip(owners, backward([self.node], [seed], leaves), strict=True)
         found = [(owner, node) for owner, node in swept if node is not None]
         trace = TRACE.get()
@@ -205,10 +222,11 @@ class Tensor(Operators):
             for (owner, node), value in zip(found, values, strict=True):
                 if trace:
                     trace.gradients.setdefault(owner, owner.grad)
-                new = Tensor(None, node) if value is None else Tensor.leaf(value)
+                # a copy: the value may be a view of a parameter, or serve two owners
+                new = Tensor(None, node) if value is None else Tensor.leaf(np.array(value))
                 owner.grad = new if owner.grad is None else owner.grad + new
 
-    def _check_backward(self, leaves: list[Node], owners: list[Any], gradient: Any) -> None:
+    def _check_backward(self, leaves: list[Node], owners: list[Any], seed: Node) -> None:
         where = describe_line(user_line())
         if not self.requires_grad or not leaves:
             raise GradientError(
@@ -216,11 +234,11 @@ class Tensor(Operators):
                 where=where,
                 hint="make a leaf with cr.tensor(..., requires_grad=True); check for no_grad() and detach()",
             )
-        if gradient is None and self.shape != ():
+        if seed.shape != self.shape:
             raise GradientError(
-                "backward() needs a cotangent for a tensor that is not a scalar",
-                expected="a scalar, or backward(gradient)",
-                got=f"shape {self.shape}",
+                "backward() needs a cotangent of the tensor's shape, which only a scalar can do without",
+                expected=f"a scalar, or backward(gradient) with a gradient of shape {self.shape}",
+                got=f"a cotangent of shape {seed.shape}",
                 where=where,
                 hint="reduce first, as in loss.mean().backward()",
             )
@@ -235,6 +253,14 @@ class Tensor(Operators):
 
     def assign(self, new: Any) -> None:
         """Replace the value in place: the buffer stays the same array, graphs built before become outdated."""
+        if self.requires_grad and self.node.owner is None:
+            raise GradientError(
+                "assign: this tensor is the result of a computation, whose derivative needs the value",
+                expected="a tensor made by cr.tensor, or a parameter",
+                got=repr(self.node),
+                where=describe_line(user_line()),
+                hint="use the new value under a new name",
+            )
         value = new if isinstance(new, Tensor) else tensor(new, dtype=self.dtype)
         if value.shape != self.shape or value.dtype != self.dtype:
             raise ShapeError(
@@ -264,9 +290,10 @@ class Tensor(Operators):
         return getitem(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        raise TypeError(
-            "tensors are not assigned into, so that their history stays true; "
-            "use cr.where, or write into .data of a leaf"
+        raise GradientError(
+            "tensors are not assigned into, so that their history stays true",
+            where=describe_line(user_line()),
+            hint="use cr.where, or write into .data of a leaf",
         )
 
     def __matmul__(self, other: Any) -> Tensor:
@@ -299,8 +326,29 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
 
 
 def as_tensor(data: Any) -> Tensor:
-    """A tensor as it is; anything else as a tensor over the same memory where that is possible."""
-    return data if isinstance(data, Tensor) else _make(data, None, False, copy=None)
+    """A tensor as it is; anything else as a tensor over the same memory where that is possible.
+
+    A list that holds tensors is stacked, so that their history stays.
+    """
+    if isinstance(data, Tensor):
+        return data
+    if _holds_tensors(data):
+        return f.stack([as_tensor(item) for item in data])
+    return _make(data, None, False, copy=None)
+
+
+def _holds_tensors(data: Any) -> bool:
+    return isinstance(data, list | tuple) and any(isinstance(x, Tensor) or _holds_tensors(x) for x in data)
+
+
+def _need_float(dtype: np.dtype[Any]) -> None:
+    if not is_float(dtype):
+        raise DtypeError(
+            "only floats have gradients",
+            expected="float32 or float64",
+            got=dtype,
+            where=describe_line(user_line()),
+        )
 
 
 def _make(data: Any, dtype: Any, requires_grad: bool, copy: bool | None) -> Tensor:
@@ -323,8 +371,8 @@ def _make(data: Any, dtype: Any, requires_grad: bool, copy: bool | None) -> Tens
         default = {"f": dtypes.DEFAULT_FLOAT, "i": dtypes.DEFAULT_INT}.get(array.dtype.kind)
         dtype = array.dtype if typed or default is None else default
     wanted = dtypes.check_dtype(dtype)
-    if requires_grad and not is_float(wanted):
-        raise DtypeError("only floats have gradients", expected="float32 or float64", got=wanted)
+    if requires_grad:
+        _need_float(wanted)
     return Tensor.leaf(np.array(array, dtype=wanted, copy=copy), requires_grad)
 
 
@@ -334,12 +382,10 @@ def lifted(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def call(x: Any, *args: Any, **kwargs: Any) -> Any:
-        if not any(isinstance(value, Tensor) for value in (x, *args)):
-            x = (
-                [as_tensor(item) for item in x]
-                if isinstance(x, list) and function in _JOINS
-                else as_tensor(x)
-            )
+        if isinstance(x, list | tuple) and function in _JOINS:
+            x = [as_tensor(item) for item in x]
+        elif isinstance(x, list | tuple) or not any(isinstance(value, Tensor) for value in (x, *args)):
+            x = as_tensor(x)
         return function(x, *args, **kwargs)
 
     return call

@@ -5,7 +5,6 @@ Each runs the function on tensors, sweeps the graph that it leaves, and returns 
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,14 +12,14 @@ import numpy as np
 
 from chainrule import tree
 from chainrule.backward import backward
-from chainrule.errors import GradientError, ShapeError, describe_line, user_line
+from chainrule.errors import GradientError, SettingError, ShapeError, describe_line, user_line
 from chainrule.functions import stack
-from chainrule.graph import Node, as_node, new_leaf, topological
+from chainrule.graph import Node, as_node, describe_form, new_leaf, topological
 from chainrule.interpret import evaluate
 from chainrule.ops import elementwise, movement
 from chainrule.ops.record import is_float
 from chainrule.ops.reduce import sum
-from chainrule.tensor import TRACE, Tensor, as_tensor
+from chainrule.tensor import GRAD_ENABLED, TRACE, Tensor, as_tensor
 
 
 def _variables(argument: Any) -> tuple[Any, list[Tensor]]:
@@ -38,17 +37,25 @@ def _variables(argument: Any) -> tuple[Any, list[Tensor]]:
                 hint="convert it: cr.tensor(x, dtype=cr.float64)",
             )
         # an outer transform or a trace must see through the variable; otherwise it starts a new history
-        linked = given.requires_grad or given.data is None or TRACE.get() is not None
-        if linked:
-            node = Node(movement.identity, (given.node,), {}, value=given.node.value)
+        traced = TRACE.get() is not None
+        if given.requires_grad or given.data is None or traced:
+            node = Node(movement.identity, (given.node,), {}, value=None if traced else given.node.value)
+            variable = Tensor(None if traced else given.data, node, requires_grad=True)
         else:
-            node = new_leaf(given.shape, given.dtype, value=given.data)
-        variable = Tensor(given.data, node, requires_grad=True)
-        node.owner = weakref.ref(variable)
+            variable = Tensor.leaf(given.data, requires_grad=True)
         found.append(variable)
         return variable
 
     return tree.map_leaves(fresh, argument), found
+
+
+def _call(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """``f`` recorded, under ``no_grad`` too: what a transform returns never depends on where it is called."""
+    token = GRAD_ENABLED.set(True)
+    try:
+        return f(*args, **kwargs)
+    finally:
+        GRAD_ENABLED.reset(token)
 
 
 def _sweep(
@@ -63,12 +70,13 @@ def _sweep(
 
 def finish(nodes: Sequence[Node], own: Sequence[Node]) -> list[Tensor]:
     """Tensors for nodes; they keep their history only if somebody outside may still differentiate them."""
+    recording = GRAD_ENABLED.get()
     if TRACE.get() is not None:
-        return [Tensor(None, node, requires_grad=True) for node in nodes]
+        return [Tensor(None, n if recording else movement.stop_gradient(n), recording) for n in nodes]
     for node, value in zip(nodes, evaluate(nodes), strict=True):
         node.value = value
     mine = set(own)
-    live = any(
+    live = recording and any(
         node.owner is not None and node not in mine and node.owner() is not None
         for node in topological(nodes)
     )
@@ -84,11 +92,11 @@ def _seed(value: float, out: Tensor) -> Node:
 
 
 def _need_scalar(out: Any) -> Tensor:
-    if not isinstance(out, Tensor) or out.shape != ():
+    if not isinstance(out, Tensor) or out.shape != () or not is_float(out.dtype):
         raise GradientError(
             "the gradient is that of a scalar",
-            expected="a function that returns a scalar tensor",
-            got=f"shape {out.shape}" if isinstance(out, Tensor) else type(out).__name__,
+            expected="a function that returns a scalar float tensor",
+            got=describe_form(out.node) if isinstance(out, Tensor) else type(out).__name__,
             where=describe_line(user_line()),
             hint="sum or average the result, or use cr.jacobian",
         )
@@ -98,6 +106,19 @@ def _need_scalar(out: Any) -> Tensor:
 def _shut(out: Tensor, own: Sequence[Tensor]) -> Tensor:
     """The output as the caller may keep it: without history unless somebody outside still needs that."""
     return finish([movement.identity(out.node)], [v.node for v in own])[0]
+
+
+def _positions(argnums: int | tuple[int, ...], count: int) -> list[int]:
+    chosen = (argnums,) if isinstance(argnums, int) else argnums
+    if any(not -count <= i < count for i in chosen):
+        raise SettingError(
+            "argnums names an argument that was not given",
+            expected=f"positions in [{-count}, {count})",
+            got=argnums,
+            where=describe_line(user_line()),
+            hint="pass the argument by position, not by keyword",
+        )
+    return [i % count for i in chosen]
 
 
 def value_and_grad(
@@ -112,10 +133,10 @@ def value_and_grad(
     """
 
     def wrapped(*args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
-        chosen = (argnums,) if isinstance(argnums, int) else argnums
+        chosen = _positions(argnums, len(args))
         replaced, variables = _variables(tuple(args[i] for i in chosen))
         places = dict(zip(chosen, replaced, strict=True))
-        out = _need_scalar(f(*(places.get(i, arg) for i, arg in enumerate(args)), **kwargs))
+        out = _need_scalar(_call(f, *(places.get(i, arg) for i, arg in enumerate(args)), **kwargs))
         gradients = iter(_sweep([out], [_seed(1.0, out)], variables))
         result = tree.rebuild(replaced, gradients)
         return _shut(out, variables), result[0] if isinstance(argnums, int) else result
@@ -143,26 +164,27 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[..., tuple[Any
     (tensor([ 2., 40.]),)
     """
     replaced, variables = _variables(args)
-    out = f(*replaced)
+    out = tree.map_leaves(as_tensor, _call(f, *replaced))
     outputs = list(tree.leaves(out))
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
-        given = [_match(c, o) for c, o in zip(tree.leaves(cotangent), outputs, strict=True)]
+        given = _match(cotangent, outputs)
         return tuple(tree.rebuild(replaced, iter(_sweep(outputs, given, variables))))
 
     return tree.map_leaves(lambda o: _shut(o, variables), out), pullback
 
 
-def _match(given: Any, like: Tensor) -> Node:
-    node = as_tensor(given).node
-    if node.shape != like.shape:
+def _match(given: Any, like: Sequence[Tensor]) -> list[Node]:
+    """Cotangents or tangents as nodes of the same shapes and dtypes as the values that they belong to."""
+    nodes = [as_tensor(x).node for x in tree.leaves(given)]
+    if [node.shape for node in nodes] != [x.shape for x in like]:
         raise ShapeError(
-            "a cotangent or tangent has another shape than its value",
-            expected=like.shape,
-            got=node.shape,
+            "cotangents or tangents do not have the shapes of their values",
+            expected=", ".join(str(x.shape) for x in like),
+            got=", ".join(str(node.shape) for node in nodes),
             where=describe_line(user_line()),
         )
-    return as_node(node, like.dtype)
+    return [as_node(node, x.dtype) for node, x in zip(nodes, like, strict=True)]
 
 
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -175,11 +197,11 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     tensor([ 2., 40.])
     """
     replaced, variables = _variables(tuple(primals))
-    out = f(*replaced)
+    directions = _match(tuple(tangents), variables)
+    out = tree.map_leaves(as_tensor, _call(f, *replaced))
     outputs = list(tree.leaves(out))
     dummies = [new_leaf(o.shape, o.dtype, value=np.zeros(o.shape, o.dtype)) for o in outputs]
     swept = backward([o.node for o in outputs], dummies, [v.node for v in variables])
-    directions = [_match(t, v) for t, v in zip(tree.leaves(tuple(tangents)), variables, strict=True)]
     parts = [
         sum(elementwise.multiply(g, d), axis=tuple(range(len(g.shape))), keepdims=False)
         for g, d in zip(swept, directions, strict=True)
@@ -204,14 +226,17 @@ def jacobian(f: Callable[..., Any]) -> Callable[..., Any]:
 
     def wrapped(x: Any, *rest: Any) -> Any:
         replaced, variables = _variables(x)
-        out = f(replaced, *rest)
+        out = as_tensor(_call(f, replaced, *rest))
         rows = []
         for i in range(out.size):
             basis = np.zeros(out.size, out.dtype)
             basis[i] = 1.0
             rows.append(_sweep([out], [as_node(basis.reshape(out.shape))], variables))
         blocks = [
-            stack([row[k] for row in rows]).reshape((*out.shape, *v.shape)) for k, v in enumerate(variables)
+            stack([row[k] for row in rows]).reshape((*out.shape, *v.shape))
+            if rows
+            else Tensor.leaf(np.zeros((*out.shape, *v.shape), v.dtype))
+            for k, v in enumerate(variables)
         ]
         return tree.rebuild(replaced, iter(blocks))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import DtypeError
+from chainrule.errors import DtypeError, describe_line, user_line
 
 bool_ = np.dtype(np.bool_)
 int8, int16, int32, int64 = (np.dtype(f"int{bits}") for bits in (8, 16, 32, 64))
@@ -19,6 +19,7 @@ uint8, uint16, uint32, uint64 = (np.dtype(f"uint{bits}") for bits in (8, 16, 32,
 float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
 
 DTYPES = (bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64)
+_KNOWN = frozenset(DTYPES)
 DEFAULT_FLOAT = float32
 DEFAULT_INT = int64
 _RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
@@ -26,12 +27,18 @@ _RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 def check_dtype(dtype: Any) -> np.dtype[Any]:
     """The dtype as NumPy writes it, native byte order; an error for one that chainrule does not have."""
-    found = np.dtype(dtype).newbyteorder("=")
+    if isinstance(dtype, np.dtype) and dtype in _KNOWN:
+        return dtype
+    try:
+        found = np.dtype(dtype).newbyteorder("=")
+    except TypeError:
+        found = dtype
     if found not in DTYPES:
         raise DtypeError(
             f"dtype {found} is not supported",
             expected=", ".join(str(known) for known in DTYPES),
             got=found,
+            where=describe_line(user_line()),
             hint="convert the array with .astype(np.float32)",
         )
     return found
@@ -47,10 +54,10 @@ def scalar_dtype(value: bool | int | float, beside: np.dtype[Any] | None) -> np.
 
 def promote(dtypes: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
     """The common dtype of arrays."""
-    found = list(dtypes)
+    found = [check_dtype(dtype) for dtype in dtypes]
     highest = max(_RANK[dtype.kind] for dtype in found)
     result = np.result_type(*(dtype for dtype in found if _RANK[dtype.kind] == highest))
-    if result not in DTYPES or _RANK[result.kind] != highest:
+    if _RANK[result.kind] != highest:
         raise DtypeError(
             "these integer dtypes have no common integer dtype",
             got=", ".join(str(dtype) for dtype in found),

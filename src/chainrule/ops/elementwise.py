@@ -25,6 +25,17 @@ def _draw(rng: np.random.Generator, interval: Interval, shape: tuple[int, ...], 
     return x * rng.choice([-1.0, 1.0], size=shape) if signed else x
 
 
+def _refuse_booleans(name: str, x: Any) -> None:
+    expect(
+        x.dtype != bool_,
+        DtypeError,
+        f"{name}: booleans are not numbers",
+        expected="floats or integers",
+        got=x.dtype,
+        hint="use ~, & and | on booleans, or cast them: x.astype(cr.int64)",
+    )
+
+
 def unary(
     name: str,
     value: Callable[..., Any],
@@ -33,9 +44,15 @@ def unary(
     *,
     signed: bool = False,
     floating: bool = True,
+    boolean: bool = True,
     smooth: bool = True,
 ) -> Primitive:
     """A record of one operand; ``interval`` is where its tests draw from."""
+
+    def form(x: Any) -> Form:
+        if not boolean:
+            _refuse_booleans(name, x)
+        return Form(x.shape, x.dtype)
 
     def domain(rng: np.random.Generator) -> Iterator[Case]:
         for shape in ((), (5,), (3, 4)):
@@ -43,10 +60,11 @@ def unary(
 
     return Primitive(
         name,
-        lambda x: Form(x.shape, x.dtype),
+        form,
         value,
         derivative,
         domain,
+        () if boolean else (Case((np.ones(2, bool),)),),
         promoted=(0, 1),
         floating=floating,
         smooth=smooth,
@@ -62,19 +80,27 @@ def binary(
     *,
     signed: bool = False,
     floating: bool = False,
+    boolean: bool = True,
     smooth: bool = True,
     result: np.dtype[Any] | None = None,
 ) -> Primitive:
     """A record of two operands, which broadcast against each other."""
 
     def form(x: Any, y: Any) -> Form:
+        if not boolean:
+            _refuse_booleans(name, x)
         return Form(broadcast_shapes(name, x.shape, y.shape), result or x.dtype)
 
     def domain(rng: np.random.Generator) -> Iterator[Case]:
         for first, second in (((), ()), ((3, 4), (3, 4)), ((3, 1), (4,)), ((2, 3, 4), (3, 1)), ((), (3,))):
             yield Case((_draw(rng, left, first, False), _draw(rng, right, second, signed)))
 
-    bad = (Case((np.ones((3, 2)), np.ones((3,)))), Case((np.ones((2, 3)), np.ones((3, 2)))))
+    bad: tuple[Case, ...] = (
+        Case((np.ones((3, 2)), np.ones((3,)))),
+        Case((np.ones((2, 3)), np.ones((3, 2)))),
+    )
+    if not boolean:
+        bad = (*bad, Case((np.ones(2, bool), np.ones(2, bool))))
     return Primitive(
         name, form, value, derivative, domain, bad, promoted=(0, 2), floating=floating, smooth=smooth
     )
@@ -83,7 +109,7 @@ def binary(
 # Arithmetic
 
 add: Primitive = binary("add", np.add, lambda g, y, a, b: (g, g))
-subtract: Primitive = binary("subtract", np.subtract, lambda g, y, a, b: (g, -g))
+subtract: Primitive = binary("subtract", np.subtract, lambda g, y, a, b: (g, -g), boolean=False)
 multiply: Primitive = binary("multiply", np.multiply, lambda g, y, a, b: (g * b, g * a))
 divide: Primitive = binary(
     "divide",
@@ -93,20 +119,31 @@ divide: Primitive = binary(
     signed=True,
     floating=True,
 )
-negative: Primitive = unary("negative", np.negative, lambda g, y, x: (-g,), floating=False)
+negative: Primitive = unary("negative", np.negative, lambda g, y, x: (-g,), floating=False, boolean=False)
+
+
+def _power(x: Array, p: Array) -> Any:
+    if p.dtype.kind == "i" and (p < 0).any():
+        raise DtypeError(
+            "power: an integer has no negative power that is an integer",
+            expected="floats, or exponents from 0 on",
+            got=int(p.min()),
+            hint="use a float exponent: x ** -1.0",
+        )
+    return np.power(x, p)
 
 
 def _power_derivative(g: Any, y: Any, x: Any, p: Any) -> tuple[Any, Any]:
-    # p x^(p-1), written so that p = 0 gives 0 even at x = 0, and so do all higher derivatives
-    flat = equal(p, 0)
-    dx = where(flat, 0, p) * power(x, where(flat, 1, p - 1))
+    # p x^(p-1); where x and p are both 0 that is 0 times infinity, but x^0 is flat: 1 in the place of x makes it
+    # 0, and all higher derivatives
+    dx = p * power(where(equal(x, 0) & equal(p, 0), 1, x), p - 1)
     # x^p log x, which is 0 at x = 0 (for p > 0); the inner where keeps log away from 0
     at_zero = equal(x, 0)
     dp = where(at_zero, 0, y * log(where(at_zero, 1, x)))
     return g * dx, g * dp
 
 
-power: Primitive = binary("power", np.power, _power_derivative, POSITIVE, (-2.0, 3.0))
+power: Primitive = binary("power", _power, _power_derivative, POSITIVE, (-2.0, 3.0), boolean=False)
 
 # Exponentials and logarithms
 
@@ -121,8 +158,8 @@ sqrt: Primitive = unary("sqrt", np.sqrt, lambda g, y, x: (0.5 * g / y,), POSITIV
 abs: Primitive = unary(
     "abs", np.abs, lambda g, y, x: (g * sign(x),), AWAY_FROM_ZERO, signed=True, floating=False
 )
-sign: Primitive = unary("sign", np.sign, None, AWAY_FROM_ZERO, signed=True, floating=False)
-floor: Primitive = unary("floor", np.floor, None, (0.1, 0.9))
+sign: Primitive = unary("sign", np.sign, None, AWAY_FROM_ZERO, signed=True, floating=False, boolean=False)
+floor: Primitive = unary("floor", np.floor, None, (0.1, 0.9), floating=False)
 
 # Trigonometric, hyperbolic, sigmoid
 

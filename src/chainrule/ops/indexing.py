@@ -11,7 +11,7 @@ from chainrule.errors import DtypeError, IndexOutOfRangeError, ShapeError
 from chainrule.ops.record import Array, Case, Form, Primitive, expect
 
 
-def _check(name: str, x: Any, indices: Any, axis: int) -> None:
+def _check(name: str, x: Any, indices: Any, axis: int, ndim: int) -> None:
     expect(
         indices.dtype.kind in "iu",
         DtypeError,
@@ -20,7 +20,7 @@ def _check(name: str, x: Any, indices: Any, axis: int) -> None:
         got=indices.dtype,
         hint="cast them: indices.astype(cr.int64)",
     )
-    expect(0 <= axis < max(len(x.shape), 1), ShapeError, f"{name}: there is no axis {axis}", got=x.shape)
+    expect(0 <= axis < ndim, ShapeError, f"{name}: there is no axis {axis}", got=x.shape)
 
 
 def _in_range(name: str, indices: Array, length: int) -> None:
@@ -34,13 +34,13 @@ def _in_range(name: str, indices: Array, length: int) -> None:
 
 
 def _gather_form(x: Any, indices: Any, axis: int) -> Form:
-    _check("gather", x, indices, axis)
+    _check("gather", x, indices, axis, len(x.shape))
     return Form((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype)
 
 
 def _gather(x: Array, indices: Array, axis: int) -> Array:
     _in_range("gather", indices, x.shape[axis])
-    return np.take(x, indices, axis=axis)
+    return np.take(x, indices.astype(np.intp), axis=axis)  # which refuses uint64
 
 
 def _gather_domain(rng: np.random.Generator) -> Iterator[Case]:
@@ -55,13 +55,18 @@ gather: Primitive = Primitive(
     _gather,
     lambda g, y, x, indices, axis: (scatter_add(g, indices, axis=axis, size=x.shape[axis]), None),
     _gather_domain,
-    (Case((np.ones(3), np.ones(2)), {"axis": 0}), Case((np.ones(3), np.zeros(2, int)), {"axis": 1})),
+    (
+        Case((np.ones(3), np.ones(2)), {"axis": 0}),
+        Case((np.ones(3), np.zeros(2, int)), {"axis": 1}),
+        Case((np.ones(()), np.zeros(2, int)), {"axis": 0}),
+        Case((np.ones(3), np.array([0, 3])), {"axis": 0}),
+    ),
 )
 
 
 def _scatter_form(updates: Any, indices: Any, axis: int, size: int) -> Form:
-    _check("scatter_add", updates, indices, 0)
     ndim = len(indices.shape)
+    _check("scatter_add", updates, indices, axis, len(updates.shape) - ndim + 1)
     expect(
         updates.shape[axis : axis + ndim] == indices.shape,
         ShapeError,
@@ -92,5 +97,9 @@ scatter_add: Primitive = Primitive(
     _scatter_add,
     lambda g, y, updates, indices, axis, size: (gather(g, indices, axis=axis), None),
     _scatter_domain,
-    (Case((np.ones((2, 3)), np.zeros(3, int)), {"axis": 0, "size": 5}),),
+    (
+        Case((np.ones((2, 3)), np.zeros(3, int)), {"axis": 0, "size": 5}),
+        Case((np.ones((2, 3)), np.zeros((), int)), {"axis": 3, "size": 5}),
+        Case((np.ones(2), np.array([0, 5])), {"axis": 0, "size": 5}),
+    ),
 )

@@ -29,7 +29,7 @@ def _cases(*rows: tuple[Shape, dict[str, Any]]) -> Any:
 
 def _reshape_form(x: Any, shape: Shape) -> Form:
     expect(
-        _size(x.shape) == _size(shape),
+        _size(x.shape) == _size(shape) and min(shape, default=0) >= 0,
         ShapeError,
         "reshape: the number of elements differs",
         expected=f"{_size(x.shape)} elements, as in {x.shape}",
@@ -44,7 +44,7 @@ reshape: Primitive = Primitive(
     lambda x, shape: np.reshape(x, shape),
     lambda g, y, x, shape: (reshape(g, shape=x.shape),),
     _cases(((3, 4), {"shape": (2, 6)}), ((6,), {"shape": (2, 3)}), ((1,), {"shape": ()})),
-    (Case((np.ones((2, 3)),), {"shape": (4,)}),),
+    (Case((np.ones((2, 3)),), {"shape": (4,)}), Case((np.ones((2, 3)),), {"shape": (-2, -3)})),
 )
 
 

@@ -11,6 +11,7 @@ class Operators:
     """Arithmetic and order; ``==`` is left to the class that uses this."""
 
     __slots__ = ()
+    dtype: Any
     __array_ufunc__ = None  # NumPy's operators then leave the work to ours
 
     def __add__(self, other: Any) -> Self:
@@ -39,7 +40,7 @@ class Operators:
 
     def __pow__(self, exponent: Any) -> Self:
         # squares are everywhere in losses, and one product is exact and cheap
-        if isinstance(exponent, int | float) and exponent == 2:
+        if type(exponent) in (int, float) and exponent == 2 and self.dtype.kind == "f":
             return e.multiply(self, self)
         return e.power(self, exponent)
 

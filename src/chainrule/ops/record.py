@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.errors import ChainruleError, DtypeError, ShapeError
+from chainrule.errors import ChainruleError, DtypeError, ShapeError, describe_line, user_line
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
@@ -90,9 +90,10 @@ def need_axis(name: str, axis: int, ndim: int) -> int:
             f"{name}: there is no axis {axis}",
             expected=f"an axis in [{-ndim}, {ndim})",
             got=axis,
+            where=describe_line(user_line()),
             hint="count axes from 0, or from -1 at the end",
         )
-    return axis % ndim
+    return int(axis % ndim)
 
 
 def is_float(dtype: np.dtype[Any]) -> bool:

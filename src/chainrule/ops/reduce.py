@@ -132,7 +132,9 @@ def _prod_derivative(g: Any, y: Any, x: Any, axis: Axes, keepdims: bool) -> tupl
     kept = tuple(a for a in range(len(x.shape)) if a not in axis)
     order = kept + axis
     moved = m.transpose(x, axes=order)
-    length = int(np.prod([x.shape[a] for a in axis]))
+    length = int(np.prod([x.shape[a] for a in axis], dtype=np.int64))
+    if length == 0:
+        return (m.broadcast(_kept(g, x, axis), shape=x.shape),)
     flat = m.reshape(moved, shape=(*(x.shape[a] for a in kept), length))
     others = _products_before(flat, reverse=False) * _products_before(flat, reverse=True)
     back = m.transpose(m.reshape(others, shape=moved.shape), axes=tuple(int(i) for i in np.argsort(order)))
