@@ -28,23 +28,24 @@ DATE_FORMATS = (
     "%Y-%m-%dT%H:%M:%S%.f",
     "%Y-%m-%dT%H:%M:%S%.fZ",
 )
-CHUNK_ROWS = 5_000
+CHUNK_ROWS = 1_000
 RESAVE = "save the file again as UTF-8 (in a spreadsheet: Save as, 'CSV UTF-8')"
 
 
 def read_table(source: str | PathLike[str], text_columns: Collection[str] = ()) -> pl.DataFrame:
     """Read a table, one column per name in the header.
 
-    By the file's name: ``.parquet`` and ``.pq`` are Parquet, ``.arrow`` and ``.feather`` Arrow; everything else
-    is text with a header line, in UTF-8, separated by commas (by tabs if the name ends in ``.tsv``, by semicolons
-    or tabs if the header has those and no comma), compressed if it ends in ``.gz``. In text, blank lines are
-    skipped and spaces around cells dropped. A column whose cells are all integers, numbers, true/false or ISO dates,
-    apart from missing values ("", NA, N/A, NaN, null, None, ?), has that type with nulls; any other column is text,
-    where only an empty cell is null, and so is each of ``text_columns``. A column without a name is called after its
-    position (``column_1``).
+    By the file's name: ``.parquet`` and ``.pq`` are Parquet, ``.arrow`` and ``.feather`` Arrow; everything
+    else is text with a header line, in UTF-8, separated by commas (by tabs if the name ends in ``.tsv``, by
+    semicolons or tabs if the header has those and no comma), compressed if it ends in ``.gz``.
 
-    Raises DataError for a file that is missing, a folder, unreadable, not UTF-8, without rows or columns, with
-    ragged lines or with a name that occurs twice.
+    In text, blank lines are skipped and spaces around cells dropped. A column whose cells are all integers,
+    numbers, true/false or ISO dates, apart from missing values ("", NA, N/A, NaN, null, None, ?), has that
+    type with nulls. Any other column is text, where only an empty cell is null, and so is each of
+    ``text_columns``. A column without a name is called after its position (``column_1``).
+
+    Raises DataError for a file that is missing, a folder, unreadable, not UTF-8, without rows or columns,
+    with ragged lines or with a name that occurs twice.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -129,7 +130,7 @@ def _read_text(path: Path, data: bytes, text_columns: Collection[str]) -> pl.Dat
 
 def _decode(path: Path, data: bytes) -> str:
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         hint = RESAVE
@@ -152,14 +153,8 @@ def _decode(path: Path, data: bytes) -> str:
 
 
 def _separator(text: str) -> str:
-    first = (
-        next((line for line in text.splitlines() if line.strip()), "")
-        if text[:1].isspace()
-        else text.split("\n", 1)[0]
-    )
-    if "," in first:
-        return ","
-    return max(";\t", key=first.count) if any(mark in first for mark in ";\t") else ","
+    header = text.lstrip().partition("\n")[0]
+    return max(";\t", key=header.count) if "," not in header and ("\t" in header or ";" in header) else ","
 
 
 def _records(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
@@ -200,12 +195,12 @@ def _check_names(path: Path, names: list[str]) -> None:
 def _chunks(
     path: Path, records: Iterator[tuple[int, list[str]]], names: list[str]
 ) -> Iterator[list[tuple[str, ...]]]:
-    """The records' cells column by column, some rows at a time; raises at the end if any record was ragged."""
+    """The records' cells column by column, some rows at a time; raises at the end if some were ragged."""
     rows: list[list[str]] = []
     ragged: list[str] = []
     for line, record in records:
         if len(record) != len(names):
-            ragged.append(f"line {line} ({len(record)})")
+            ragged.append(f"line {line} has {len(record)}")
         elif not ragged:
             rows.append(record)
         if len(rows) == CHUNK_ROWS:

@@ -1,0 +1,194 @@
+"""The bundled problems: scikit-learn's own small data sets, and small generators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.data.describe import suggest_names
+from chainrule.errors import DataError, SettingError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A table, the column to predict, the task ("classification" or "regression") and what it is about."""
+
+    frame: pl.DataFrame
+    target: str
+    task: str
+    description: str
+
+
+def bundled_names() -> tuple[str, ...]:
+    """The names that ``load_bundled`` knows.
+
+    >>> bundled_names()[:3]
+    ('digits', 'iris', 'wine')
+    """
+    return tuple(LOADERS)
+
+
+def load_bundled(name: str, seed: int = 0) -> Problem:
+    """Load a bundled problem; ``seed`` draws the points of those that are generated.
+
+    Raises DataError with the nearest names for an unknown one, SettingError for a negative seed.
+
+    >>> load_bundled("xnor").frame.rows()
+    [(0, 0, 1), (0, 1, 0), (1, 0, 0), (1, 1, 1)]
+    """
+    if name not in LOADERS:
+        raise DataError(
+            f"there is no bundled problem {name!r}",
+            expected=f"one of {', '.join(LOADERS)}",
+            got=repr(name),
+            hint=suggest_names(name, LOADERS),
+        )
+    if seed < 0:
+        raise SettingError("a seed is not negative", expected="an integer from 0", got=seed)
+    return LOADERS[name](seed)
+
+
+def _frame(features: NDArray[Any], names: Sequence[str], target: str, values: NDArray[Any]) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.DataFrame({**dict(zip(names, features.T, strict=True)), target: values})
+
+
+def _digits(seed: int) -> Problem:
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    names = [f"pixel_{row}_{column}" for row in range(8) for column in range(8)]
+    return Problem(
+        _frame(data.data, names, "digit", data.target),
+        "digit",
+        "classification",
+        "Handwritten digits 0 to 9: 1797 images of 8 by 8 pixels, from 0 (white) to 16 (UCI, test set).",
+    )
+
+
+def _iris(seed: int) -> Problem:
+    from sklearn.datasets import load_iris
+
+    data = load_iris()
+    names = [name.removesuffix(" (cm)").replace(" ", "_") for name in data.feature_names]
+    return Problem(
+        _frame(data.data, names, "species", data.target_names[data.target]),
+        "species",
+        "classification",
+        "Three species of iris, 50 plants of each, by four lengths in centimetres (Fisher 1936).",
+    )
+
+
+def _wine(seed: int) -> Problem:
+    from sklearn.datasets import load_wine
+
+    data = load_wine()
+    names = [name.replace("/", "_") for name in data.feature_names]
+    return Problem(
+        _frame(data.data, names, "cultivar", data.target),
+        "cultivar",
+        "classification",
+        "Three cultivars of wine: 178 wines by 13 chemical measurements (UCI).",
+    )
+
+
+def _breast_cancer(seed: int) -> Problem:
+    from sklearn.datasets import load_breast_cancer
+
+    data = load_breast_cancer()
+    names = [name.replace(" ", "_") for name in data.feature_names]
+    return Problem(
+        _frame(data.data, names, "diagnosis", data.target_names[data.target]),
+        "diagnosis",
+        "classification",
+        "Malignant or benign: 569 breast masses by 30 measurements of their cell nuclei (Wisconsin, UCI).",
+    )
+
+
+def _diabetes(seed: int) -> Problem:
+    from sklearn.datasets import load_diabetes
+
+    data = load_diabetes(scaled=False)
+    return Problem(
+        _frame(data.data, data.feature_names, "progression", data.target),
+        "progression",
+        "regression",
+        "Progression of diabetes after a year: 442 patients by 10 measurements (Efron and others 2004).",
+    )
+
+
+def _truth_table(outputs: tuple[int, ...], description: str) -> Callable[[int], Problem]:
+    inputs = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    return lambda seed: Problem(
+        _frame(inputs, ["x1", "x2"], "y", np.array(outputs)), "y", "classification", description
+    )
+
+
+def _curve(
+    function: Callable[[NDArray[np.float64]], NDArray[np.float64]], end: float, description: str
+) -> Callable[[int], Problem]:
+    def load(seed: int) -> Problem:
+        x = np.sort(np.random.default_rng(seed).uniform(-end, end, 50))
+        return Problem(_frame(x[:, np.newaxis], ["x"], "y", function(x)), "y", "regression", description)
+
+    return load
+
+
+def _spirals(seed: int) -> Problem:
+    generator = np.random.default_rng(seed)
+    side = np.repeat([0, 1], 200)
+    turn = np.sqrt(generator.uniform(0.02, 1.0, 400))  # the root spreads the points evenly along the arms
+    angle = 3 * np.pi * turn + np.pi * side
+    points = turn[:, np.newaxis] * np.column_stack([np.cos(angle), np.sin(angle)])
+    points += generator.normal(scale=0.02, size=points.shape)
+    return Problem(
+        _frame(points, ["x1", "x2"], "y", side),
+        "y",
+        "classification",
+        "Two spirals wound around each other one and a half times: 200 points of each, with a little noise.",
+    )
+
+
+def _halfspaces(seed: int) -> Problem:
+    generator = np.random.default_rng(seed)
+    points = generator.normal(size=(1000, 10))
+    normals = generator.normal(size=(3, 10))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    farthest = (points @ normals.T).max(axis=1)
+    inside = (farthest <= np.median(farthest)).astype(np.int64)  # half the points are inside
+    return Problem(
+        _frame(points, [f"x{i}" for i in range(1, 11)], "inside", inside),
+        "inside",
+        "classification",
+        "Inside the intersection of 3 half-spaces in 10 dimensions or not: 1000 points, half of them inside. "
+        "With many half-spaces no efficient method is known to learn this (SPEC A12).",
+    )
+
+
+LOADERS: Mapping[str, Callable[[int], Problem]] = MappingProxyType(
+    {
+        "digits": _digits,
+        "iris": _iris,
+        "wine": _wine,
+        "breast-cancer": _breast_cancer,
+        "diabetes": _diabetes,
+        "and": _truth_table((0, 0, 0, 1), "Logical and: one perceptron is enough (SPEC E5)."),
+        "xnor": _truth_table(
+            (1, 0, 0, 1), "Equality of two bits: no perceptron represents it, two layers do (SPEC E6, E7)."
+        ),
+        "x-squared": _curve(np.square, 1.0, "x squared at 50 points of [-1, 1] (SPEC E12)."),
+        "sine": _curve(np.sin, 2 * np.pi, "The sine at 50 points of [-2 pi, 2 pi] (SPEC E12)."),
+        "absolute": _curve(np.abs, 1.0, "The absolute value at 50 points of [-1, 1] (SPEC E12)."),
+        "spirals": _spirals,
+        "halfspaces": _halfspaces,
+    }
+)

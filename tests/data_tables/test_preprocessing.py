@@ -1,0 +1,431 @@
+"""From a table to arrays and back: what is learned, what is refused, what is kept as JSON."""
+
+import datetime
+import json
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from chainrule.data import Column, Preprocessor, Target, fit_preprocessor, read_table
+from chainrule.errors import ChainruleError, DataError, ModelFileError
+
+TRAINING = pl.DataFrame(
+    {
+        "rooms": [2, 4, None, 6],
+        "size": [50.0, 80.0, 65.5, float("nan")],
+        "town": ["Oslo", "Rome", None, "Oslo"],
+        "garden": [True, None, True, False],
+        "built": [datetime.date(2000, 1, 1), datetime.date(2010, 1, 1), None, datetime.date(2020, 1, 1)],
+        "country": ["here"] * 4,
+        "price": [1.0, 2.0, 3.0, 4.0],
+    }
+)
+
+
+def column(preprocessor: Preprocessor, name: str) -> Column:
+    return next(column for column in preprocessor.columns if column.name == name)
+
+
+# What is learned
+
+
+def test_every_kind_of_column():
+    preprocessor, notices = fit_preprocessor(TRAINING, "price")
+    assert preprocessor.feature_names == (
+        *("rooms", "size"),
+        *("town=Oslo", "town=Rome", "town=(missing)"),
+        *("garden", "built"),
+    )
+    assert column(preprocessor, "rooms") == Column(
+        "rooms", "numeric", mean=4.0, standard_deviation=2**0.5, fill=4.0
+    )
+    assert column(preprocessor, "size").fill == 65.5
+    assert column(preprocessor, "garden") == Column("garden", "boolean", fill=1.0)
+    assert column(preprocessor, "country").kind == "ignored"
+    X = preprocessor.transform(TRAINING)
+    assert X.dtype == np.float32 and X.shape == (4, 7)
+    np.testing.assert_allclose(X[:, 0], [-(2**0.5), 0, 0, 2**0.5], rtol=1e-6)
+    np.testing.assert_array_equal(X[:, 2:5], [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]])
+    np.testing.assert_array_equal(X[:, 5], [1, 1, 1, 0])
+    np.testing.assert_allclose(X[:, 6], [-(2**0.5), 0, 0, 2**0.5], atol=1e-3)
+    assert notices == (
+        "column 'rooms' has no value in 1 of 4 rows: filled with the median in training, 4",
+        "column 'size' has no value in 1 of 4 rows: filled with the median in training, 65.5",
+        "column 'town' has no value in 1 of 4 rows: a category of its own",
+        "column 'garden' has no value in 1 of 4 rows: filled with the more frequent value in training, true",
+        "column 'built' holds dates: used as seconds since 1970-01-01",
+        "column 'built' has no value in 1 of 4 rows: filled with the median in training, 2010-01-01T00:00:00",
+        "column 'country' is ignored: it is constant in the training rows",
+    )
+
+
+def test_only_the_training_rows_count():
+    frame = pl.DataFrame({"x": [0.0, 2.0, 100.0], "c": ["a", "b", "z"], "y": [0.5, 1.5, 50.0]})
+    by_rows, _ = fit_preprocessor(frame, "y", rows=np.array([0, 1]))
+    by_table, _ = fit_preprocessor(frame.head(2), "y")
+    assert by_rows == by_table
+    assert column(by_rows, "x").mean == 1.0 and column(by_rows, "c").categories == ("a", "b")
+    assert by_rows.target.mean == 1.0
+
+
+FINITE = st.floats(-1e300, 1e300, allow_subnormal=True)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.lists(
+        st.one_of(FINITE, st.none(), st.floats(-5, 5), st.integers(-(2**53), 2**53).map(float)), min_size=2
+    )
+)
+def test_transformed_training_columns_are_standardised(values):
+    frame = pl.DataFrame({"x": pl.Series(values, dtype=pl.Float64), "y": np.arange(len(values)) % 2})
+    try:
+        preprocessor, _ = fit_preprocessor(frame, "y")
+    except DataError as error:
+        assert "no column is left" in str(error)
+        known = np.array([0.0, *(value for value in values if value is not None)])
+        largest = np.max(np.abs(known))
+        assert largest < 1e-300 or np.ptp(known[1:] / largest) <= 1e-11 * len(values)
+        return
+    X = preprocessor.transform(frame).astype(np.float64)
+    assert abs(X.mean()) < 1e-3 and abs(X.std() - 1) < 1e-3
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["a", "b", "c", "é", "0x", None]), min_size=4))
+def test_one_hot_rows_have_exactly_one_one(values):
+    assume(len(set(values)) > 1)
+    frame = pl.DataFrame({"c": values, "y": np.arange(len(values)) % 2})
+    X = fit_preprocessor(frame, "y")[0].transform(frame)
+    np.testing.assert_array_equal(X.sum(axis=1), 1)
+    assert len(set(values)) == X.shape[1] == len({tuple(row) for row in X})
+
+
+def test_free_text_is_ignored_with_a_notice():
+    frame = pl.DataFrame(
+        {"name": [f"n{i}" for i in range(200)], "x": np.arange(200.0) ** 2, "y": np.arange(200.0)}
+    )
+    preprocessor, notices = fit_preprocessor(frame, "y")
+    assert preprocessor.feature_names == ("x",)
+    assert "200 different texts in 200 training rows are like names" in notices[0]
+
+
+def test_types_that_are_not_used_are_ignored_with_a_notice():
+    frame = pl.DataFrame(
+        {"list": [[1], [2]], "time": [datetime.time(1), datetime.time(2)], "x": [1, 5], "y": [0, 1]}
+    )
+    preprocessor, notices = fit_preprocessor(frame, "y")
+    assert preprocessor.feature_names == ("x",)
+    assert "column 'list' is ignored" in notices[0] and "column 'time' is ignored" in notices[1]
+
+
+def test_a_row_number_is_pointed_out():
+    frame = pl.DataFrame({"id": np.arange(1, 31), "x": np.arange(30) ** 2, "y": np.arange(30) % 2})
+    notices = fit_preprocessor(frame, "y", rows=np.arange(0, 30, 2) + np.arange(15) % 2)[1]
+    assert notices == ("column 'id' counts the rows; if it only numbers them, remove it from the table",)
+
+
+def test_a_text_that_may_mean_missing_is_pointed_out():
+    frame = pl.DataFrame({"c": ["a", "?", "b", "a"], "y": ["NA", "u", "v", "u"]})
+    assert fit_preprocessor(frame, "y")[1] == (
+        "target 'y': 'NA' is a category; empty the cells if it means missing",
+        "column 'c': '?' is a category; empty the cells if it means missing",
+    )
+
+
+def test_a_column_without_values_in_the_training_rows():
+    frame = pl.DataFrame({"a": [None, None, 1.0], "b": [None, None, "t"], "x": [1, 2, 3], "y": [0, 1, 0]})
+    preprocessor, notices = fit_preprocessor(frame, "y", rows=np.array([0, 1]))
+    assert (
+        preprocessor.feature_names == ("x",)
+        and sum("no value in the training rows" in n for n in notices) == 2
+    )
+
+
+# What is refused
+
+
+def test_text_in_a_numeric_column_names_the_cells(tmp_path):
+    rows = [f"{i}.5,{i % 2}" for i in range(40)]
+    rows[16], rows[29] = "abc,0", "12 years,1"
+    (tmp_path / "t.csv").write_text("age,y\n" + "\n".join(rows))
+    with pytest.raises(DataError) as caught:
+        fit_preprocessor(read_table(tmp_path / "t.csv"), "y", rows=np.arange(10))
+    message = str(caught.value)
+    assert "column 'age' has text in a numeric column" in message
+    assert "rows 17 ('abc'), 30 ('12 years')" in message and "as in 38 of 40 cells" in message
+    assert "row 17 is line 18" in message
+
+
+def test_below_nine_in_ten_a_column_is_categorical():
+    def frame(numbers: int, texts: int) -> pl.DataFrame:
+        cells = ["1"] * numbers + ["NA"] * 5 + ["x"] * texts
+        return pl.DataFrame({"c": cells, "y": np.arange(len(cells)) % 2})
+
+    with pytest.raises(DataError, match="text in a numeric column"):
+        fit_preprocessor(frame(9, 1), "y")
+    assert column(fit_preprocessor(frame(17, 2), "y")[0], "c").kind == "categorical"
+    assert column(fit_preprocessor(frame(17, 0), "y")[0], "c").categories == ("1", "NA")
+
+
+@pytest.mark.parametrize("cells", [["1,5", "2,5", "3"], ["1,000", "2", "1,500.5"], ["1.000,5"] * 3])
+def test_numbers_with_commas(cells):
+    with pytest.raises(DataError, match=r"text in a numeric column(.*\n)*.*decimal point"):
+        fit_preprocessor(pl.DataFrame({"x": cells, "y": [0, 1, 0]}), "y")
+
+
+def test_infinite_values_name_the_rows_even_outside_the_training_rows():
+    frame = pl.DataFrame({"x": [1.0, 2.0, math.inf, -math.inf], "y": [0, 1, 0, 1]})
+    with pytest.raises(
+        DataError, match=r"column 'x' has values that are not finite\n(.*\n)*.*rows 3 \(inf\), 4 \(-inf\)"
+    ):
+        fit_preprocessor(frame, "y", rows=np.array([0, 1]))
+
+
+def test_no_usable_column():
+    with pytest.raises(DataError, match="no column is left"):
+        fit_preprocessor(pl.DataFrame({"y": [0, 1]}), "y")
+    with pytest.raises(DataError, match=r"no column is left(.*\n)*.*'x' is ignored: it is constant"):
+        fit_preprocessor(pl.DataFrame({"x": [1, 1], "y": [0, 1]}), "y")
+
+
+def test_an_absent_target_names_the_nearest():
+    with pytest.raises(DataError, match=r"no column 'prize'(.*\n)*.*did you mean 'price'"):
+        fit_preprocessor(TRAINING, "prize")
+
+
+# At predict time
+
+
+def test_the_target_may_be_there_or_not_and_the_order_may_differ():
+    preprocessor, _ = fit_preprocessor(TRAINING, "price")
+    expected = preprocessor.transform(TRAINING)
+    mixed = TRAINING.select(reversed([name for name in TRAINING.columns if name not in {"price", "country"}]))
+    X, notices = preprocessor.transform_with_notices(mixed)
+    np.testing.assert_array_equal(X, expected)
+    assert not any("ignored" in notice for notice in notices)
+
+
+def test_a_missing_column_names_the_nearest():
+    preprocessor, _ = fit_preprocessor(TRAINING, "price")
+    with pytest.raises(
+        DataError, match=r"lacks 1 of the 5 columns(.*\n)*.*'rooms'(.*\n)*.*did you mean 'Rooms'"
+    ):
+        preprocessor.transform(TRAINING.rename({"rooms": "Rooms"}))
+
+
+def test_new_columns_are_ignored_with_a_notice():
+    preprocessor, _ = fit_preprocessor(TRAINING.drop_nulls(), "price", rows=None)
+    _, notices = preprocessor.transform_with_notices(TRAINING.drop_nulls().with_columns(extra=pl.lit(1)))
+    assert notices == ("columns that training did not have are ignored: 'extra'",)
+
+
+def test_unseen_and_missing_categories_are_all_zeros_with_a_notice():
+    frame = pl.DataFrame({"c": ["a", "b", "a", "b"], "y": [0, 1, 0, 1]})
+    preprocessor, _ = fit_preprocessor(frame, "y")
+    X, notices = preprocessor.transform_with_notices(pl.DataFrame({"c": ["b", "z", None, "q", "z", " a "]}))
+    np.testing.assert_array_equal(X, [[0, 1], [0, 0], [0, 0], [0, 0], [0, 0], [1, 0]])
+    assert "column 'c' has 'z', 'q' in 3 of 6 rows, which training did not have" in notices[0]
+    assert "column 'c' has no value in 1 of 6 rows, which training did not have" in notices[1]
+
+
+def test_missing_values_are_filled_as_in_training():
+    preprocessor, _ = fit_preprocessor(TRAINING, "price")
+    nothing = pl.DataFrame({name: [None] for name in TRAINING.columns})
+    X, notices = preprocessor.transform_with_notices(nothing)
+    np.testing.assert_allclose(
+        X[0, :6], [0, (65.5 - 65.25) / column(preprocessor, "size").standard_deviation, 0, 0, 1, 1], atol=1e-6
+    )
+    assert len(notices) == 4
+
+
+def test_no_rows_at_all():
+    preprocessor, _ = fit_preprocessor(TRAINING, "price")
+    assert preprocessor.transform(TRAINING.clear()).shape == (0, 7)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"rooms": ["2", "many", "3", None]},
+            r"'rooms' has text in a numeric column\n.*\n.*row 2 \('many'\)",
+        ),
+        ({"rooms": [datetime.date(2000, 1, 1)] * 4}, "'rooms' is of another type"),
+        (
+            {"rooms": [1.0, math.inf, 2.0, 3.0]},
+            r"'rooms' has values that are not finite\n.*\n.*row 2 \(inf\)",
+        ),
+        ({"rooms": [1e60] * 4}, "'rooms' has values too far from those in training"),
+        ({"garden": [0, 1, 2, 1]}, r"'garden' has numbers other than 0 and 1\n.*\n.*row 3 \(2.0\)"),
+        ({"garden": ["true", "false", "maybe", "1"]}, r"row 3 \('maybe'\)"),
+        ({"built": ["yesterday"] * 4}, "'built' is of another type"),
+        ({"built": [1, 2, 3, 4]}, "'built' is of another type"),
+        ({"town": [[1]] * 4}, "'town' is of another type"),
+    ],
+)
+def test_cells_of_another_kind(changes, message):
+    preprocessor, _ = fit_preprocessor(TRAINING, "price")
+    with pytest.raises(DataError, match=message):
+        preprocessor.transform(
+            TRAINING.with_columns(**{k: pl.Series(v, strict=False) for k, v in changes.items()})
+        )
+
+
+def test_other_types_that_mean_the_same_are_taken():
+    preprocessor, _ = fit_preprocessor(TRAINING, "price")
+    same = TRAINING.with_columns(
+        rooms=pl.Series(["2", "4", "NA", "6"]),
+        size=pl.Series([50.0, 80.0, 65.5, None], dtype=pl.Float32),
+        town=pl.col("town").cast(pl.Categorical),
+        garden=pl.Series([1, None, 1, 0]),
+        built=pl.col("built").cast(pl.Datetime("ms")),
+    )
+    np.testing.assert_allclose(preprocessor.transform(same), preprocessor.transform(TRAINING), rtol=1e-6)
+
+
+def test_text_columns_are_read_as_text_again(tmp_path):
+    frame = pl.DataFrame({"code": ["01", "2.0", "x", "01"], "n": [1, 2, 3, 5], "y": ["1", "b", "c", "c"]})
+    preprocessor, _ = fit_preprocessor(frame, "y")
+    assert preprocessor.text_columns == ("code", "y")
+    (tmp_path / "new.csv").write_text("code,n,y\n01,7,1\n2.0,8,1\n")
+    new = read_table(tmp_path / "new.csv", text_columns=preprocessor.text_columns)
+    X, notices = preprocessor.transform_with_notices(new)
+    assert X[:, :3].tolist() == [[1, 0, 0], [0, 1, 0]] and not notices
+    assert preprocessor.encode_target(new).tolist() == [0, 0]
+
+
+# JSON
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+POSITIVE = st.floats(min_value=5e-324, allow_infinity=False)
+TEXTS = st.lists(NAMES, unique=True, max_size=4).map(tuple)
+NUMBERS = st.builds(Column, NAMES, st.sampled_from(["numeric", "time"]), FLOATS, POSITIVE, FLOATS)
+CATEGORIES = st.builds(
+    Column, NAMES, st.just("categorical"), categories=TEXTS, missing_category=st.booleans()
+)
+IGNORED = st.builds(Column, NAMES, st.just("ignored"))
+TARGETS = st.one_of(
+    st.builds(Target, NAMES, st.just("regression"), mean=FLOATS, standard_deviation=POSITIVE),
+    st.builds(
+        Target,
+        NAMES,
+        st.just("classification"),
+        st.lists(NAMES, unique=True, min_size=2, max_size=4).map(tuple),
+    ),
+    st.builds(Target, NAMES, st.just("classification"), st.just(("-3", "0", "12")), st.just("integer")),
+)
+
+
+@given(
+    st.lists(st.one_of(NUMBERS, CATEGORIES, IGNORED), min_size=1, max_size=5, unique_by=lambda c: c.name),
+    TARGETS,
+)
+def test_the_json_round_trip_is_exact(columns, target):
+    assume(target.name not in {column.name for column in columns})
+    preprocessor = Preprocessor(tuple(columns), target)
+    assume(preprocessor.feature_names)
+    text = preprocessor.to_json()
+    again = Preprocessor.from_json(text)
+    assert again == preprocessor and again.to_json() == text
+    assert Preprocessor.from_json(json.dumps(json.loads(text))) == preprocessor
+
+
+def test_a_fitted_preprocessor_comes_back_and_transforms_alike():
+    for target in ("price", "town", "garden"):
+        frame = TRAINING.drop_nulls(target)
+        preprocessor, _ = fit_preprocessor(frame, target)
+        again = Preprocessor.from_json(preprocessor.to_json())
+        assert again == preprocessor
+        np.testing.assert_array_equal(again.transform(frame), preprocessor.transform(frame))
+        np.testing.assert_array_equal(again.encode_target(frame), preprocessor.encode_target(frame))
+
+
+JSON_VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2), st.dictionaries(st.text(max_size=3), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@settings(deadline=None, max_examples=400)
+@given(data=st.data(), new=JSON_VALUES, remove=st.booleans())
+def test_a_changed_field_is_a_model_file_error_or_a_preprocessor(data, new, remove):
+    value = json.loads(fit_preprocessor(TRAINING, "price")[0].to_json())
+    holder = data.draw(st.sampled_from([value, value["target"], *value["columns"], value["columns"]]))
+    keys = list(range(len(holder))) if isinstance(holder, list) else list(holder)
+    key = data.draw(st.sampled_from(keys))
+    if remove:
+        del holder[key]
+    else:
+        holder[key] = new
+    try:
+        preprocessor = Preprocessor.from_json(json.dumps(value))
+    except ModelFileError:
+        return
+    assert Preprocessor.from_json(preprocessor.to_json()) == preprocessor
+    try:
+        preprocessor.transform(TRAINING)
+        preprocessor.encode_target(TRAINING)
+        preprocessor.decode(np.zeros(1, dtype=np.int64))
+    except ChainruleError:
+        pass
+
+
+def changed(path: tuple[str | int, ...], new: object) -> str:
+    value = json.loads(fit_preprocessor(TRAINING, "price")[0].to_json())
+    holder = value
+    for key in path[:-1]:
+        holder = holder[key]
+    holder[path[-1]] = new
+    return json.dumps(value)
+
+
+@pytest.mark.parametrize(
+    ("path", "new"),
+    [
+        (("columns",), {}),
+        (("columns",), []),
+        (("columns", 0), None),
+        (("columns", 0, "name"), "price"),
+        (("columns", 0, "name"), "size"),
+        (("columns", 0, "name"), "\ud800"),
+        (("columns", 0, "kind"), "numbers"),
+        (("columns", 0, "kind"), []),
+        (("columns", 0, "mean"), 0),
+        (("columns", 0, "mean"), "0.0"),
+        (("columns", 0, "mean"), math.nan),
+        (("columns", 0, "standard_deviation"), 0.0),
+        (("columns", 0, "standard_deviation"), -1.0),
+        (("columns", 0, "fill"), math.inf),
+        (("columns", 0, "more"), 1),
+        (("columns", 2, "categories"), ["a", "a"]),
+        (("columns", 2, "categories"), ["a", 1]),
+        (("columns", 2, "categories"), "ab"),
+        (("columns", 2, "missing_category"), 1),
+        (("target", "task"), "ranking"),
+        (("target", "task"), "classification"),
+        (("target", "class_type"), "float"),
+        (("target", "classes"), ["a", "b"]),
+        (("target", "standard_deviation"), 0.0),
+        (("more",), 1),
+    ],
+)
+def test_malformed_preprocessing(path, new):
+    with pytest.raises(ModelFileError, match="malformed"):
+        Preprocessor.from_json(changed(path, new))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "1", "null", "{", "[" * 100_000, '{"columns": [], "target": {}}']
+)
+def test_what_is_not_a_preprocessor(text):
+    with pytest.raises(ModelFileError, match="malformed"):
+        Preprocessor.from_json(text)
