@@ -20,14 +20,13 @@ def need_count(what: str, value: Any) -> int:
     return int(value)
 
 
-def need_features(layer: Module, x: Tensor, features: int, axes: str = "[batch, {}]") -> None:
+def need_features(layer: Module, x: Tensor, features: int) -> None:
     """A ShapeError that names the layer unless the last axis of ``x`` has ``features`` elements."""
-    wanted = axes.format(features)
     if not x.shape or x.shape[-1] != features:
         transposed = len(x.shape) == 2 and x.shape[0] == features
         raise ShapeError(
             f"{layer!r}: the input has another number of features",
-            expected=wanted,
+            expected=f"[batch, {features}]",
             got=list(x.shape),
             where=describe_line(user_line()),
             hint="transpose the input: one row for each sample"

@@ -11,7 +11,7 @@ from chainrule.errors import DtypeError, ModelFileError, ShapeError
 from chainrule.nn.initialisers import Initialiser
 from chainrule.ops.dtypes import check_dtype
 from chainrule.ops.record import Array, is_float
-from chainrule.tensor import Tensor, as_tensor, no_grad
+from chainrule.tensor import Tensor, as_tensor, no_grad, tensor
 
 #: what a random generator depends on; None asks the operating system
 Seed = int | tuple[int, ...] | None
@@ -30,6 +30,12 @@ def fresh_seed() -> int:
 def seed_key(seed: Seed) -> tuple[int, ...]:
     """(seed, replica 0); a layer appends the index of what it draws, as ``Module.initialise`` does."""
     return seed if isinstance(seed, tuple) else (fresh_seed() if seed is None else seed, 0)
+
+
+def as_float(x: Any, dtype: np.dtype[Any]) -> Tensor:
+    """An array or nested lists as a tensor of this dtype; lists do not pass through float32 first."""
+    same = isinstance(x, np.ndarray) and x.dtype == dtype
+    return as_tensor(x) if same else tensor(x, dtype=dtype)
 
 
 class Parameter(Tensor):
@@ -116,8 +122,7 @@ class Module:
         if isinstance(x, Tensor):
             return x
         given = as_tensor(x)
-        own = self.dtype
-        return given.astype(own) if is_float(given.dtype) and own != given.dtype else given
+        return as_float(x, self.dtype) if is_float(given.dtype) and self.parameters() else given
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -166,8 +171,8 @@ class Module:
 
     def initialise(self, seed: int, replica: int = 0) -> Self:
         """Draw all parameters and buffers anew; what is drawn depends on (seed, replica) and their order."""
-        for index, (_, tensor) in enumerate(self.named_state()):
-            tensor.initialise(generator(seed, replica, index))
+        for index, (_, part) in enumerate(self.named_state()):
+            part.initialise(generator(seed, replica, index))
         return self
 
     def train(self, mode: bool = True) -> Self:
@@ -201,7 +206,7 @@ class Module:
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of all parameters and buffers by name."""
-        return {name: tensor.numpy().copy() for name, tensor in self.named_state()}
+        return {name: part.numpy().copy() for name, part in self.named_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over all parameters and buffers by name; nothing is changed unless names and shapes agree."""
@@ -213,13 +218,13 @@ class Module:
                 got=f"missing {sorted(own.keys() - state.keys())}, extra {sorted(state.keys() - own.keys())}",
                 hint="build the model with the layers that it was saved with",
             )
-        for name, tensor in own.items():
-            if tuple(np.shape(state[name])) != tensor.shape:
+        for name, part in own.items():
+            if tuple(np.shape(state[name])) != part.shape:
                 raise ShapeError(
-                    f"{name} has another shape", expected=tensor.shape, got=tuple(np.shape(state[name]))
+                    f"{name} has another shape", expected=part.shape, got=tuple(np.shape(state[name]))
                 )
-        for name, tensor in own.items():
-            tensor.assign(Tensor.leaf(np.asarray(state[name]).astype(tensor.dtype)))
+        for name, part in own.items():
+            part.assign(Tensor.leaf(np.asarray(state[name]).astype(part.dtype)))
 
     def __repr__(self) -> str:
         inner = [(name, value) for name, value in _attributes(self) if isinstance(value, Module)]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DataError, ShapeError, describe_line, user_line
+from chainrule.nn.module import as_float
 from chainrule.ops.dtypes import int64
 from chainrule.ops.record import Array, is_float
 from chainrule.tensor import TRACE, Tensor, as_tensor
@@ -22,7 +23,7 @@ def check_labels(labels: Any, classes: int) -> None:
         raise DataError(
             "labels are not integers",
             expected=f"integers from 0 to {classes - 1}",
-            got=f"{values.dtype}, starting {_first(values.ravel())}",
+            got=f"{values.dtype}" + (f", starting {_first(values.ravel())}" if values.size else ""),
             where=describe_line(user_line()),
             hint="number the classes from 0 and convert with .astype(int); for regression use squared_error",
         )
@@ -72,9 +73,9 @@ def known(x: Tensor) -> bool:
 
 def labels_of(target: Any, shape: tuple[int, ...], classes: int) -> Tensor:
     """Labels as int64 of this shape; a column [batch, 1] is welcome."""
+    traced = isinstance(target, Tensor) and not known(target)
+    check_labels(np.zeros(0, target.dtype) if traced else target, classes)  # of a traced one, the dtype
     labels = as_tensor(target)
-    if known(labels) or is_float(labels.dtype):
-        check_labels(labels.data if labels.data is not None else np.zeros(0, labels.dtype), classes)
     if labels.shape == (*shape, 1):
         labels = labels.reshape(shape)
     if labels.shape != shape:
@@ -90,9 +91,13 @@ def labels_of(target: Any, shape: tuple[int, ...], classes: int) -> Tensor:
 
 def aligned(name: str, prediction: Any, target: Any) -> tuple[Tensor, Tensor]:
     """Both as tensors of one shape."""
-    prediction, given = as_tensor(prediction), as_tensor(target)
-    if is_float(prediction.dtype) and not (isinstance(target, Tensor) and is_float(given.dtype)):
-        given = given.astype(prediction.dtype)
+    prediction = as_tensor(prediction)
+    if not is_float(prediction.dtype):
+        given = as_tensor(target)
+    elif isinstance(target, Tensor):
+        given = target if is_float(target.dtype) else target.astype(prediction.dtype)
+    else:
+        given = as_float(target, prediction.dtype)
     if given.shape == prediction.shape:
         return prediction, given
     if (*given.shape, 1) == prediction.shape or given.shape == (*prediction.shape, 1):
