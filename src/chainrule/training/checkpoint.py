@@ -76,7 +76,9 @@ class Saver:
         try:
             facts = metadata["replicas"]
             differing = {
-                key: (metadata.get(key), value) for key, value in self._metadata.items() if metadata.get(key) != value
+                key: (metadata.get(key), value)
+                for key, value in self._metadata.items()
+                if metadata.get(key) != value
             }
             replicas = [_read_replica(tensors, i, fact) for i, fact in enumerate(facts)]
             epochs, steps = int(metadata["live"]["epochs"]), int(metadata["live"]["steps"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +14,9 @@ from chainrule.errors import SettingError, ShapeError
 from chainrule.nn.module import Module
 from chainrule.optim.lbfgs import LBFGS
 from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.schedules import tabulate, traceable
 from chainrule.tensor import Tensor, no_grad
-from chainrule.training.batches import Rows, as_rows
+from chainrule.training.batches import Rows, as_rows, steps_per_epoch
 from chainrule.training.checkpoint import Checkpoint, Live, RunState, Saver
 from chainrule.training.full_batch import train_full_batch
 from chainrule.training.history import History
@@ -83,7 +85,9 @@ def fit(
             got=f"executor={executor!r}, threads={threads!r}",
         )
     if resume and checkpoint is None:
-        raise SettingError("resume=True needs the checkpoint to go on from", hint='checkpoint="run.safetensors"')
+        raise SettingError(
+            "resume=True needs the checkpoint to go on from", hint='checkpoint="run.safetensors"'
+        )
     rows = as_rows(data, model, "data")
     held_out = None if validation is None else as_rows(validation, model, "validation")
     for part in (rows, held_out):
@@ -91,7 +95,10 @@ def fit(
             _dry_run(model, loss, part)
     batch_size = min(batch_size, len(rows))
     settings = Settings(batch_size, shuffle, drop_last, seed, restarts, clip_norm)
-    stepping = None if isinstance(optimizer, LBFGS) else optimizer
+    stepping = None if isinstance(optimizer, LBFGS) else copy.copy(optimizer)
+    if stepping is not None and not traceable(stepping.lr):
+        # an ordinary Python function of the step cannot be traced, so its values are listed beforehand
+        stepping.lr = tabulate(stepping.lr, epochs * steps_per_epoch(len(rows), batch_size, drop_last))
     trainer = Trainer(model, rows, held_out, loss, stepping, penalty, settings)
     saver = None
     if checkpoint is not None:

@@ -111,7 +111,9 @@ class History:
 
     def __repr__(self) -> str:
         kept = self.replicas[self.best]
-        validation = f", validation loss {kept.validation_loss[kept.kept_epoch]:.4g}" if kept.validation_loss else ""
+        validation = (
+            f", validation loss {kept.validation_loss[kept.kept_epoch]:.4g}" if kept.validation_loss else ""
+        )
         loss = f", loss {kept.loss[kept.kept_epoch]:.4g}" if kept.loss else ""
         several = f"replica {self.best} of {len(self.replicas)}, " if len(self.replicas) > 1 else ""
         return f"<History: {several}{len(kept.loss)} epochs, {self.steps} steps{loss}{validation}; {kept.stopped}>"

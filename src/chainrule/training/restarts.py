@@ -68,14 +68,8 @@ class Run:
         bad = [v for v in (result.loss, validation) if v is not None and not np.isfinite(v)]
         if bad:
             return self._diverged(replica, bad[0])
-        replica.loss.append(result.loss)
-        replica.gradient_norm.append(result.gradient_norm)
-        if validation is not None:
-            replica.validation_loss.append(validation)
-        self._commit(replica, result.steps)
-        number = len(replica.loss)
         epoch = Epoch(
-            number=number,
+            number=len(replica.loss) + 1,
             epochs=self.epochs,
             replica=index,
             restarts=self.trainer.settings.restarts,
@@ -86,11 +80,20 @@ class Run:
             seconds=time.perf_counter() - started,
             model=self.trainer.model,
         )
+        return self.after_epoch(replica, epoch, result.steps)
+
+    def after_epoch(self, replica: Replica, epoch: Epoch, steps: int) -> str:
+        """Enter a finished epoch into the run and tell everybody; the reason to stop after it, or nothing."""
+        replica.loss.append(epoch.loss)
+        replica.gradient_norm.append(epoch.gradient_norm)
+        if epoch.validation_loss is not None:
+            replica.validation_loss.append(epoch.validation_loss)
+        self._commit(replica, steps)
         self.display.epoch(epoch)
         stopped = self._rules_say(replica)
         for callback in self.callbacks:
             if callback(epoch):
-                stopped = stopped or f"stopped by a callback after epoch {number}"
+                stopped = stopped or f"stopped by a callback after epoch {epoch.number}"
         return stopped
 
     def _commit(self, replica: Replica, steps: int) -> None:

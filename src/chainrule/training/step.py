@@ -14,10 +14,10 @@ import numpy as np
 from chainrule.graph import Node, new_leaf
 from chainrule.interpret import Interpreted
 from chainrule.nn.module import Module
+from chainrule.ops.record import Array, Form
 from chainrule.optim.clipping import clip_norm as clip_gradients
 from chainrule.optim.clipping import gradient_norm
 from chainrule.optim.optimizer import Optimizer
-from chainrule.ops.record import Array, Form
 from chainrule.tensor import Tensor
 from chainrule.trace import tracing
 
@@ -84,7 +84,9 @@ def gradient_step(model: Module, loss: Loss, penalty: Penalty | None, forms: Seq
         value = loss(model(x), y)
         objective = value if penalty is None else value + penalty(model)
         objective.backward()
-        gradients = [Tensor.leaf(np.zeros(p.shape, p.dtype)) if p.grad is None else p.grad for p in model.parameters()]
+        gradients = [
+            Tensor.leaf(np.zeros(p.shape, p.dtype)) if p.grad is None else p.grad for p in model.parameters()
+        ]
     return Step((x.node, y.node), (objective.node, *(g.node for g in gradients)))
 
 

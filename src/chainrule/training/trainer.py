@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.nn.module import Module
-from chainrule.ops.record import Array
+from chainrule.ops.record import Array, Form
 from chainrule.optim.optimizer import Optimizer
 from chainrule.tensor import Tensor
 from chainrule.training.batches import Rows, minibatches
@@ -67,7 +67,7 @@ class Trainer:
         if optimizer is not None:
             self._optimizer_start = optimizer.attach(model).state_dict()
         self._steps: dict[int, InterpretedStep] = {}
-        self._loss_steps: dict[int, InterpretedStep] = {}
+        self._loss_steps: dict[tuple[Form, Form], InterpretedStep] = {}
         self._gradient_steps: dict[int, InterpretedStep] = {}
 
     # State
@@ -133,17 +133,22 @@ class Trainer:
 
     def validation_loss(self) -> float:
         """Mean loss over the validation rows at inference."""
-        rows = self.validation
-        assert rows is not None
+        assert self.validation is not None
+        return self._mean_loss(self.validation)
+
+    def training_loss(self) -> float:
+        """Mean loss over the training rows at inference."""
+        return self._mean_loss(self.rows)
+
+    def _mean_loss(self, rows: Rows) -> float:
         values, weights = [], []
         for start in range(0, len(rows), EVALUATION_ROWS):
             part = slice(start, start + EVALUATION_ROWS)
             x, y = rows.x[part], rows.y[part]
-            if len(x) not in self._loss_steps:
-                self._loss_steps[len(x)] = InterpretedStep(
-                    loss_step(self.model, self.loss, rows.forms(len(x)))
-                )
-            values.append(float(self._loss_steps[len(x)](x, y)[0]))
+            forms = rows.forms(len(x))
+            if forms not in self._loss_steps:
+                self._loss_steps[forms] = InterpretedStep(loss_step(self.model, self.loss, forms))
+            values.append(float(self._loss_steps[forms](x, y)[0]))
             weights.append(len(x))
         return float(np.average(values, weights=weights))
 
