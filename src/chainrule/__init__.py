@@ -2,6 +2,7 @@
 
 from chainrule import errors
 from chainrule._version import __version__
+from chainrule.gradient_check import check_gradients
 from chainrule.namespace import (
     abs,
     argmax,
@@ -82,6 +83,7 @@ __all__ = [
     "astype",
     "bool_",
     "broadcast_to",
+    "check_gradients",
     "clip",
     "concat",
     "cos",

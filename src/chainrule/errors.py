@@ -1,4 +1,4 @@
-"""Errors say what happened, what was expected and what came, where in the user's code, and one thing to try."""
+"""Errors say what happened, what was expected, what came, where in the user's code, and one thing to try."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class IndexOutOfRangeError(ChainruleError, IndexError):
 
 
 class DataError(ChainruleError, ValueError):
-    """The user's data cannot be used as they are (non-finite values, unknown columns, labels out of range)."""
+    """The user's data cannot be used as they are (not finite, unknown columns, labels out of range)."""
 
 
 class SettingError(ChainruleError, ValueError):

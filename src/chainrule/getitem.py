@@ -14,7 +14,7 @@ from chainrule.ops.record import Shape, broadcast_shapes
 
 
 def getitem(x: Any, index: Any) -> Any:
-    """x at integers, slices, None, Ellipsis, integer arrays and (known) boolean masks, as NumPy reads them."""
+    """x at integers, slices, None, Ellipsis, integer arrays and known boolean masks, as NumPy reads them."""
     items = _full(index if isinstance(index, tuple) else (index,), tuple(x.shape))
     start: list[int] = []
     count: list[int] = []

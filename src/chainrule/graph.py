@@ -82,7 +82,7 @@ def _prepare(primitive: Primitive, operands: Sequence[Any]) -> tuple[Node, ...]:
 
 
 def _common_dtype(mixed: Sequence[Any]) -> np.dtype[Any] | None:
-    """What operands are promoted to: arrays decide, and Python's numbers only where they are of a higher kind."""
+    """What operands are promoted to: arrays decide, Python's numbers only where they are of a higher kind."""
     found: list[np.dtype[Any]] = []
     numbers: list[bool | int | float] = []
     for x in mixed:
@@ -139,7 +139,7 @@ def new_leaf(
 
 
 def topological(outputs: Iterable[Node], stop: Callable[[Node], bool] | None = None) -> list[Node]:
-    """All nodes that the outputs depend on, inputs before users; not looking behind nodes where ``stop`` holds."""
+    """All nodes that the outputs depend on, inputs before users; none behind nodes where ``stop`` holds."""
     order: list[Node] = []
     seen: set[Node] = set()
     stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(list(outputs))]

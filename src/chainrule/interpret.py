@@ -13,7 +13,7 @@ from chainrule.ops.record import Array
 
 
 class Interpreted:
-    """A graph ready to run many times: inputs in, outputs out, intermediate values dropped after their last use."""
+    """A graph ready to run many times: inputs in, outputs out; a value is dropped after its last use."""
 
     def __init__(self, inputs: Sequence[Node], outputs: Sequence[Node]) -> None:
         given = set(inputs)

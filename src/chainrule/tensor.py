@@ -112,7 +112,7 @@ class Tensor(Operators):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether ``backward`` reaches this tensor; may be set on one that is not the result of a computation."""
+        """Whether ``backward`` reaches this tensor; may be set on one that was not computed from others."""
         return self._requires_grad
 
     @requires_grad.setter
@@ -129,7 +129,7 @@ class Tensor(Operators):
         self.node.owner = weakref.ref(self) if wanted else None
 
     @property
-    def T(self) -> Tensor:
+    def T(self) -> Tensor:  # noqa: N802 - NumPy's name
         """The axes reversed."""
         return f.transpose(self)
 
@@ -252,7 +252,7 @@ class Tensor(Operators):
                 )
 
     def assign(self, new: Any) -> None:
-        """Replace the value in place: the buffer stays the same array, graphs built before become outdated."""
+        """Replace the value in place: the buffer stays the same array, earlier graphs become outdated."""
         if self.requires_grad and self.node.owner is None:
             raise GradientError(
                 "assign: this tensor is the result of a computation, whose derivative needs the value",

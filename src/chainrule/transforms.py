@@ -1,11 +1,11 @@
-"""Functions of functions: derivatives of Python functions of arrays, or of nested dicts, lists and tuples of them.
+"""Functions of functions: derivatives of Python functions of arrays, or of nested dicts, lists and tuples.
 
 Each runs the function on tensors, sweeps the graph that it leaves, and returns tensors. They nest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -124,7 +124,7 @@ def _positions(argnums: int | tuple[int, ...], count: int) -> list[int]:
 def value_and_grad(
     f: Callable[..., Any], argnums: int | tuple[int, ...] = 0
 ) -> Callable[..., tuple[Tensor, Any]]:
-    """The function that returns ``f``'s scalar value and its gradient with respect to argument(s) ``argnums``.
+    """The function that returns ``f``'s scalar value and its gradient by the argument(s) ``argnums``.
 
     >>> import chainrule as cr
     >>> value, gradient = cr.value_and_grad(lambda p: (p["w"] * p["w"]).sum())({"w": cr.tensor([1.0, 3.0])})
@@ -168,15 +168,15 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[..., tuple[Any
     outputs = list(tree.leaves(out))
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
-        given = _match(cotangent, outputs)
+        given = _match(tree.leaves_like(cotangent, out), outputs)
         return tuple(tree.rebuild(replaced, iter(_sweep(outputs, given, variables))))
 
     return tree.map_leaves(lambda o: _shut(o, variables), out), pullback
 
 
-def _match(given: Any, like: Sequence[Tensor]) -> list[Node]:
+def _match(given: Iterable[Any], like: Sequence[Tensor]) -> list[Node]:
     """Cotangents or tangents as nodes of the same shapes and dtypes as the values that they belong to."""
-    nodes = [as_tensor(x).node for x in tree.leaves(given)]
+    nodes = [as_tensor(x).node for x in given]
     if [node.shape for node in nodes] != [x.shape for x in like]:
         raise ShapeError(
             "cotangents or tangents do not have the shapes of their values",
@@ -197,7 +197,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     tensor([ 2., 40.])
     """
     replaced, variables = _variables(tuple(primals))
-    directions = _match(tuple(tangents), variables)
+    directions = _match(tree.leaves_like(tuple(tangents), tuple(primals)), variables)
     out = tree.map_leaves(as_tensor, _call(f, *replaced))
     outputs = list(tree.leaves(out))
     dummies = [new_leaf(o.shape, o.dtype, value=np.zeros(o.shape, o.dtype)) for o in outputs]
@@ -216,7 +216,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
 
 
 def jacobian(f: Callable[..., Any]) -> Callable[..., Any]:
-    """All partials of ``f``'s output with respect to its first argument: [*output, *input], row by row (SPEC C7).
+    """All partials of ``f``'s output by its first argument: [*output, *input], row by row (SPEC C7).
 
     >>> import chainrule as cr
     >>> cr.jacobian(lambda x: x * x)(cr.tensor([1.0, 2.0]))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from chainrule.errors import ShapeError, describe_line, user_line
+
 
 def leaves(tree: Any) -> Iterator[Any]:
-    """Everything in the tree that is not a dict, list or tuple, in order (dicts in the order of their keys)."""
+    """Everything in the tree that is not a dict, list or tuple, in order (of a dict: as it was filled)."""
     if isinstance(tree, dict):
         for value in tree.values():
             yield from leaves(value)
@@ -16,6 +18,36 @@ def leaves(tree: Any) -> Iterator[Any]:
             yield from leaves(value)
     elif tree is not None:
         yield tree
+
+
+def leaves_like(tree: Any, like: Any) -> Iterator[Any]:
+    """The leaves of ``tree`` in the order of ``leaves(like)``; a ShapeError where it is built differently."""
+    if isinstance(like, dict):
+        _need(isinstance(tree, dict) and tree.keys() == like.keys(), tree, like)
+        for key, value in like.items():
+            yield from leaves_like(tree[key], value)
+    elif isinstance(like, list | tuple):
+        _need(isinstance(tree, list | tuple) and len(tree) == len(like), tree, like)
+        for part, value in zip(tree, like, strict=True):
+            yield from leaves_like(part, value)
+    elif like is not None:
+        yield tree
+
+
+def _need(fits: bool, tree: Any, like: Any) -> None:
+    if not fits:
+        raise ShapeError(
+            "a nested argument is not built like the one that it belongs to",
+            expected=_describe(like),
+            got=_describe(tree),
+            where=describe_line(user_line()),
+        )
+
+
+def _describe(tree: Any) -> str:
+    if isinstance(tree, dict):
+        return f"a dict with the keys {', '.join(map(repr, tree))}"
+    return f"{len(tree)} parts" if isinstance(tree, list | tuple) else type(tree).__name__
 
 
 def rebuild(tree: Any, values: Iterator[Any]) -> Any:
@@ -33,3 +65,15 @@ def rebuild(tree: Any, values: Iterator[Any]) -> Any:
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     """The tree with ``function`` applied to every leaf."""
     return rebuild(tree, iter([function(leaf) for leaf in leaves(tree)]))
+
+
+def names(tree: Any, prefix: str = "") -> Iterator[str]:
+    """Where each leaf stands, in the order of ``leaves``: ``prefix`` and the keys that lead to it."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from names(value, f"{prefix}[{key!r}]")
+    elif isinstance(tree, list | tuple):
+        for i, value in enumerate(tree):
+            yield from names(value, f"{prefix}[{i}]")
+    elif tree is not None:
+        yield prefix

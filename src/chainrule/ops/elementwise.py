@@ -134,8 +134,8 @@ def _power(x: Array, p: Array) -> Any:
 
 
 def _power_derivative(g: Any, y: Any, x: Any, p: Any) -> tuple[Any, Any]:
-    # p x^(p-1); where x and p are both 0 that is 0 times infinity, but x^0 is flat: 1 in the place of x makes it
-    # 0, and all higher derivatives
+    # p x^(p-1); where x and p are both 0 that is 0 times infinity, but x^0 is flat: 1 in the place of x makes
+    # it 0, and all higher derivatives
     dx = p * power(where(equal(x, 0) & equal(p, 0), 1, x), p - 1)
     # x^p log x, which is 0 at x = 0 (for p > 0); the inner where keeps log away from 0
     at_zero = equal(x, 0)

@@ -41,7 +41,7 @@ def _reshape_form(x: Any, shape: Shape) -> Form:
 reshape: Primitive = Primitive(
     "reshape",
     _reshape_form,
-    lambda x, shape: np.reshape(x, shape),
+    lambda x, shape: np.reshape(x, shape),  # noqa: PLW0108 - NumPy has other names for the keywords
     lambda g, y, x, shape: (reshape(g, shape=x.shape),),
     _cases(((3, 4), {"shape": (2, 6)}), ((6,), {"shape": (2, 3)}), ((1,), {"shape": ()})),
     (Case((np.ones((2, 3)),), {"shape": (4,)}), Case((np.ones((2, 3)),), {"shape": (-2, -3)})),
@@ -62,7 +62,7 @@ def _transpose_form(x: Any, axes: Ints) -> Form:
 transpose: Primitive = Primitive(
     "transpose",
     _transpose_form,
-    lambda x, axes: np.transpose(x, axes),
+    lambda x, axes: np.transpose(x, axes),  # noqa: PLW0108
     lambda g, y, x, axes: (transpose(g, axes=tuple(int(i) for i in np.argsort(axes))),),
     _cases(((3, 4), {"axes": (1, 0)}), ((2, 3, 4), {"axes": (2, 0, 1)}), ((), {"axes": ()})),
     (Case((np.ones((2, 3)),), {"axes": (0, 0)}),),
@@ -82,7 +82,7 @@ def _broadcast_form(x: Any, shape: Shape) -> Form:
 broadcast: Primitive = Primitive(
     "broadcast",
     _broadcast_form,
-    lambda x, shape: np.broadcast_to(x, shape),
+    lambda x, shape: np.broadcast_to(x, shape),  # noqa: PLW0108
     lambda g, y, x, shape: (g,),
     _cases(((4,), {"shape": (3, 4)}), ((3, 1), {"shape": (2, 3, 4)}), ((), {"shape": (2,)})),
     (Case((np.ones((2, 3)),), {"shape": (2, 4)}), Case((np.ones((2, 3)),), {"shape": (3,)})),
@@ -105,7 +105,7 @@ def _expand_form(x: Any, axes: Ints) -> Form:
 expand: Primitive = Primitive(
     "expand",
     _expand_form,
-    lambda x, axes: np.expand_dims(x, axes),
+    lambda x, axes: np.expand_dims(x, axes),  # noqa: PLW0108
     lambda g, y, x, axes: (squeeze(g, axes=axes),),
     _cases(((3, 4), {"axes": (1,)}), ((3,), {"axes": (0, 2)}), ((), {"axes": (0,)})),
     (Case((np.ones((2, 3)),), {"axes": (3,)}),),

@@ -27,7 +27,7 @@ class Case(NamedTuple):
     """One application of a primitive, from which tests are generated."""
 
     inputs: tuple[Array, ...]
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = {}  # noqa: RUF012 - never changed
 
 
 @dataclass(frozen=True, eq=False)

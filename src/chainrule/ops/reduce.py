@@ -55,7 +55,7 @@ def _reduction(
     empty: bool = True,
     smooth: bool = True,
 ) -> Primitive:
-    """A record of one reduction; ``widen`` sums small integers in 64 bits, ``empty`` says it has a neutral element."""
+    """A record of one reduction; ``widen``: small integers in 64 bits; ``empty``: has a neutral element."""
 
     def form(x: Any, axis: Axes, keepdims: bool) -> Form:
         _check_axes(name, x, axis)
