@@ -28,6 +28,14 @@ def test_reductions(loss):
         loss(P, T, "means")
 
 
+def test_huber_is_smooth_where_the_parabola_ends():
+    r, slope = cr.value_and_grad(lambda p: nn.huber(p, np.zeros(4), "sum", delta=2.0))(
+        np.array([1, 2, 3, -5.0])
+    )
+    assert r.item() == pytest.approx(0.5 + 2.0 + 4.0 + 8.0)
+    np.testing.assert_array_equal(slope.numpy(), [1.0, 2.0, 2.0, -2.0])
+
+
 def test_every_lectures_convention(golden):
     # erratum 24, SPEC A6, B7, B21, D2, D8: with the golden batch of the logistic neuron
     case = golden["BD_minibatch_and_loss_conventions"]

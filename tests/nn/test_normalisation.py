@@ -91,6 +91,21 @@ def test_traced_equals_eager(traced):
         np.testing.assert_array_equal(graph.state_dict()[name], value)
 
 
+def test_no_gradient_flows_through_running_moments_in_a_trace(traced):
+    def gradient(linear, layer):
+        def run(x):
+            z = linear(x)
+            layer.train()(z)
+            nn.squared_error(layer.eval()(z), DELTA).backward()
+            return linear.weight.grad
+
+        return run
+
+    pairs = [(nn.Linear(4, 4, seed=0, dtype=cr.float64), layer_with(GAMMA, BETA)) for _ in range(2)]
+    eager = gradient(*pairs[0])(cr.tensor(Z)).numpy()
+    np.testing.assert_allclose(traced(gradient(*pairs[1]), Z), eager, rtol=1e-12)
+
+
 def test_moments_before_and_after():
     # SPEC B22
     (mean, var), (new_mean, new_var) = layer_with(GAMMA, BETA, eps=0.0).moments(Z)
