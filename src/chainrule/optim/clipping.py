@@ -49,9 +49,10 @@ def clip_norm(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
     norm = gradient_norm(parameters)
     with no_grad():
         scale = limit / f.maximum(norm, limit)
+        by_dtype = {dtype: scale.astype(dtype) for dtype in {p.dtype: None for p in parameters}}
         for p in parameters:
             if p.grad is not None:
-                _replace_gradient(p, p.grad * scale.astype(p.dtype))
+                _replace_gradient(p, p.grad * by_dtype[p.dtype])
     return norm
 
 

@@ -12,6 +12,8 @@ from chainrule.errors import GradientError, SettingError
 from chainrule.ops.record import Array
 from chainrule.optim.settings import check_count, check_number
 
+EPS = float(np.finfo(np.float64).eps)
+
 #: theta [parameters] to its loss and gradient [parameters]
 ValueAndGradient = Callable[[Array], tuple[float, Array]]
 #: called after each iteration with (iteration, theta, loss); a true result ends the search
@@ -79,11 +81,9 @@ class LBFGS:
         from scipy.optimize import minimize
 
         search = _Search(value_and_gradient, callback)
-        start = np.array(theta0, np.float64)
-        search.check_start(start)
         found = minimize(
             search.evaluate,
-            start,
+            search.begin(np.array(theta0, np.float64)),
             method="L-BFGS-B",
             jac=True,
             callback=search.after_iteration,
@@ -92,28 +92,32 @@ class LBFGS:
                 "maxfun": 20 * self.max_iterations + 20,
                 "maxcor": self.history,
                 "gtol": self.tolerance,
-                "ftol": 64 * np.finfo(np.float64).eps,  # below this a lower loss is rounding
+                "ftol": 0.0,  # as long as the loss falls at all
                 "maxls": 50,
             },
         )
-        flat = search.gradient_norm <= self.tolerance
+        best = search.best if found.status else _Point(found.x, float(found.fun), found.jac)
+        steepest = float(np.abs(best.gradient).max(initial=0.0))
+        # what the next step can gain, by the curvature found: below rounding, there is no seeing any further
+        gain = 0.5 * best.gradient @ found.hess_inv.matvec(best.gradient)
+        exhausted = bool(gain <= 64 * EPS * max(abs(best.loss), 1.0))
         return LBFGSResult(
-            search.theta,
-            search.loss,
-            search.gradient_norm,
+            best.theta,
+            best.loss,
+            steepest,
             int(found.nit),
             search.evaluations,
-            flat or found.status == 0,
-            self._message(flat, search.stopped, found),
+            steepest <= self.tolerance or exhausted,
+            self._message(steepest, exhausted, search.stopped, found),
         )
 
-    def _message(self, flat: bool, stopped: bool, found: Any) -> str:
-        if flat:
+    def _message(self, steepest: float, exhausted: bool, stopped: bool, found: Any) -> str:
+        if steepest <= self.tolerance:
             return f"critical point reached: no component of the gradient is larger than {self.tolerance:g}"
+        if exhausted:
+            return "critical point reached: what a further step would change is lost in rounding"
         if stopped:
             return f"stopped by the callback after {found.nit} iterations"
-        if found.status == 0:
-            return "critical point reached: the loss no longer changes in float64"
         if found.status == 1:
             return f"stopped after {found.nit} iterations, before a critical point"
         return "the line search found no lower loss: the gradient may be wrong, or the loss not smooth here"
@@ -123,39 +127,54 @@ class LBFGS:
         return {"name": "LBFGS", **asdict(self)}
 
 
+@dataclass(frozen=True)
+class _Point:
+    theta: Array
+    loss: float
+    gradient: Array
+
+    def is_finite(self) -> bool:
+        return bool(np.isfinite(self.loss) and np.isfinite(self.gradient).all())
+
+
 class _Search:
     """Counts evaluations and keeps the best point seen, whatever the line search does afterwards."""
 
     def __init__(self, value_and_gradient: ValueAndGradient, callback: Callback | None) -> None:
         self.value_and_gradient, self.callback = value_and_gradient, callback
-        self.theta: Array = np.zeros(0)
-        self.loss = self.gradient_norm = np.inf
         self.iterations = self.evaluations = 0
         self.stopped = False
 
-    def evaluate(self, theta: Array) -> tuple[float, Array]:
-        """Loss and gradient in float64."""
-        value, slope = self.value_and_gradient(theta)
-        loss, gradient = float(value), np.asarray(slope, np.float64)
-        self.evaluations += 1
-        if loss < self.loss and np.isfinite(gradient).all():
-            self.theta, self.loss = theta.copy(), loss
-            self.gradient_norm = float(np.abs(gradient).max(initial=0.0))
-        return loss, gradient
-
-    def check_start(self, theta: Array) -> None:
+    def begin(self, theta: Array) -> Array:
         """Evaluate the first point, which must be sound."""
-        loss, gradient = self.evaluate(theta)
-        if gradient.shape != theta.shape:
+        self.best = self.first = first = self._at(theta)
+        if first.gradient.shape != theta.shape:
             raise GradientError(
-                "the gradient has another shape than theta", expected=theta.shape, got=gradient.shape
+                "the gradient has another shape than theta", expected=theta.shape, got=first.gradient.shape
             )
-        if not (np.isfinite(loss) and np.isfinite(gradient).all()):
+        if not first.is_finite():
             raise GradientError(
                 "loss or gradient are not finite at the first point",
-                got=f"loss {loss}",
+                got=f"loss {first.loss}",
                 hint="look for non-finite values in X and y, or start from smaller weights",
             )
+        return theta
+
+    def evaluate(self, theta: Array) -> tuple[float, Array]:
+        """Loss and gradient as the line search is to see them."""
+        if self.evaluations == 1 and np.array_equal(theta, self.first.theta):
+            return self.first.loss, self.first.gradient
+        point = self._at(theta)
+        if not point.is_finite():  # a wall, from which the line search turns back
+            return self.first.loss, np.zeros_like(theta)
+        if point.loss < self.best.loss:
+            self.best = point
+        return point.loss, point.gradient
+
+    def _at(self, theta: Array) -> _Point:
+        self.evaluations += 1
+        value, gradient = self.value_and_gradient(theta)
+        return _Point(theta.copy(), float(value), np.array(gradient, np.float64))
 
     def after_iteration(self, intermediate_result: Any) -> None:
         """Tell the callback (SciPy asks for this parameter name)."""

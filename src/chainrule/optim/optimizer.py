@@ -13,8 +13,8 @@ import numpy as np
 
 from chainrule.errors import GradientError, ModelFileError, SettingError, ShapeError
 from chainrule.ops.record import Array
-from chainrule.optim.schedules import Rate, check_rate, describe_rate, rate_at
-from chainrule.optim.settings import check_number
+from chainrule.optim.schedules import Rate, as_schedule, describe_rate
+from chainrule.optim.settings import check_flag, check_number
 from chainrule.tensor import Tensor, no_grad
 
 
@@ -29,7 +29,8 @@ class Optimizer:
     """Base of the optimizers: a subclass gives ``slots``, ``prepare`` and ``rule``.
 
     ``lr`` is a number or a function of the number of steps taken so far. ``weight_decay`` adds that multiple
-    of a parameter to its gradient or, ``decoupled``, shrinks the parameter itself by lr * weight_decay.
+    of a parameter to its gradient or, ``decoupled``, shrinks the parameter itself by lr * weight_decay
+    (2 lambda is the same as a penalty lambda w^2, SPEC A17).
     Biases (parameters with ``penalised`` False) decay only with ``decay_biases``. ``attach`` a model, then
     ``step()`` after each ``backward()``. Raises SettingError for settings out of range.
 
@@ -49,16 +50,12 @@ class Optimizer:
     def __init__(
         self, lr: Rate, weight_decay: float = 0.0, *, decoupled: bool = False, decay_biases: bool = False
     ) -> None:
-        # leaves, so that another step size does not make another graph; float64, as all scalar work
+        # a leaf, so that another step size does not make another graph; float64, as all scalar work
         self.base_rate = Tensor.leaf(np.array(1.0))
-        self.steps = Tensor.leaf(np.array(0, np.int64))
         self.lr = lr
         self.weight_decay = check_number("weight_decay", weight_decay, least=0)
-        self.decoupled, self.decay_biases = decoupled, decay_biases
-        self.names: list[str] = []
-        self.parameters: list[Tensor] = []
-        self.state: list[dict[str, Tensor]] = []
-        self.shared_state = {name: Tensor.leaf(np.array(first)) for name, first in self.shared().items()}
+        self.decoupled, self.decay_biases = decoupled, check_flag("decay_biases", decay_biases)
+        self.attach([])
 
     # What a subclass says
 
@@ -91,12 +88,12 @@ class Optimizer:
     @property
     def lr(self) -> Rate:
         """The step size, a number or a schedule; another one takes effect at the next eager step."""
-        return float(self.base_rate.numpy()) if self._schedule is None else self._schedule
+        return float(self.base_rate.numpy()) if self._schedule is None else self._lr
 
     @lr.setter
     def lr(self, lr: Rate) -> None:
-        check_rate("lr", lr)
-        self._schedule = lr if callable(lr) else None
+        schedule = as_schedule("lr", lr)
+        self._lr, self._schedule = lr, schedule if callable(lr) else None
         if not callable(lr):
             self.base_rate.assign(Tensor.leaf(np.array(lr, np.float64)))
 
@@ -104,7 +101,7 @@ class Optimizer:
         """The size of the next step, a float64 scalar."""
         if self._schedule is None:
             return self.base_rate
-        return rate_at(self._schedule, self.steps.astype(np.float64))
+        return self._schedule(self.steps.astype(np.float64)).astype(np.float64)
 
     # Training
 
@@ -114,29 +111,16 @@ class Optimizer:
             named = list(model.named_parameters())
         else:
             named = [(str(i), p) for i, p in enumerate(model)]
-        for name, p in named:
-            if not (isinstance(p, Tensor) and p.requires_grad):
-                raise SettingError(
-                    f"attach: {name} is nothing that can be trained",
-                    expected="a model, or tensors with requires_grad=True",
-                    got=type(p).__name__,
-                )
+        _check_trainable(named)
         self.names = [name for name, _ in named]
         self.parameters = [p for _, p in named]
+        # new leaves, so that a shallow copy attached elsewhere leaves this one's state alone
+        self.steps = Tensor.leaf(np.array(0, np.int64))
+        self.shared_state = {name: Tensor.leaf(np.array(first)) for name, first in self.shared().items()}
         self.state = [
-            {slot: Tensor.leaf(np.zeros(p.shape, p.dtype)) for slot in self.slots()} for p in self.parameters
+            {slot: Tensor.leaf(np.full(p.shape, first, p.dtype)) for slot, first in self.slots().items()}
+            for p in self.parameters
         ]
-        return self.reset()
-
-    def reset(self) -> Self:
-        """Return all state to its first values, in place: graphs that were traced with it stay valid."""
-        first = {"steps": 0, **self.shared()}
-        for name, tensor in [("steps", self.steps), *self.shared_state.items()]:
-            tensor.assign(Tensor.leaf(np.array(first[name], tensor.dtype)))
-        slots = self.slots()
-        for state in self.state:
-            for slot, tensor in state.items():
-                tensor.assign(Tensor.leaf(np.full(tensor.shape, slots[slot], tensor.dtype)))
         return self
 
     def step(self) -> None:
@@ -240,3 +224,15 @@ class Optimizer:
     def __repr__(self) -> str:
         settings = ((name, getattr(self, name)) for name in signature(type(self)).parameters)
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in settings)})"
+
+
+def _check_trainable(named: list[tuple[str, Any]]) -> None:
+    for name, p in named:
+        if not (isinstance(p, Tensor) and p.requires_grad and p.node.owner is not None):
+            raise SettingError(
+                f"attach: {name} is nothing that can be trained",
+                expected="a model, or a list of tensors made with requires_grad=True",
+                got="a computed tensor" if isinstance(p, Tensor) else type(p).__name__,
+            )
+    if len({id(p) for _, p in named}) < len(named):
+        raise SettingError("attach: a parameter is given twice", hint="give each parameter once")

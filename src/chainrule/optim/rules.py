@@ -12,7 +12,7 @@ from chainrule import functions as f
 from chainrule.errors import SettingError
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.schedules import Rate
-from chainrule.optim.settings import check_number
+from chainrule.optim.settings import check_flag, check_number
 from chainrule.tensor import Tensor
 
 Scalars = dict[str, Tensor]
@@ -44,7 +44,8 @@ class SGD(Optimizer):
         *,
         decay_biases: bool = False,
     ) -> None:
-        self.momentum, self.nesterov = check_number("momentum", momentum, least=0, below=1), nesterov
+        self.momentum = check_number("momentum", momentum, least=0, below=1)
+        self.nesterov = check_flag("nesterov", nesterov)
         if nesterov and momentum == 0:
             raise SettingError("nesterov needs momentum", expected="0 < momentum < 1", got=momentum)
         super().__init__(lr, weight_decay, decay_biases=decay_biases)
@@ -85,7 +86,8 @@ class RMSprop(Optimizer):
     ) -> None:
         self.alpha = check_number("alpha", alpha, least=0, below=1)
         self.eps = check_number("eps", eps, least=0)
-        self.momentum, self.centered = check_number("momentum", momentum, least=0, below=1), centered
+        self.momentum = check_number("momentum", momentum, least=0, below=1)
+        self.centered = check_flag("centered", centered)
         super().__init__(lr, weight_decay, decay_biases=decay_biases)
 
     def slots(self) -> dict[str, float]:
@@ -171,7 +173,8 @@ class Adam(Optimizer):
         *,
         decay_biases: bool = False,
     ) -> None:
-        self.betas, self.eps, self.amsgrad = check_betas(betas), check_number("eps", eps, least=0), amsgrad
+        self.betas, self.eps = check_betas(betas), check_number("eps", eps, least=0)
+        self.amsgrad = check_flag("amsgrad", amsgrad)
         super().__init__(lr, weight_decay, decay_biases=decay_biases)
 
     def slots(self) -> dict[str, float]:
@@ -236,7 +239,7 @@ class NAdam(Optimizer):
     ) -> None:
         self.betas, self.eps = check_betas(betas), check_number("eps", eps, least=0)
         self.momentum_decay = check_number("momentum_decay", momentum_decay, least=0)
-        self.decoupled_weight_decay = decoupled_weight_decay
+        self.decoupled_weight_decay = check_flag("decoupled_weight_decay", decoupled_weight_decay)
         super().__init__(lr, weight_decay, decoupled=decoupled_weight_decay, decay_biases=decay_biases)
 
     def slots(self) -> dict[str, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,14 +24,16 @@ from chainrule.trace import tracing
 
 #: a number, or a function of the number of steps taken so far
 Rate = float | Callable[[Any], Any]
-Schedule = TypeVar("Schedule")
+#: tensor in, tensor out
+Schedule = Callable[[Tensor], Tensor]
+Own = TypeVar("Own")
 
 
-def _of_steps(formula: Callable[[Schedule, Tensor], Tensor]) -> Callable[[Schedule, Any], Any]:
+def _of_steps(formula: Callable[[Own, Tensor], Tensor]) -> Callable[[Own, Any], Any]:
     """Let a formula on a float64 tensor take numbers and arrays too, and then return the like."""
 
     @wraps(formula)
-    def call(self: Schedule, steps: Any) -> Any:
+    def call(self: Own, steps: Any) -> Any:
         if isinstance(steps, Tensor):
             return formula(self, steps.astype(np.float64))
         rate = formula(self, Tensor.leaf(np.array(steps, np.float64)))
@@ -151,14 +153,18 @@ class Warmup:
     steps: int
 
     def __post_init__(self) -> None:
-        check_rate("schedule", self.schedule)
+        as_schedule("schedule", self.schedule)
         check_count("steps", self.steps)
+
+    @cached_property
+    def _following(self) -> Schedule:
+        return as_schedule("schedule", self.schedule)
 
     @_of_steps
     def __call__(self, steps: Tensor) -> Tensor:
         """The step size after ``steps`` steps."""
         risen = f.minimum((steps + 1.0) / (self.steps + 1.0), 1.0)
-        return risen * rate_at(self.schedule, f.maximum(steps - float(self.steps), 0.0))
+        return risen * self._following(f.maximum(steps - float(self.steps), 0.0))
 
 
 @dataclass(frozen=True)
@@ -206,15 +212,15 @@ class Table:
 
     rates: Array
 
-    def __post_init__(self) -> None:
-        # a leaf: a graph made with this table reads it, and does not carry a copy
-        object.__setattr__(self, "_rates", Tensor.leaf(np.array(self.rates, np.float64)))
+    @cached_property
+    def _leaf(self) -> Tensor:
+        # graphs made with this table read it and carry no copy
+        return Tensor.leaf(np.array(self.rates, np.float64))
 
     @_of_steps
     def __call__(self, steps: Tensor) -> Tensor:
         """The step size after ``steps`` steps."""
-        table: Tensor = getattr(self, "_rates")  # noqa: B009
-        return f.take(table, f.clip(steps, 0.0, table.size - 1.0).astype(np.int64))
+        return f.take(self._leaf, f.clip(steps, 0.0, len(self.rates) - 1.0).astype(np.int64))
 
 
 def tabulate(lr: Rate, steps: int) -> Table:
@@ -227,25 +233,34 @@ def tabulate(lr: Rate, steps: int) -> Table:
     >>> [schedule(step) for step in (0, 1, 2, 100)]
     [0.1, 0.1, 0.01, 0.01]
     """
-    check_rate("lr", lr)
-    return Table(_on_host(lr, np.arange(check_count("steps", steps))))
+    _check_rate("lr", lr)
+    function = lr if callable(lr) else Constant(lr)
+    return Table(_on_host(function, np.arange(check_count("steps", steps))))
 
 
 # How an optimizer uses them
 
 
-def check_rate(name: str, lr: Rate) -> None:
-    """Raise SettingError unless this is a number >= 0 or a function."""
+def as_schedule(name: str, lr: Rate) -> Schedule:
+    """A number or a function of the step as a function of tensors; SettingError for anything else.
+
+    A function that is not made of tensor operations can then be used eagerly but not be traced.
+    """
+    _check_rate(name, lr)
     if not callable(lr):
-        if not is_number(lr):
-            raise SettingError(
-                f"{name} is no step size", expected="a number >= 0 or a function of the step", got=repr(lr)
-            )
-        check_number(name, lr, least=0)
+        return Constant(lr)
+    return lr if traceable(lr) else _Opaque(lr)
 
 
 def traceable(lr: Rate) -> bool:
-    """Whether a function of the step is made of tensor operations; called once with a traced tensor."""
+    """Whether a function of the step is made of tensor operations; called once with a traced tensor.
+
+    What is not can be brought into a traced step with :func:`tabulate`.
+
+    >>> from chainrule import optim
+    >>> optim.traceable(optim.StepDecay(0.1, 0.5, 9)), optim.traceable(lambda step: 0.1 / (step // 9 + 1))
+    (True, False)
+    """
     if not callable(lr):
         return True
     with tracing():
@@ -256,35 +271,41 @@ def traceable(lr: Rate) -> bool:
     return isinstance(rate, Tensor) and rate.shape == ()
 
 
-def rate_at(lr: Rate, steps: Tensor) -> Tensor:
-    """The step size after ``steps`` steps (float64), from a number, a schedule or any function of the step.
+@dataclass(frozen=True)
+class _Opaque:
+    """A Python function of the step, called with integers; it has no place in a graph."""
 
-    A function that is not made of tensor operations is called with Python integers; raises TracingError for
-    it while a graph is being traced.
-    """
-    if not callable(lr):
-        return Tensor.leaf(np.array(lr, np.float64))
-    if traceable(lr):
-        return lr(steps).astype(np.float64)
-    if TRACE.get() is not None:
-        raise TracingError(
-            "lr is a Python function whose value is only known when it is called",
-            expected="a schedule, or a function made of tensor operations",
-            got=describe_rate(lr),
-            hint="look its values up instead: lr=optim.tabulate(lr, steps)",
-        )
-    return Tensor.leaf(_on_host(lr, steps.numpy()))
+    function: Callable[[Any], Any]
 
-
-def _on_host(lr: Rate, steps: Array) -> Array:
-    """Values of a Python function at each of the steps, float64."""
-    rates = [lr(int(step)) if callable(lr) else lr for step in steps.flat]
-    for step, rate in zip(steps.flat, rates, strict=True):
-        if np.shape(rate) != () or not np.isreal(rate) or not float(rate) >= 0:
-            raise SettingError(
-                f"lr returned no step size at step {int(step)}", expected="a number >= 0", got=repr(rate)
+    def __call__(self, steps: Tensor) -> Tensor:
+        if TRACE.get() is not None:
+            raise TracingError(
+                "lr is a Python function, whose value is only known when it is called",
+                expected="a schedule, or a function made of tensor operations",
+                got=describe_rate(self.function),
+                hint="look its values up instead: lr=optim.tabulate(lr, steps)",
             )
-    return np.array([float(rate) for rate in rates]).reshape(steps.shape)
+        return Tensor.leaf(_on_host(self.function, steps.numpy()))
+
+
+def _check_rate(name: str, lr: Rate) -> None:
+    if is_number(lr):
+        check_number(name, lr, least=0)
+    elif not callable(lr):
+        raise SettingError(
+            f"{name} is no step size", expected="a number >= 0 or a function of the step", got=repr(lr)
+        )
+
+
+def _on_host(function: Callable[[Any], Any], steps: Array) -> Array:
+    """Values of a Python function at each of the steps, float64."""
+    rates = [(int(step), function(int(step))) for step in steps.flat]
+    for step, rate in rates:
+        if np.shape(rate) != () or not float(rate) >= 0:
+            raise SettingError(
+                f"lr returned no step size at step {step}", expected="a number >= 0", got=repr(rate)
+            )
+    return np.array([float(rate) for _, rate in rates]).reshape(steps.shape)
 
 
 def describe_rate(lr: Rate) -> Any:

@@ -42,3 +42,10 @@ def check_count(name: str, value: Any, least: int = 1) -> int:
     raise SettingError(
         f"{name} has a value that it cannot have", expected=f"a whole number >= {least}", got=repr(value)
     )
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """The setting; SettingError unless it is True or False."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise SettingError(f"{name} has a value that it cannot have", expected="True or False", got=repr(value))
