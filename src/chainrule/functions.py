@@ -232,7 +232,9 @@ def softmax(x: Any, axis: int = -1) -> Any:
 
 def log_softmax(x: Any, axis: int = -1) -> Any:
     """Logarithm of the softmax, exact where the softmax rounds to 0."""
-    return x - logsumexp(x, axis, keepdims=True)
+    # the largest score goes first: beside 10000 float32 has no room for the digits of a logarithm
+    shifted = x - movement.stop_gradient(max(x, axis, keepdims=True))
+    return shifted - logsumexp(shifted, axis, keepdims=True)
 
 
 # Products

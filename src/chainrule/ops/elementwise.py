@@ -45,7 +45,6 @@ def unary(
     signed: bool = False,
     floating: bool = True,
     boolean: bool = True,
-    smooth: bool = True,
 ) -> Primitive:
     """A record of one operand; ``interval`` is where its tests draw from."""
 
@@ -67,7 +66,6 @@ def unary(
         () if boolean else (Case((np.ones(2, bool),)),),
         promoted=(0, 1),
         floating=floating,
-        smooth=smooth,
     )
 
 
@@ -81,7 +79,6 @@ def binary(
     signed: bool = False,
     floating: bool = False,
     boolean: bool = True,
-    smooth: bool = True,
     result: np.dtype[Any] | None = None,
 ) -> Primitive:
     """A record of two operands, which broadcast against each other."""
@@ -101,9 +98,7 @@ def binary(
     )
     if not boolean:
         bad = (*bad, Case((np.ones(2, bool), np.ones(2, bool))))
-    return Primitive(
-        name, form, value, derivative, domain, bad, promoted=(0, 2), floating=floating, smooth=smooth
-    )
+    return Primitive(name, form, value, derivative, domain, bad, promoted=(0, 2), floating=floating)
 
 
 # Arithmetic

@@ -49,8 +49,6 @@ class Primitive:
     promoted: tuple[int, int] = (0, 0)
     #: whether integers and booleans become floats first
     floating: bool = False
-    #: whether a second derivative can be compared with finite differences
-    smooth: bool = True
 
     def __call__(self, *inputs: Any, **params: Any) -> Any:
         """Apply to nodes or tensors; the kind of the first operand that has one decides."""

@@ -53,7 +53,6 @@ def _reduction(
     widen: bool = False,
     floating: bool = False,
     empty: bool = True,
-    smooth: bool = True,
 ) -> Primitive:
     """A record of one reduction; ``widen``: small integers in 64 bits; ``empty``: has a neutral element."""
 
@@ -71,9 +70,7 @@ def _reduction(
             dtype = uint64 if dtype.kind == "u" else int64
         return Form(reduced_shape(x.shape, axis, keepdims), dtype)
 
-    return Primitive(
-        name, form, value, derivative, _domain, _BAD, promoted=(0, 1), floating=floating, smooth=smooth
-    )
+    return Primitive(name, form, value, derivative, _domain, _BAD, promoted=(0, 1), floating=floating)
 
 
 def _kept(g: Any, x: Any, axis: Axes) -> Any:
