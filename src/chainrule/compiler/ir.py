@@ -210,6 +210,8 @@ class Function:
         if lanes == 1:
             return a
         type = Type(a.type.scalar, lanes)
+        if not a.name.startswith("%"):
+            return Value(f"splat ({a})", type)
         one = self.op(f"insertelement {type} poison, {a}, i32 0", type)
         return self.op(
             f"shufflevector {one}, {type} poison, <{lanes} x i32> zeroinitializer", type

@@ -1,0 +1,394 @@
+"""Pass 5: kernels -> functions of LLVM IR. Every kernel takes one pointer for each piece of memory it touches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from chainrule.compiler.fuse import Kernel
+from chainrule.compiler.host import Target
+from chainrule.compiler.ir import I8, I32, I64, PTR, Function, Type, Value, const, first_lanes
+from chainrule.compiler.loops import Access, Axis, Lanes, broadcast_strides, merged_axes, read, write
+from chainrule.compiler.lowering import ELEMENTWISE, REDUCTIONS, VIEWS, convert, scalar_of, threefry
+from chainrule.compiler.memory import Layout, Place
+from chainrule.compiler.views import Strides, View, contiguous
+from chainrule.graph import Node
+from chainrule.ops import contract, random
+from chainrule.ops.source import constant
+
+#: what a loop moves on: the memory of a node, or the number of the element that a random node is at
+Key = Node | tuple[str, Node]
+Pointers = dict[Key, Value]
+Point = Callable[[Value, Lanes, list[Value]], list[Value]]
+WIDE = 4  # registers side by side, where only that hides the latency of an addition
+
+
+def literal(node: Node) -> Value | None:
+    """The number that a node is known to be everywhere, as a scalar."""
+    while node.op in VIEWS:
+        node = node.inputs[0]
+    if node.op is not constant or node.params["value"].size != 1:
+        return None
+    number = node.params["value"].reshape(-1)[0]
+    return const(number, Type(scalar_of(node.dtype)))
+
+
+class KernelWriter:
+    """Writes one kernel. ``reads`` and ``writes`` are keyed by node; a written node's key is the node itself."""
+
+    def __init__(self, kernel: Kernel, layout: Layout, target: Target, name: str) -> None:
+        self.kernel, self.layout, self.target = kernel, layout, target
+        # elementwise work takes known numbers as literals; other loops want them in memory
+        whole = () if kernel.root is None or kernel.root.op in REDUCTIONS else kernel.root.inputs
+        self.reads: dict[Node, View] = {
+            x: layout.view(x) for x in kernel.reads() if x in whole or literal(x) is None
+        }
+        self.places: list[tuple[Node | None, int]] = []  # (buffer, byte offset) of each pointer parameter
+        roots = [layout.places[view.root] for view in self.reads.values()]
+        for place in [*roots, *(layout.places[node] for node in kernel.stored)]:
+            if (place.buffer, place.offset) not in self.places:
+                self.places.append((place.buffer, place.offset))
+        self.f = Function(name, [(PTR, f"p{i}") for i in range(len(self.places))] + [(PTR, "scratch")])
+        dtypes = [n.dtype for n in kernel.nodes] + [x.dtype for x in self.reads]
+        narrow = any(dtype == np.float32 for dtype in dtypes) or all(dtype != np.float64 for dtype in dtypes)
+        self.width = target.lanes(32 if narrow else 64)
+
+    # Memory
+
+    def pointer(self, place: Place) -> Value:
+        """The parameter that points to a place."""
+        return self.f.parameters[self.places.index((place.buffer, place.offset))]
+
+    def start(self) -> Pointers:
+        """Where each read and each stored node begins."""
+        found: Pointers = {}
+        for x, view in self.reads.items():
+            base = self.pointer(self.layout.places[view.root])
+            found[x] = self.f.offset(base, const(view.offset, I64), memory_scalar(x)) if view.offset else base
+        for node in self.kernel.stored:
+            found[node] = self.pointer(self.layout.places[node])
+        for node in self.kernel.nodes:
+            if node.op is random.random_bits:
+                found[element_of(node)] = const(0, I64)  # not a pointer: the number of the element
+        return found
+
+    def strides(self, space: tuple[int, ...]) -> dict[Node, Strides]:
+        """Strides of all that is read or written, as seen from the space."""
+        found = {x: broadcast_strides(view, space) for x, view in self.reads.items() if len(x.shape) <= len(space)}
+        found |= {node: self.layout.places[node].strides for node in self.kernel.stored}
+        for node in self.kernel.nodes:
+            if node.op is random.random_bits:
+                found[element_of(node)] = contiguous(node.shape)
+        return found
+
+    def moved(self, pointers: Pointers, axis: Axis, index: Value) -> Pointers:
+        """Pointers after ``index`` turns of a loop."""
+        result = dict(pointers)
+        for node, stride in axis.strides.items():
+            if stride == 0 or node not in pointers or index.name == "0":
+                continue
+            by = self.f.binary("mul", index, const(stride, I64)) if stride != 1 else index
+            if pointers[node].type == PTR:
+                result[node] = self.f.offset(pointers[node], by, memory_scalar(node))
+            else:
+                result[node] = self.f.binary("add", pointers[node], by)
+        return result
+
+    # Computing at a point
+
+    def compute(
+        self,
+        nodes: Sequence[Node],
+        env: dict[Node, Value],
+        pointers: Pointers,
+        strides: Mapping[Node, int],
+        lanes: Lanes,
+    ) -> None:
+        """Values of nodes at one point, into ``env``; what is read and not yet there is loaded."""
+        for node in nodes:
+            if node in env:
+                continue
+            if node.op is random.random_bits:
+                env[node] = self._bits(node, env, pointers, strides, lanes)
+                continue
+            operands = [self.fetch(x, env, pointers, strides, lanes) for x in node.inputs]
+            wide = max((v.type.lanes for v in operands), default=1)
+            env[node] = ELEMENTWISE[node.op](self.f, node, *(self.f.splat(v, wide) if v.type.lanes < wide else v for v in operands))
+
+    def fetch(
+        self, x: Node, env: dict[Node, Value], pointers: Pointers, strides: Mapping[Node, int], lanes: Lanes
+    ) -> Value:
+        """A node's value at the point: computed before, a literal, or loaded."""
+        if x not in env:
+            known = literal(x)
+            env[x] = known if known is not None else read(self.f, access(x, pointers[x]), strides.get(x, 0), lanes)
+        return env[x]
+
+    def _bits(
+        self, node: Node, env: dict[Node, Value], pointers: Pointers, strides: Mapping[Node, int], lanes: Lanes
+    ) -> Value:
+        f, (seed, counter) = self.f, node.inputs
+        word = Type("i32", lanes.count)
+        first = f.convert("trunc", pointers[element_of(node)], "i32")
+        steps = f.binary("mul", f.iota(word), const(strides.get(element_of(node), 0), word))
+        index = f.binary("add", f.splat(first, lanes.count), steps)
+        base = pointers[seed]
+        key = tuple(f.load(f.offset(base, const(i, I64), "i32"), I32) for i in range(2))
+        count = self.fetch(counter, env, pointers, {}, lanes)
+        return threefry(f, (key[0], key[1]), index, f.splat(count, lanes.count))
+
+    def store(
+        self, env: Mapping[Node, Value], pointers: Pointers, strides: Mapping[Node, int], lanes: Lanes
+    ) -> None:
+        """Write what others read."""
+        for node in self.kernel.stored:
+            write(self.f, env[node], access(node, pointers[node]), strides.get(node, 0), lanes)
+
+    # Loops
+
+    @contextmanager
+    def nest(
+        self, axes: Sequence[Axis], pointers: Pointers, carried: list[Value]
+    ) -> Iterator[tuple[Pointers, list[Value]]]:
+        """Plain loops over axes, carrying values; the list that is given out is the one to change."""
+        if not axes:
+            yield pointers, carried
+            return
+        with self.f.loop(const(0, I64), const(axes[0].length, I64), 1, carried) as loop:
+            with self.nest(axes[1:], self.moved(pointers, axes[0], loop.index), list(loop.values)) as (inner, values):
+                yield inner, values
+            loop.values = values
+        carried[:] = loop.values
+
+    def strip(self, length: int, width: int, carried: list[Value], point: Point, *, fixed: bool = False) -> list[Value]:
+        """A vector loop: whole vectors, then what is left (in a vector of the same width if ``fixed``)."""
+        whole = length // width * width
+        values = carried
+        if whole == width:
+            values = point(const(0, I64), Lanes(width, width), values)
+        elif whole:
+            with self.f.loop(const(0, I64), const(whole, I64), width, values) as loop:
+                loop.values = point(loop.index, Lanes(width, width), loop.values)
+            values = loop.values
+        left = length - whole
+        if left:
+            lanes = width if fixed else 1 << (left - 1).bit_length()
+            values = point(const(whole, I64), Lanes(lanes, left), values)
+        return values
+
+    # The kinds of kernels
+
+    def write(self) -> Function:
+        """The whole function."""
+        root = self.kernel.root
+        if int(np.prod(self.kernel.space, dtype=np.int64)) > 0:
+            if root is None:
+                self._map()
+            elif root.op in REDUCTIONS:
+                self._reduce(root)
+            elif root.op is contract.matmul:
+                self._product(root)
+            else:
+                from chainrule.compiler.moves import write_move
+
+                write_move(self, root)
+        self.f.ret()
+        return self.f
+
+    def _map(self) -> None:
+        kernel = self.kernel
+        strides = self.strides(kernel.space)
+        axes = merged_axes(kernel.space, self.layout.orders[kernel], strides)
+        self._run_map(axes, self.start())
+
+    def _run_map(self, axes: list[Axis], pointers: Pointers) -> None:
+        body = self.kernel.body
+        with self.nest(axes[:-1], pointers, []) as (outer, _):
+            inner = axes[-1] if axes else Axis(1, {})
+            fixed = self._constant_along(body, inner)
+            known: dict[Node, Value] = {}
+            self.compute(fixed, known, outer, {}, Lanes(1, 1))
+
+            def point(index: Value, lanes: Lanes, _: list[Value]) -> list[Value]:
+                env, here = dict(known), self.moved(outer, inner, index)
+                self.compute(body, env, here, inner.strides, lanes)
+                self.store(env, here, inner.strides, lanes)
+                return []
+
+            self.strip(inner.length, self.width, [], point)
+
+    def _constant_along(self, nodes: Sequence[Node], axis: Axis) -> list[Node]:
+        """The nodes that have one value along the axis, computed once before its loop."""
+        fixed: set[Node] = set()
+        for node in nodes:
+            if axis.length > 1 and node.op is random.random_bits:
+                continue
+            if all(x in fixed or literal(x) is not None or (x in self.reads and axis.strides.get(x, 0) == 0) for x in node.inputs):
+                fixed.add(node)
+        return [node for node in nodes if node in fixed]
+
+    def _reduce(self, root: Node) -> None:
+        x = root.inputs[0]
+        reduced = root.params["axis"]
+        space = x.shape
+        if 0 in space:
+            self._neutral(root)
+            return
+        strides = self._from_input(root)
+        inside = [n for n in self.reads if len(n.shape) <= len(space) and n in self._read_inside()]
+        vector = self._vector_axis(space, [strides[n] for n in inside if n in strides])
+        last = lambda axes: sorted(axes, key=lambda a: (a == vector, a))  # noqa: E731
+        outer = merged_axes(space, last([a for a in range(len(space)) if a not in reduced]), strides)
+        inner = merged_axes(space, last(list(reduced)), strides)
+        if vector in reduced or not outer:
+            self._reduce_along(root, outer, inner)
+        else:
+            self._reduce_across(root, outer, inner)
+
+    def _read_inside(self) -> set[Node]:
+        own = set(self.kernel.inside)
+        root = self.kernel.root
+        assert root is not None
+        found = {x for n in self.kernel.inside for x in n.inputs if x not in own}
+        return found | ({root.inputs[0]} - own)
+
+    def _from_input(self, root: Node) -> dict[Node, Strides]:
+        """Strides of everything as seen from the reduction's input; results stand still along reduced axes."""
+        space, axis, keep = root.inputs[0].shape, root.params["axis"], root.params["keepdims"]
+        inside, numbered = self._read_inside(), {element_of(n) for n in self.kernel.inside}
+        found: dict[Key, Strides] = {}
+        for node, row in self.strides(space).items():
+            if node in inside or node in numbered:
+                found[node] = row
+        for node, row in self.strides(root.shape).items():
+            if node in inside or node in numbered:
+                continue
+            kept = list(row)
+            if keep:
+                found[node] = tuple(0 if a in axis else s for a, s in enumerate(kept))
+            else:
+                found[node] = tuple(0 if a in axis else kept.pop(0) for a in range(len(space)))
+        return found
+
+    def _vector_axis(self, space: tuple[int, ...], rows: Sequence[Strides]) -> int:
+        """The axis along which most of what is read lies closest together."""
+        score = [sum(row[a] == 1 for row in rows) if space[a] > 1 else -1 for a in range(len(space))]
+        return max(range(len(space)), key=lambda a: (score[a], a), default=0)
+
+    def _neutral(self, root: Node) -> None:
+        """A reduction over nothing: the neutral element everywhere."""
+        start = const(REDUCTIONS[root.op].start(root), Type(scalar_of(root.dtype)))
+        strides = self.strides(root.shape)
+        axes = merged_axes(root.shape, range(len(root.shape)), strides)
+        with self.nest(axes, self.start(), []) as (here, _):
+            env = {root: start}
+            self.compute(self.kernel.body, env, here, {}, Lanes(1, 1))
+            self.store(env, here, {}, Lanes(1, 1))
+
+    def _term(self, root: Node, pointers: Pointers, strides: Mapping[Node, int], lanes: Lanes) -> Value:
+        """The element that is reduced, at one point."""
+        env: dict[Node, Value] = {}
+        x = root.inputs[0]
+        self.compute(self.kernel.inside, env, pointers, strides, lanes)
+        value = convert(self.f, self.fetch(x, env, pointers, strides, lanes), x.dtype, root.dtype)
+        return self.f.splat(value, lanes.count) if value.type.lanes < lanes.count else value
+
+    def _reduce_across(self, root: Node, outer: list[Axis], inner: list[Axis]) -> None:
+        """Lanes are different results: each lane adds up its own column."""
+        combine, axis = REDUCTIONS[root.op], outer[-1]
+        width = self.width * (WIDE if axis.length >= self.width * WIDE else 1)
+
+        def point(index: Value, lanes: Lanes, _: list[Value]) -> list[Value]:
+            here = self.moved(start, axis, index)
+            total = [const(combine.start(root), Type(scalar_of(root.dtype), lanes.count))]
+            with self.nest(inner, here, total) as (deep, carried):
+                carried[0] = combine.join(self.f, root, carried[0], self._term(root, deep, axis.strides, lanes))
+            env = {root: total[0]}
+            self.compute(self.kernel.body, env, here, axis.strides, lanes)
+            self.store(env, here, axis.strides, lanes)
+            return []
+
+        with self.nest(outer[:-1], self.start(), []) as (start, _):
+            self.strip(axis.length, width, [], point)
+
+    def _reduce_along(self, root: Node, outer: list[Axis], inner: list[Axis]) -> None:
+        """Lanes are different terms of one result; they are joined at the end, always in the same order."""
+        combine, f = REDUCTIONS[root.op], self.f
+        axis = inner[-1] if inner else Axis(1, {})
+        width = self.width * (WIDE if axis.length >= self.width * WIDE else 1)
+        width = min(width, 1 << (axis.length - 1).bit_length())
+        neutral = const(combine.start(root), Type(scalar_of(root.dtype), width))
+
+        def term(here: Pointers) -> Point:
+            def point(index: Value, lanes: Lanes, carried: list[Value]) -> list[Value]:
+                value = self._term(root, self.moved(here, axis, index), axis.strides, lanes)
+                if lanes.active < lanes.count:
+                    value = f.select(first_lanes(lanes.active, lanes.count), value, neutral)
+                return [combine.join(f, root, carried[0], value)]
+
+            return point
+
+        with self.nest(outer, self.start(), []) as (here, _):
+            total = [neutral]
+            with self.nest(inner[:-1], here, total) as (deep, carried):
+                carried[:] = self.strip(axis.length, width, list(carried), term(deep), fixed=True)
+            env = {root: self._joined(root, total[0])}
+            self.compute(self.kernel.body, env, here, {}, Lanes(1, 1))
+            self.store(env, here, {}, Lanes(1, 1))
+
+    def _joined(self, root: Node, lanes: Value) -> Value:
+        """All lanes as one: halves are joined until one lane is left."""
+        f, join = self.f, REDUCTIONS[root.op].join
+        while (count := lanes.type.lanes) > 1:
+            half = Type(lanes.type.scalar, count // 2)
+            parts = []
+            for first in (0, count // 2):
+                picked = ", ".join(f"i32 {first + i}" for i in range(count // 2))
+                if count == 2:
+                    parts.append(f.lane(lanes, first))
+                else:
+                    parts.append(f.op(f"shufflevector {lanes}, {lanes.type} poison, <{count // 2} x i32> <{picked}>", half))
+            lanes = join(f, root, *parts)
+        return lanes
+
+    def preload_scalars(self, known: dict[Node, Value], here: Pointers, *axes: Axis) -> None:
+        """Load what does not change along the axes, and compute what depends on nothing else, once before them."""
+        still: set[Node] = set()
+        for node in self.kernel.body:
+            if node.op is not random.random_bits and all(
+                x in still
+                or literal(x) is not None
+                or (x in self.reads and all(axis.strides.get(x, 0) == 0 for axis in axes))
+                for x in node.inputs
+            ):
+                still.add(node)
+        self.compute([n for n in self.kernel.body if n in still], known, here, {}, Lanes(1, 1))
+
+    def report_outside(self, condition: Value) -> None:
+        """Note that an index lay outside its axis; the program raises after the run."""
+        f = self.f
+        status = f.load(f.parameters[-1], I32)
+        f.store(f.select(condition, const(1, I32), status), f.parameters[-1])
+
+    def _product(self, root: Node) -> None:
+        from chainrule.compiler.products import write_product
+
+        write_product(self, root)
+
+
+def element_of(node: Node) -> Key:
+    """The key of a random node's element number."""
+    return ("element", node)
+
+
+def memory_scalar(node: Node) -> str:
+    """The LLVM type of one element in memory."""
+    scalar = scalar_of(node.dtype)
+    return "i8" if scalar == "i1" else scalar
+
+
+def access(node: Node, pointer: Value) -> Access:
+    """The node's memory from a pointer on."""
+    return Access(pointer, memory_scalar(node), node.dtype.kind == "b")

@@ -1,0 +1,218 @@
+"""Pass 4: where every value lies, and in which order the kernels run.
+
+An update is written straight into the buffer it replaces, once every other reader of the old value has run.
+Intermediate values share one arena: two that are never needed at the same time may use the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chainrule.compiler.fuse import Kernel, Plan, root_of
+from chainrule.compiler.lowering import VIEWS
+from chainrule.compiler.views import Strides, View, contiguous, through
+from chainrule.graph import Node, topological
+from chainrule.ops import contract, movement
+from chainrule.ops.source import constant, leaf
+
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a node's elements lie: in a leaf's or constant's own buffer, or (None) in the arena."""
+
+    buffer: Node | None
+    offset: int  # bytes
+    strides: Strides  # elements
+
+
+@dataclass
+class Layout:
+    """The result of this pass: kernels in the order they run, places of all stored nodes, the arena's size."""
+
+    kernels: list[Kernel]
+    orders: dict[Kernel, tuple[int, ...]]  # axes of each kernel's space, the one to vectorise last
+    places: dict[Node, Place]
+    copies: list[tuple[Node, Node]]  # (value, leaf): updates that must wait until all kernels have run
+    arena_bytes: int
+
+    def view(self, node: Node) -> View:
+        """How a node is read, through all views, from the memory of its root."""
+        return view_of(node, self.places)
+
+
+def view_of(node: Node, places: Mapping[Node, Place]) -> View:
+    """The node's elements in the memory of its root."""
+    chain = []
+    while node.op in VIEWS:
+        chain.append(node)
+        node = node.inputs[0]
+    view = View(node, 0, node.shape, places[node].strides)
+    for step in reversed(chain):
+        made = through(step, view)
+        assert made is not None, step
+        view = made
+    return view
+
+
+def arrange(plan: Plan, updates: Sequence[tuple[Node, Node]], strides: Mapping[Node, Strides]) -> Layout:
+    """Place everything; ``updates`` are (leaf, new value), ``strides`` those of leaves in an unusual order."""
+    in_place, copies = _in_place(plan, updates)
+    kernels, postponed = _schedule(plan.kernels, in_place)
+    copies += [(value, target) for value, target in in_place.items() if value in postponed]
+    in_place = {value: target for value, target in in_place.items() if value not in postponed}
+    places: dict[Node, Place] = {}
+    for node in topological(plan.outputs):
+        if node.op is leaf or node.op is constant:
+            places[node] = Place(node, 0, strides.get(node) or contiguous(node.shape))
+    plain = _read_through_reshape(plan)
+    orders: dict[Kernel, tuple[int, ...]] = {}
+    arena = _Arena(_last_reads(kernels, [*plan.outputs, *(value for value, _ in copies)]))
+    for step, kernel in enumerate(kernels):
+        order = orders[kernel] = _axis_order(kernel, places, in_place)
+        for node in kernel.stored:
+            target = in_place.get(node)
+            if target is not None:
+                places[node] = Place(target, 0, places[target].strides)
+            else:
+                offset = arena.take(node, step)
+                places[node] = Place(None, offset, contiguous(node.shape, None if node in plain else order))
+        arena.release(step)
+    return Layout(kernels, orders, places, copies, arena.size)
+
+
+def _in_place(
+    plan: Plan, updates: Sequence[tuple[Node, Node]]
+) -> tuple[dict[Node, Node], list[tuple[Node, Node]]]:
+    """Which new values can be written into their leaf by the kernel that computes them; the rest are copied."""
+    found: dict[Node, Node] = {}
+    copies = []
+    home = {node: kernel for kernel in plan.kernels for node in kernel.stored}
+    for target, value in updates:
+        if value is target:
+            continue
+        kernel = home.get(value)
+        if kernel is None or value in found or not _reads_pointwise(kernel, target):
+            copies.append((value, target))
+        else:
+            found[value] = target
+    return found, copies
+
+
+def _reads_pointwise(kernel: Kernel, target: Node) -> bool:
+    """Whether the kernel reads the leaf, if at all, only at the point that it is about to write."""
+    body = set(kernel.body)
+    for node in kernel.nodes:
+        for x in node.inputs:
+            if root_of(x) is target and (x is not target or node not in body or x.shape != kernel.space):
+                return False
+    return True
+
+
+def _schedule(kernels: Sequence[Kernel], in_place: Mapping[Node, Node]) -> tuple[list[Kernel], set[Node]]:
+    """An order in which values are computed before they are read, and old values read before they are replaced.
+
+    Where that is impossible, some replacements are postponed to the end; those are the second result.
+    """
+    writer = {target: kernel for kernel in kernels for node in kernel.stored if (target := in_place.get(node))}
+    home = {node: kernel for kernel in kernels for node in kernel.nodes}
+    before: dict[Kernel, set[Kernel]] = {kernel: set() for kernel in kernels}
+    late: dict[Kernel, set[Kernel]] = {kernel: set() for kernel in kernels}
+    for kernel in kernels:
+        for x in kernel.reads():
+            root = root_of(x)
+            if root in home and home[root] is not kernel:
+                before[kernel].add(home[root])
+            if root in writer and writer[root] is not kernel:
+                late[writer[root]].add(kernel)
+    order: list[Kernel] = []
+    done: set[Kernel] = set()
+    postponed: set[Node] = set()
+    waiting = list(kernels)
+    while waiting:
+        ready = next((k for k in waiting if before[k] <= done and late[k] <= done), None)
+        if ready is None:  # the replacement would come too early: write elsewhere, copy at the end
+            ready = next(k for k in waiting if before[k] <= done)
+            postponed |= {node for node in ready.stored if node in in_place}
+        waiting.remove(ready)
+        done.add(ready)
+        order.append(ready)
+    return order, postponed
+
+
+def _read_through_reshape(plan: Plan) -> set[Node]:
+    """Nodes whose elements must lie in the usual order because a reshape reads them, or a user does."""
+    found = {root_of(x) for x in plan.outputs}
+    for node in topological(plan.outputs):
+        if node.op in VIEWS:
+            root = root_of(node)
+            if node.op is movement.reshape and len(root.shape) > 1:
+                found.add(root)
+    return found
+
+
+def _axis_order(
+    kernel: Kernel, places: Mapping[Node, Place], in_place: Mapping[Node, Node]
+) -> tuple[int, ...]:
+    """Axes of the space, last the one along which most of what is read and written lies closest together."""
+    ndim = len(kernel.space)
+    usual = tuple(range(ndim))
+    if ndim < 2 or (kernel.root is not None and kernel.root.op is not contract.matmul):
+        return usual
+    score = [0.0] * ndim
+    score[-1] = 0.5  # a tie stays as it is
+    views = [view_of(x, places) for x in kernel.reads() if x.shape == kernel.space]
+    if kernel.root is not None:
+        views = [view for view in views if view.root.op is leaf]
+        score[:-2] = [-1e9] * (ndim - 2)
+    strides = [view.strides for view in views]
+    strides += [places[in_place[node]].strides for node in kernel.stored if node in in_place]
+    for row in strides:
+        for axis, stride in enumerate(row):
+            score[axis] += stride == 1 and kernel.space[axis] > 1
+    best = max(usual, key=lambda axis: score[axis])
+    return (*(axis for axis in usual if axis != best), best)
+
+
+def _last_reads(kernels: Sequence[Kernel], kept: Iterable[Node]) -> dict[Node, int]:
+    """For each stored node the step after which nobody reads it."""
+    last: dict[Node, int] = {}
+    for step, kernel in enumerate(kernels):
+        for node in kernel.stored:
+            last[node] = step
+        for x in kernel.reads():
+            last[root_of(x)] = step
+    for node in kept:
+        last[root_of(node)] = len(kernels)
+    return last
+
+
+class _Arena:
+    """Hands out byte ranges; the first gap that is large enough is taken."""
+
+    def __init__(self, last: Mapping[Node, int]) -> None:
+        self.size = 0
+        self._last = last
+        self._live: list[tuple[int, int, Node]] = []  # (first byte, last byte + 1, node), sorted
+
+    def take(self, node: Node, step: int) -> int:
+        """An offset for a node that is computed now."""
+        count = int(np.prod(node.shape, dtype=np.int64)) * node.dtype.itemsize
+        needed = -(-max(count, 1) // ALIGNMENT) * ALIGNMENT
+        start = 0
+        for first, end, _ in self._live:
+            if first - start >= needed:
+                break
+            start = max(start, end)
+        self._live.append((start, start + needed, node))
+        self._live.sort(key=lambda item: item[0])
+        self.size = max(self.size, start + needed)
+        return start
+
+    def release(self, step: int) -> None:
+        """Forget what is not read after this step."""
+        self._live = [item for item in self._live if self._last[item[2]] > step]

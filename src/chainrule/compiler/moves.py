@@ -1,0 +1,176 @@
+"""The kernels of primitives that move elements: joining, padding, picking and adding at indices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chainrule.compiler.ir import I64, Type, Value, const
+from chainrule.compiler.loops import Access, Axis, Lanes, merged_axes, read, write
+from chainrule.compiler.lowering import ELEMENTWISE, convert, scalar_of
+from chainrule.compiler.views import View
+from chainrule.graph import Node
+from chainrule.ops import elementwise, indexing, movement
+from chainrule.ops.dtypes import int64
+
+if TYPE_CHECKING:
+    from chainrule.compiler.emit import KernelWriter
+
+
+def write_move(writer: KernelWriter, root: Node) -> None:
+    """The loops of one such primitive."""
+    out = View(root, 0, root.shape, writer.layout.places[root].strides)
+    if root.op is movement.pad:
+        p = root.params
+        _fill(writer, out, p["value"])
+        start = tuple(p["low"])
+        step = tuple(i + 1 for i in p["interior"])
+        _copy(writer, root.inputs[0], _part(out, start, root.inputs[0].shape, step))
+    elif root.op in (movement.concat, movement.stack):
+        _join(writer, root, out)
+    elif root.op is indexing.gather:
+        _gather(writer, root, out)
+    elif root.op is indexing.scatter_add:
+        _fill(writer, out, 0)
+        _scatter(writer, root, out)
+    else:
+        raise NotImplementedError(f"no loop for {root.op.name}")
+
+
+def _part(out: View, start: Sequence[int], shape: Sequence[int], step: Sequence[int]) -> View:
+    offset = out.offset + sum(a * s for a, s in zip(start, out.strides, strict=True))
+    strides = tuple(s * t for s, t in zip(out.strides, step, strict=True))
+    return View(out.root, offset, tuple(shape), strides)
+
+
+def _join(writer: KernelWriter, root: Node, out: View) -> None:
+    axis, start = root.params["axis"], 0
+    for x in root.inputs:
+        shape = list(root.shape)
+        shape[axis] = x.shape[axis] if root.op is movement.concat else 1
+        first = [start if a == axis else 0 for a in range(len(shape))]
+        part = _part(out, first, shape, (1,) * len(shape))
+        if root.op is movement.stack:
+            part = View(
+                part.root,
+                part.offset,
+                x.shape,
+                tuple(s for a, s in enumerate(part.strides) if a != axis),
+            )
+        _copy(writer, x, part)
+        start += shape[axis]
+
+
+def _base(writer: KernelWriter, node: Node, offset: int) -> Value:
+    from chainrule.compiler.emit import memory_scalar
+
+    pointer = writer.start()[node]
+    return writer.f.offset(pointer, const(offset, I64), memory_scalar(node)) if offset else pointer
+
+
+def _fill(writer: KernelWriter, out: View, number: float) -> None:
+    value = const(number, Type(scalar_of(out.root.dtype)))
+    axes = merged_axes(out.shape, range(len(out.shape)), {out.root: out.strides})
+    _each(writer, axes, {out.root: _base(writer, out.root, out.offset)}, None, out.root, value)
+
+
+def _copy(writer: KernelWriter, x: Node, part: View) -> None:
+    if 0 in part.shape:
+        return
+    source = writer.reads[x]
+    axes = merged_axes(part.shape, range(len(part.shape)), {x: source.strides, part.root: part.strides})
+    bases = {x: writer.start()[x], part.root: _base(writer, part.root, part.offset)}
+    _each(writer, axes, bases, x, part.root, None)
+
+
+def _each(
+    writer: KernelWriter,
+    axes: list[Axis],
+    bases: dict[Node, Value],
+    x: Node | None,
+    out: Node,
+    value: Value | None,
+) -> None:
+    """Write a number, or the elements of ``x``, along axes."""
+    inner = axes[-1] if axes else Axis(1, {})
+    with writer.nest(axes[:-1], bases, []) as (outer, _):
+
+        def point(index: Value, lanes: Lanes, carried: list[Value]) -> list[Value]:
+            from chainrule.compiler.emit import access
+
+            here = writer.moved(outer, inner, index)
+            item = value
+            if x is not None:
+                item = read(writer.f, access(x, here[x]), inner.strides.get(x, 0), lanes)
+            assert item is not None
+            write(writer.f, item, access(out, here[out]), inner.strides.get(out, 0), lanes)
+            return []
+
+        writer.strip(inner.length, writer.width, [], point)
+
+
+def _index(writer: KernelWriter, indices: Node, pointer: Value, length: int) -> Value:
+    """One index from memory, counted from the start and kept inside; one that lies outside is reported."""
+    from chainrule.compiler.emit import memory_scalar
+
+    f = writer.f
+    raw = f.load(pointer, Type(memory_scalar(indices)))
+    wide = convert(f, raw, indices.dtype, int64)
+    from_end = f.binary("add", wide, const(length, I64))
+    index = f.select(f.icmp("slt", wide, const(0, I64)), from_end, wide)
+    outside = f.icmp("uge", index, const(length, I64))
+    writer.report_outside(outside)
+    return f.select(outside, const(0, I64), index)
+
+
+def _gather(writer: KernelWriter, root: Node, out: View) -> None:
+    """Rows of x at the indices: loops over what lies before, the indices, and what lies behind."""
+    x, indices = root.inputs
+    axis, count = root.params["axis"], len(indices.shape)
+    if 0 in root.shape:
+        return
+    source, picked = writer.reads[x], writer.reads[indices]
+    ndim = len(root.shape)
+    x_strides = (*source.strides[:axis], *(0,) * count, *source.strides[axis + 1 :])
+    i_strides = (*(0,) * axis, *picked.strides, *(0,) * (ndim - axis - count))
+    rows = {x: x_strides, indices: i_strides, root: out.strides}
+    lead = [Axis(root.shape[a], {n: s[a] for n, s in rows.items()}) for a in range(axis + count)]
+    behind = merged_axes(root.shape, range(axis + count, ndim), rows)
+    with writer.nest(lead, writer.start(), []) as (here, _):
+        index = _index(writer, indices, here[indices], x.shape[axis])
+        bases = writer.moved(here, Axis(0, {x: source.strides[axis]}), index)
+        _each(writer, behind, bases, x, root, None)
+
+
+def _scatter(writer: KernelWriter, root: Node, out: View) -> None:
+    """Each update is added at its index, one after the other, so that repeated indices add up in order."""
+    updates, indices = root.inputs
+    axis, count = root.params["axis"], len(indices.shape)
+    if 0 in updates.shape or 0 in root.shape:
+        return
+    ndim = len(updates.shape)
+    u_strides = writer.reads[updates].strides
+    i_strides = (*(0,) * axis, *writer.reads[indices].strides, *(0,) * (ndim - axis - count))
+    o_strides = (*out.strides[:axis], *(0,) * count, *out.strides[axis + 1 :])
+    rows = {updates: u_strides, indices: i_strides, root: o_strides}
+    lead = [Axis(updates.shape[a], {n: s[a] for n, s in rows.items()}) for a in range(axis + count)]
+    behind = merged_axes(updates.shape, range(axis + count, ndim), rows)
+    inner = behind[-1] if behind else Axis(1, {})
+    with writer.nest(lead, writer.start(), []) as (here, _):
+        index = _index(writer, indices, here[indices], root.shape[axis])
+        bases = writer.moved(here, Axis(0, {root: out.strides[axis]}), index)
+        with writer.nest(behind[:-1], bases, []) as (outer, _):
+
+            def point(index: Value, lanes: Lanes, carried: list[Value]) -> list[Value]:
+                from chainrule.compiler.emit import access
+
+                at = writer.moved(outer, inner, index)
+                new = read(writer.f, access(updates, at[updates]), inner.strides.get(updates, 0), lanes)
+                target, stride = access(root, at[root]), inner.strides.get(root, 0)
+                total = ELEMENTWISE[elementwise.add](writer.f, root, read(writer.f, target, stride, lanes), new)
+                write(writer.f, total, target, stride, lanes)
+                return []
+
+            writer.strip(inner.length, writer.width, [], point)

@@ -1,0 +1,171 @@
+"""The compiler: an ordered list of passes from a graph to the text of a module.
+
+simplify -> expand -> simplify -> settle -> fuse -> arrange -> emit. ``CHAINRULE_DUMP=fuse,emit`` (or ``all``) prints
+what a pass leaves, on standard error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from chainrule.compiler.emit import KernelWriter
+from chainrule.compiler.expand import expand
+from chainrule.compiler.fuse import Plan, fuse, root_of
+from chainrule.compiler.host import Target
+from chainrule.compiler.ir import I64, PTR, Function, Type, Value, const, module_text
+from chainrule.compiler.memory import ALIGNMENT, Layout, Place, arrange
+from chainrule.compiler.simplify import simplify
+from chainrule.compiler.views import Strides, View, settle
+from chainrule.graph import Node, check, listing
+from chainrule.ops import contract, movement
+from chainrule.ops.source import constant, leaf
+
+
+@dataclass(frozen=True)
+class Code:
+    """A compiled graph before it becomes machine code: the module, and where its values lie.
+
+    ``buffers`` are the nodes whose memory the caller provides (leaves and constants), in the order of the
+    pointer table; the arena follows them.
+    """
+
+    text: str
+    buffers: tuple[Node, ...]
+    arena_bytes: int
+    status_offset: int
+    outputs: tuple[tuple[View, Place], ...]
+
+
+def lower(
+    outputs: Sequence[Node],
+    updates: Sequence[tuple[Node, Node]],
+    strides: Mapping[Node, Strides],
+    target: Target,
+) -> Code:
+    """The module of a graph; ``updates`` are (leaf, new value), ``strides`` those of leaves in unusual order."""
+    count = len(outputs)
+    nodes = [*outputs, *(value for _, value in updates)]
+    nodes = simplify(nodes)
+    _dump("simplify", nodes)
+    nodes = simplify(expand(nodes))
+    _dump("expand", nodes)
+    nodes = settle([_computed(node) for node in nodes], strides)
+    check(nodes)
+    _dump("settle", nodes)
+    plan = fuse(nodes)
+    _dump_text("fuse", lambda: describe_plan(plan))
+    targets = [leaf for leaf, _ in updates]
+    layout = arrange(plan, list(zip(targets, nodes[count:], strict=True)), strides)
+    _dump_text("arrange", lambda: describe_layout(layout))
+    code = _emit(layout, nodes[:count], target)
+    _dump_text("emit", lambda: code.text)
+    return code
+
+
+def _computed(node: Node) -> Node:
+    """A result that is merely somebody else's memory is copied, so that later writes do not change it."""
+    return Node(movement.identity, (node,), {}) if root_of(node).op in (leaf, constant) else node
+
+
+def _emit(layout: Layout, outputs: Sequence[Node], target: Target) -> Code:
+    writers = [KernelWriter(kernel, layout, target, "kernel") for kernel in layout.kernels]
+    bodies = [str(writer.write()) for writer in writers]
+    names: dict[str, str] = {}  # kernels with the same text are one function
+    functions: list[Function] = []
+    for writer, body in zip(writers, bodies, strict=True):
+        if body not in names:
+            names[body] = writer.f.name = f"kernel{len(names)}"
+            functions.append(writer.f)
+    buffers = [node for node in layout.places if layout.places[node].buffer is node]
+    status = layout.arena_bytes
+    scratch = status + ALIGNMENT
+    total = scratch + max([_scratch(writer) for writer in writers], default=0)
+    step = Function("step", [(PTR, "table")])
+    bases = [_table_entry(step, i) for i in range(len(buffers) + 1)]
+    slot = {node: base for node, base in zip([*buffers, None], bases, strict=True)}
+    for writer, body in zip(writers, bodies, strict=True):
+        extra = scratch if writer.kernel.root is not None and writer.kernel.root.op is contract.matmul else status
+        arguments = [_at(step, slot[buffer], offset) for buffer, offset in writer.places]
+        arguments.append(_at(step, slot[None], extra))
+        step.call(None, names[body], *arguments)
+    _copy_late(step, layout, slot)
+    step.ret()
+    text = module_text([*functions, step], target.attributes)
+    return Code(text, tuple(buffers), total, status, tuple((v := layout.view(n), layout.places[v.root]) for n in outputs))
+
+
+def _scratch(writer: KernelWriter) -> int:
+    root = writer.kernel.root
+    if root is None or root.op is not contract.matmul or 0 in root.shape:
+        return 0
+    from chainrule.compiler.matmul import scratch_bytes
+    from chainrule.compiler.products import product_of
+
+    return scratch_bytes(product_of(writer, root)[0], writer.target)
+
+
+def _table_entry(f: Function, index: int) -> Value:
+    return f.load(f.offset(f.parameters[0], const(index, I64), "ptr"), PTR)
+
+
+def _at(f: Function, base: Value, offset: int) -> Value:
+    return f.offset(base, const(offset, I64), "i8") if offset else base
+
+
+def _copy_late(f: Function, layout: Layout, slot: Mapping[Node | None, Value]) -> None:
+    """Updates that could not be written in place."""
+    for value, target in layout.copies:
+        place, into = layout.places[value], layout.places[target]
+        source = _at(f, slot[place.buffer], place.offset)
+        if place.strides != into.strides:
+            raise NotImplementedError("a postponed update lies in another order than its buffer")
+        size = value.dtype.itemsize
+        for n in value.shape:
+            size *= n
+        f.declared.add("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
+        f.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {slot[into.buffer].name}, ptr {source.name}, i64 {size}, i1 false)")
+
+
+# Looking inside
+
+
+def _dump(name: str, nodes: Sequence[Node]) -> None:
+    _dump_text(name, lambda: listing(nodes, lines=True))
+
+
+def _dump_text(name: str, text: object) -> None:
+    wanted = os.environ.get("CHAINRULE_DUMP", "")
+    if wanted and (wanted == "all" or name in wanted.split(",")):
+        print(f"== {name}\n{text()}\n", file=sys.stderr)  # type: ignore[operator]
+
+
+def describe_plan(plan: Plan) -> str:
+    """Kernels and what each computes, then the reason for every cut."""
+    rows = []
+    for i, kernel in enumerate(plan.kernels):
+        root = f" {kernel.root.op.name}" if kernel.root else ""
+        inside = f" of {' '.join(n.op.name for n in kernel.inside)}" if kernel.inside else ""
+        body = f" then {' '.join(n.op.name for n in kernel.body)}" if kernel.body else ""
+        rows.append(f"kernel {i} over {kernel.space}:{root}{inside}{body}; stores {len(kernel.stored)}")
+    return "\n".join([*rows, "cuts:", *plan.cuts])
+
+
+def describe_layout(layout: Layout) -> str:
+    """Where every stored value lies."""
+    rows = [
+        f"{node!r}: {'arena' if place.buffer is None else 'own buffer'} + {place.offset}, strides {place.strides}"
+        for node, place in layout.places.items()
+    ]
+    return "\n".join([*rows, f"arena {layout.arena_bytes} bytes, {len(layout.copies)} late copies"])
+
+
+def key_of(text: str, target: Target) -> str:
+    """What object code is filed under: everything that it depends on."""
+    import llvmlite
+
+    parts = (text, target.triple, target.cpu, target.features, llvmlite.__version__)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -1,0 +1,81 @@
+"""The kernel of a matrix product: batch axes as plain loops, the product itself from ``matmul.py``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chainrule.compiler.ir import I64, Value, const
+from chainrule.compiler.loops import Axis, Lanes, broadcast_strides
+from chainrule.compiler.lowering import scalar_of
+from chainrule.compiler.matmul import Product, emit_product
+from chainrule.graph import Node
+
+if TYPE_CHECKING:
+    from chainrule.compiler.emit import KernelWriter, Pointers
+
+
+def product_of(writer: KernelWriter, root: Node) -> tuple[Product, Node, Node, tuple[int, int]]:
+    """The product as it is computed: its two operands, and the axes of the result that are rows and columns.
+
+    Where the result lies transposed in memory, the transposed product is computed: C' = B' A'.
+    """
+    a, b = root.inputs
+    ndim = len(root.shape)
+    order = writer.layout.orders[writer.kernel]
+    a_strides, b_strides = (writer.reads[x].strides[-2:] for x in (a, b))
+    scalar = scalar_of(root.dtype)
+    (m, k), n = a.shape[-2:], b.shape[-1]
+    if order[-1] == ndim - 2:
+        turned = Product(n, m, k, (b_strides[1], b_strides[0]), (a_strides[1], a_strides[0]), scalar)
+        return turned, b, a, (ndim - 1, ndim - 2)
+    return Product(m, n, k, a_strides, b_strides, scalar), a, b, (ndim - 2, ndim - 1)
+
+
+def write_product(writer: KernelWriter, root: Node) -> None:
+    """The whole kernel; the elementwise body runs on each vector of results while it is in registers."""
+    f, kernel = writer.f, writer.kernel
+    product, left, right, (row_axis, column_axis) = product_of(writer, root)
+    ndim = len(root.shape)
+    strides = {
+        node: row for node, row in writer.strides(kernel.space).items() if node not in root.inputs
+    }
+    for x in root.inputs:
+        lead = (1,) * (ndim - len(x.shape))
+        view = writer.reads[x]
+        batch = view._replace(shape=(*view.shape[:-2], 1, 1), strides=(*view.strides[:-2], 0, 0))
+        strides[x] = broadcast_strides(batch._replace(shape=lead + batch.shape, strides=(0,) * len(lead) + batch.strides), kernel.space)
+    batch_axes = [
+        Axis(kernel.space[a], {node: row[a] for node, row in strides.items()}) for a in range(ndim - 2)
+    ]
+    rows, columns = (
+        Axis(kernel.space[a], {node: row[a] for node, row in strides.items() if node not in root.inputs})
+        for a in (row_axis, column_axis)
+    )
+    with writer.nest([axis for axis in batch_axes if axis.length > 1], writer.start(), []) as (here, _):
+        known: dict[Node, Value] = {}
+        writer.preload_scalars(known, here, rows, columns)
+
+        def epilogue(f: object, row: Value, column: Value, value: Value, mask: Value | None) -> None:
+            lanes = lanes_of(value, mask)
+            at: Pointers = writer.moved(writer.moved(here, rows, row), columns, column)
+            env = {**known, root: value}
+            writer.compute(kernel.body, env, at, columns.strides, lanes)
+            writer.store(env, at, columns.strides, lanes)
+
+        emit_product(
+            f,
+            writer.target,
+            product,
+            here[left],
+            here[right],
+            const(0, I64),
+            const(product.M, I64),
+            epilogue,
+            f.parameters[-1],
+        )
+
+
+def lanes_of(value: Value, mask: Value | None) -> Lanes:
+    """How many lanes a vector of results has, and how many of them count."""
+    count = value.type.lanes
+    return Lanes(count, count if mask is None else mask.name.count("i1 true"))

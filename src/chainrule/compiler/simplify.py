@@ -1,0 +1,130 @@
+"""Pass 1: the same graph with less in it - duplicates merged, constants folded, what changes nothing dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.compiler.lowering import ELEMENTWISE
+from chainrule.graph import Node, topological
+from chainrule.interpret import evaluate
+from chainrule.ops import elementwise, movement
+from chainrule.ops.record import Array
+from chainrule.ops.source import constant, leaf
+
+FOLDED = 1 << 12  # constants up to this many elements are computed when compiling
+_SAME = {movement.identity, movement.stop_gradient}
+_RESHAPES = {movement.reshape, movement.expand, movement.squeeze}
+
+
+def simplify(outputs: Sequence[Node]) -> list[Node]:
+    """New outputs with the same values. Leaves stay the nodes that they are."""
+    new: dict[Node, Node] = {}
+    known: dict[Any, Node] = {}
+    for node in topological(outputs):
+        if node.op is leaf:
+            new[node] = node
+            continue
+        made = _simpler(node, tuple(new[x] for x in node.inputs))
+        key = _key(made)
+        new[node] = known.setdefault(key, made) if key is not None else made
+    return [new[node] for node in outputs]
+
+
+def _key(node: Node) -> Any:
+    """Equal for nodes that compute the same; None for leaves."""
+    if node.op is leaf:
+        return None
+    if node.op is constant:
+        value: Array = node.params["value"]
+        return (constant, value.dtype, value.shape, value.tobytes())
+    return (node.op, tuple(map(id, node.inputs)), tuple(sorted(node.params.items(), key=lambda kv: kv[0])))
+
+
+def _simpler(node: Node, inputs: tuple[Node, ...]) -> Node:
+    op = node.op
+    if op in _SAME:
+        return inputs[0]
+    if op in _RESHAPES:
+        return _reshaped(inputs[0], node.shape, node)
+    if op in (movement.broadcast, movement.transpose, movement.cast) and _is_noop(node, inputs[0]):
+        return inputs[0]
+    if op in ELEMENTWISE:
+        inputs = _without_broadcasts(node, inputs)
+        same = _neutral(node, inputs)
+        if same is not None:
+            return same
+    made = Node(op, inputs, node.params, line=node.line)
+    if op is not constant and inputs and all(x.op is constant for x in inputs) and _size(node) <= FOLDED:
+        return as_constant(evaluate([made])[0])
+    return made
+
+
+def as_constant(value: Array) -> Node:
+    """A constant node; one number repeated becomes a scalar broadcast."""
+    if value.ndim and value.size > 1 and (value == value.flat[0]).all():
+        scalar = np.array(value.flat[0], value.dtype)
+        return Node(movement.broadcast, (Node(constant, (), {"value": scalar}),), {"shape": value.shape})
+    return Node(constant, (), {"value": value})
+
+
+def _size(node: Node) -> int:
+    return int(np.prod(node.shape, dtype=np.int64))
+
+
+def _reshaped(x: Node, shape: tuple[int, ...], node: Node) -> Node:
+    while x.op is movement.reshape:
+        x = x.inputs[0]
+    if x.shape == shape:
+        return x
+    if x.op is constant:
+        return as_constant(x.params["value"].reshape(shape))
+    return Node(movement.reshape, (x,), {"shape": shape}, line=node.line)
+
+
+def _is_noop(node: Node, x: Node) -> bool:
+    if node.op is movement.transpose:
+        return bool(node.params["axes"] == tuple(range(len(node.shape))))
+    return node.shape == x.shape and node.dtype == x.dtype
+
+
+def _without_broadcasts(node: Node, inputs: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Operands that broadcast anyway need no node that does it, as long as another gives the shape."""
+    plain = list(inputs)
+    for i, x in enumerate(inputs):
+        candidate = x
+        while candidate.op is movement.broadcast:
+            candidate = candidate.inputs[0]
+        if candidate is x:
+            continue
+        others = [y.shape for j, y in enumerate(plain) if j != i]
+        if np.broadcast_shapes(candidate.shape, *others) == node.shape:
+            plain[i] = candidate
+    return tuple(plain)
+
+
+def _neutral(node: Node, inputs: tuple[Node, ...]) -> Node | None:
+    """The operand that the node merely repeats: x * 1, x / 1, x + 0, x - 0, --x."""
+    if node.op is elementwise.negative and inputs[0].op is elementwise.negative:
+        return inputs[0].inputs[0]
+    if len(inputs) != 2:
+        return None
+    a, b = inputs
+    if node.op in (elementwise.multiply, elementwise.divide) and _is_number(b, 1) and a.shape == node.shape:
+        return a
+    if node.op is elementwise.multiply and _is_number(a, 1) and b.shape == node.shape:
+        return b
+    if node.op is elementwise.subtract and _is_number(b, 0) and a.shape == node.shape:
+        return a
+    return None
+
+
+def _is_number(node: Node, number: float) -> bool:
+    while node.op is movement.broadcast:
+        node = node.inputs[0]
+    if node.op is not constant:
+        return False
+    value: Array = node.params["value"]
+    return value.size == 1 and value.flat[0] == number

@@ -1,0 +1,119 @@
+"""Views: nodes that only read another node's memory in another order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from chainrule.compiler.lowering import VIEWS
+from chainrule.graph import Node, topological
+from chainrule.ops import contract, movement
+from chainrule.ops.record import Shape
+
+Strides = tuple[int, ...]
+
+
+class View(NamedTuple):
+    """Where the elements of a node lie: in the memory of ``root``, from ``offset`` on, in elements."""
+
+    root: Node
+    offset: int
+    shape: Shape
+    strides: Strides
+
+
+def contiguous(shape: Shape, order: tuple[int, ...] | None = None) -> Strides:
+    """Strides of an array without gaps whose axes lie in memory in ``order`` (the last one closest together)."""
+    strides = [0] * len(shape)
+    step = 1
+    for axis in reversed(order if order is not None else range(len(shape))):
+        strides[axis] = step
+        step *= max(shape[axis], 1)
+    return tuple(strides)
+
+
+def through(node: Node, view: View) -> View | None:
+    """The view that a view primitive makes of its input's view; None where the elements must move."""
+    p = node.params
+    if node.op is movement.transpose:
+        return view._replace(shape=node.shape, strides=tuple(view.strides[a] for a in p["axes"]))
+    if node.op is movement.slice:
+        offset = view.offset + sum(a * s for a, s in zip(p["start"], view.strides, strict=True))
+        strides = tuple(s * t for s, t in zip(view.strides, p["step"], strict=True))
+        return View(view.root, offset, node.shape, strides)
+    if node.op is movement.broadcast:
+        lead = len(node.shape) - len(view.shape)
+        kept = tuple(
+            0 if n == 1 else s for n, s in zip(view.shape, view.strides, strict=True)
+        )
+        return view._replace(shape=node.shape, strides=(0,) * lead + kept)
+    return reshaped(view, node.shape)
+
+
+def reshaped(view: View, shape: Shape) -> View | None:
+    """The view in another shape, if strides can say it."""
+    if np.prod(shape) <= 1:
+        return view._replace(shape=shape, strides=(0,) * len(shape))
+    old = [(n, s) for n, s in zip(view.shape, view.strides, strict=True) if n != 1]
+    strides = [0] * len(shape)
+    i, j = len(old) - 1, len(shape) - 1
+    while j >= 0:
+        if shape[j] == 1:
+            j -= 1
+            continue
+        # the shortest run of old axes and of new axes with the same number of elements
+        count, step = old[i]
+        new_count = 1
+        i -= 1
+        while True:
+            if new_count * shape[j] <= count and new_count < count:
+                strides[j] = step * new_count
+                new_count *= shape[j]
+                j -= 1
+            elif new_count == count:
+                break
+            else:  # take in the next old axis, which must continue this one
+                n, s = old[i]
+                if s != step * count:
+                    return None
+                count *= n
+                i -= 1
+    return view._replace(shape=shape, strides=tuple(strides))
+
+
+def settle(outputs: Sequence[Node], strides: Mapping[Node, Strides]) -> list[Node]:
+    """The same graph with a copy wherever strides cannot say a view; ``strides`` are those of unusual leaves."""
+    new: dict[Node, Node] = {}
+    views: dict[Node, View] = {}
+    for node in topological(outputs):
+        inputs = tuple(new[x] for x in node.inputs)
+        made = node
+        if node.op is contract.matmul:
+            inputs = tuple(_copied(x) if _repeats(views.get(x)) else x for x in inputs)
+        if any(x is not y for x, y in zip(inputs, node.inputs, strict=True)):
+            made = Node(node.op, inputs, node.params, line=node.line)
+        if node.op in VIEWS:
+            view = through(made, views[inputs[0]])
+            if view is None:
+                copy = _copied(inputs[0])
+                made = Node(node.op, (copy,), node.params, line=node.line)
+                view = through(made, View(copy, 0, copy.shape, contiguous(copy.shape)))
+                assert view is not None
+            views[made] = view
+        else:
+            views[made] = View(made, 0, made.shape, strides.get(made) or contiguous(made.shape))
+        new[node] = made
+    return [new[node] for node in outputs]
+
+
+def _copied(x: Node) -> Node:
+    return Node(movement.identity, (x,), {}, line=x.line)
+
+
+def _repeats(view: View | None) -> bool:
+    """Whether a matrix repeats elements, which the product kernels do not read."""
+    return view is not None and any(
+        s == 0 and n > 1 for n, s in zip(view.shape[-2:], view.strides[-2:], strict=True)
+    )
