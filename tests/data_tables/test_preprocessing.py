@@ -1,8 +1,11 @@
 """From a table to arrays and back: what is learned, what is refused, what is kept as JSON."""
 
+import contextlib
 import datetime
 import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import polars as pl
@@ -10,7 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from chainrule.data import Column, Preprocessor, Target, fit_preprocessor, read_table
+from chainrule.data import Column, Preprocessor, Target, fit_preprocessor, read_table, rows_with_target
 from chainrule.errors import ChainruleError, DataError, ModelFileError
 
 TRAINING = pl.DataFrame(
@@ -355,7 +358,7 @@ JSON_VALUES = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 @given(data=st.data(), new=JSON_VALUES, remove=st.booleans())
 def test_a_changed_field_is_a_model_file_error_or_a_preprocessor(data, new, remove):
     value = json.loads(fit_preprocessor(TRAINING, "price")[0].to_json())
@@ -429,3 +432,58 @@ def test_malformed_preprocessing(path, new):
 def test_what_is_not_a_preprocessor(text):
     with pytest.raises(ModelFileError, match="malformed"):
         Preprocessor.from_json(text)
+
+
+# Anything at all
+
+
+@st.composite
+def tables(draw):
+    kinds = {
+        pl.Int64: st.integers(-5, 5),
+        pl.Float64: st.floats(),
+        pl.Float32: st.floats(width=32),
+        pl.Boolean: st.booleans(),
+        pl.String: st.sampled_from(["", "a", "b ", "?", "1", "2.5", "1,5", "inf", "é"]),
+        pl.Date: st.dates(),
+        pl.Datetime("ns", "UTC"): st.datetimes(datetime.datetime(1700, 1, 1), datetime.datetime(2200, 1, 1)),
+        pl.Duration("us"): st.timedeltas(datetime.timedelta(0), datetime.timedelta(9)),
+        pl.Null: st.none(),
+    }
+    learnable = [pl.Int64, pl.Float64, pl.Boolean, pl.String]
+    n_rows = draw(st.integers(4, 15))
+    columns = {}
+    for name in "abcy":
+        dtype = draw(st.sampled_from(learnable if name == "y" else list(kinds)))
+        cells = st.one_of(kinds[dtype], kinds[dtype], kinds[dtype], st.none())
+        columns[name] = pl.Series(name, draw(st.lists(cells, min_size=n_rows, max_size=n_rows)), dtype=dtype)
+    return pl.DataFrame(columns)
+
+
+@settings(deadline=None, max_examples=150)
+@given(tables(), tables(), st.sampled_from([None, "classification", "regression"]))
+def test_any_table_gives_finite_arrays_or_a_clear_error(table, other, task):
+    try:
+        preprocessor, _ = fit_preprocessor(table, "y", task)
+    except ChainruleError:
+        return
+    rows, _ = rows_with_target(table, "y")
+    assert np.isfinite(preprocessor.transform(table[rows])).all()
+    y = preprocessor.encode_target(table[rows])
+    assert preprocessor.decode(y).len() == len(rows) and np.isfinite(y).all()
+    assert Preprocessor.from_json(preprocessor.to_json()) == preprocessor
+    for use in (preprocessor.transform, preprocessor.encode_target):
+        with contextlib.suppress(ChainruleError):
+            assert np.isfinite(use(other)).all()
+
+
+def test_heavy_libraries_are_imported_only_when_used():
+    code = (
+        "import sys, chainrule.errors; before = set(sys.modules); import chainrule.data, chainrule.files; "
+        "print(sorted({name.split('.')[0] for name in set(sys.modules) - before} "
+        "& {'polars', 'sklearn', 'safetensors', 'scipy'}))"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        == "[]\n"
+    )

@@ -183,7 +183,7 @@ def _target_kind(column: pl.Series) -> str:
         raise DataError(
             f"target {column.name!r} cannot be predicted",
             expected="numbers, text or true/false",
-            got=column.dtype,
+            got=str(column.dtype),
         )
     return kind
 
