@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.data.checks import check_finite
-from chainrule.errors import DataError, ShapeError
+from chainrule.errors import DataError, DtypeError, ShapeError
 from chainrule.nn.module import Module, generator
 from chainrule.ops.dtypes import check_dtype
 from chainrule.ops.record import Array, Form, is_float
@@ -19,7 +19,7 @@ _ORDER = 0x0DE5  # keeps the stream of orders apart from those of initial values
 
 @dataclass(frozen=True)
 class Rows:
-    """Inputs [rows, ...] and targets [rows, ...], checked and in the model's dtype."""
+    """Inputs [rows, features] and targets [rows] or [rows, outputs], checked and in the model's dtype."""
 
     x: Array
     y: Array
@@ -32,29 +32,49 @@ class Rows:
         return Form((count, *self.x.shape[1:]), self.x.dtype), Form((count, *self.y.shape[1:]), self.y.dtype)
 
 
-def as_rows(data: Any, model: Module, what: str) -> Rows:
-    """(X, y) as arrays; raises DataError for a wrong structure, different lengths, no rows, or non-finite values."""
+def as_rows(data: Any, model: Module, prefix: str = "") -> Rows:
+    """(X, y) as arrays in the model's dtype; integer targets stay integers, as labels are.
+
+    Raises DataError for a wrong structure, no rows, text or non-finite values (named by row and column),
+    ShapeError for different lengths or X without columns.
+    """
+    names = f"{prefix}X", f"{prefix}y"
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise DataError(
-            f"{what}: not a pair of inputs and targets",
+            f"{prefix or 'training '}data: not a pair of inputs and targets",
             expected="(X, y)",
-            got=type(data).__name__ if not isinstance(data, tuple | list) else f"{len(data)} items",
+            got=f"{len(data)} items" if isinstance(data, tuple | list) else type(data).__name__,
         )
-    x, y = (_as_array(part, model, f"{what} {name}") for part, name in zip(data, "Xy", strict=True))
-    if not is_float(x.dtype):
-        x = x.astype(model.dtype)
+    x, y = (_as_array(part, name) for part, name in zip(data, names, strict=True))
+    if x.ndim < 2:
+        raise ShapeError(
+            f"{names[0]} has no columns",
+            expected="[rows, features]",
+            got=list(x.shape),
+            hint="X[:, None] makes one column of a vector, X[None, :] one row",
+        )
     if len(x) != len(y):
         raise ShapeError(
-            f"{what}: X and y have different numbers of rows", expected=f"{len(x)} targets", got=len(y)
+            f"{names[0]} and {names[1]} have different numbers of rows",
+            expected=f"{len(x)} targets",
+            got=len(y),
         )
     if len(x) == 0:
-        raise DataError(f"{what}: there are no rows")
-    return Rows(x, y)
+        raise DataError(f"{names[0]} has no rows", expected="at least 1 row", got=list(x.shape))
+    if not is_float(x.dtype):
+        x = x.astype(model.dtype)
+    return Rows(_finite(x, model, names[0]), _finite(y, model, names[1]))
 
 
-def _as_array(part: Any, model: Module, name: str) -> Array:
-    array = np.asarray(part)
-    if array.dtype == object or array.dtype.kind in "USM":
+def _as_array(part: Any, name: str) -> Array:
+    """The part as an array of numbers with rows."""
+    try:
+        array = np.asarray(part)
+    except ValueError:
+        raise ShapeError(
+            f"{name}: the rows have different lengths", expected="rows of equal length"
+        ) from None
+    if array.dtype.kind in "OUSMmV":
         raise DataError(
             f"{name} is not numeric",
             expected="numbers",
@@ -63,11 +83,24 @@ def _as_array(part: Any, model: Module, name: str) -> Array:
         )
     if array.ndim == 0:
         raise ShapeError(f"{name} is a single number", expected="[rows, ...]", got="shape ()")
-    if array.dtype.kind == "f":
-        check_finite(name, array)
-        return np.ascontiguousarray(array, dtype=model.dtype)
-    check_dtype(array.dtype)
-    return np.ascontiguousarray(array)
+    try:
+        return array if array.dtype.kind == "f" else array.astype(check_dtype(array.dtype))
+    except DtypeError as error:
+        raise DataError(
+            f"{name}: {error.what}", expected="real numbers", got=f"dtype {array.dtype}"
+        ) from None
+
+
+def _finite(array: Array, model: Module, name: str) -> Array:
+    """Contiguous, floats in the model's dtype, and finite before and after that conversion."""
+    if array.dtype.kind != "f":
+        return np.ascontiguousarray(array)
+    check_finite(name, array)
+    with np.errstate(over="ignore"):
+        converted = np.ascontiguousarray(array, dtype=model.dtype)
+    if converted.dtype != array.dtype:
+        check_finite(f"{name} in {model.dtype}", converted)
+    return converted
 
 
 def minibatches(

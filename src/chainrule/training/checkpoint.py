@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ModelFileError, SettingError
+from chainrule.errors import ModelFileError, SettingError, ShapeError
 from chainrule.files import load_tensors, save_tensors
 from chainrule.ops.record import Array
+from chainrule.training.batches import Rows
 from chainrule.training.history import Replica
-from chainrule.training.trainer import Settings
+from chainrule.training.trainer import MODEL
 
 _CURVES = ("loss", "validation_loss", "gradient_norm")
+_FACTS = ("steps", "stopped", "kept_epoch")  # of a replica
+_COUNTS = ("epochs", "steps", "best_epoch", "improved_epoch")  # of the unfinished one
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run is saved, and how many seconds at least lie between two saves (the last epoch always is)."""
+    """Where a run is saved; ``seconds`` is the least time between two saves (the end is always saved)."""
 
     path: str | Path
     seconds: float = 1.0
@@ -28,12 +34,23 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Live:
-    """The unfinished replica after its last finished epoch: one object, replaced whole, so never half true."""
+    """The unfinished replica after its last finished epoch: one object, replaced whole, so never half true.
+
+    ``best`` and the two epochs (counted from 0; -1: none yet) serve early stopping: the model's tensors at
+    the lowest loss, and the last epoch that improved enough to go on waiting.
+    """
 
     epochs: int
     steps: int
     tensors: dict[str, Array]
-    best: dict[str, Array]  # the tensors at the best epoch, where early stopping will want them
+    best: dict[str, Array]
+    best_epoch: int = -1
+    improved_epoch: int = -1
+
+    @classmethod
+    def start(cls, tensors: dict[str, Array]) -> Live:
+        """Before the first epoch."""
+        return cls(0, 0, tensors, {})
 
 
 @dataclass
@@ -45,15 +62,15 @@ class RunState:
 
 
 class Saver:
-    """Writes a run's state to its checkpoint, not more often than asked."""
+    """Writes a run's state to its checkpoint, not more often than asked; knows what run it belongs to."""
 
-    def __init__(self, checkpoint: Checkpoint, settings: Settings, description: dict[str, Any]) -> None:
+    def __init__(self, checkpoint: Checkpoint, description: dict[str, Any]) -> None:
         self.path, self._pause = Path(checkpoint.path), checkpoint.seconds
-        self._metadata = {"settings": asdict(settings), **description}
+        self._description: dict[str, Any] = json.loads(json.dumps(description))
         self._last = -np.inf
 
     def save(self, run: RunState, *, always: bool = False) -> None:
-        """Save unless the last save was too recent."""
+        """Save unless the last save was too recent; FileWriteError leaves the previous checkpoint."""
         now = time.monotonic()
         if not always and now - self._last < self._pause:
             return
@@ -64,38 +81,92 @@ class Saver:
             for curve in _CURVES:
                 tensors[f"replica/{i}/{curve}"] = np.array(getattr(replica, curve), np.float64)
             tensors |= {f"replica/{i}/state/{k}": v for k, v in replica.state.items()}
-        facts = [{"steps": r.steps, "stopped": r.stopped, "kept_epoch": r.kept_epoch} for r in run.replicas]
-        live = {"epochs": run.live.epochs, "steps": run.live.steps}
-        save_tensors(
-            self.path, tensors, {**self._metadata, "replicas": facts, "live": live}, kind="checkpoint"
-        )
+        metadata = {
+            "run": self._description,
+            "replicas": [{name: getattr(replica, name) for name in _FACTS} for replica in run.replicas],
+            "live": {name: getattr(run.live, name) for name in _COUNTS},
+        }
+        save_tensors(self.path, tensors, metadata, kind="checkpoint")
 
-    def load(self) -> RunState:
-        """Read the run back; SettingError where it was started with other settings."""
+    def start(self, run: RunState) -> None:
+        """Save before the first epoch, so that a path that cannot be written to shows at once.
+
+        Raises FileWriteError, or SettingError rather than replace a file that is not a checkpoint.
+        """
+        if self.path.is_file():
+            try:
+                load_tensors(self.path, kind="checkpoint")
+            except ModelFileError as error:
+                raise SettingError(
+                    f"{self.path} exists and is not a checkpoint that could be replaced",
+                    got=error.what,
+                    hint="name another file, or remove that one",
+                ) from None
+        self.save(run, always=True)
+
+    def load(self, like: dict[str, Array]) -> RunState:
+        """Read a run back whose tensors are like these.
+
+        Raises SettingError where it was started with other settings, ModelFileError for a damaged file.
+        """
         tensors, metadata = load_tensors(self.path, kind="checkpoint")
         try:
-            facts = metadata["replicas"]
-            differing = {
-                key: (metadata.get(key), value)
-                for key, value in self._metadata.items()
-                if metadata.get(key) != value
-            }
+            run, facts, live = metadata["run"], metadata["replicas"], metadata["live"]
+            self._check_same(run)
             replicas = [_read_replica(tensors, i, fact) for i, fact in enumerate(facts)]
-            epochs, steps = int(metadata["live"]["epochs"]), int(metadata["live"]["steps"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelFileError(f"{self.path}: the checkpoint is damaged", got=repr(error)) from None
-        if differing:
-            raise SettingError(
-                f"{self.path}: the checkpoint belongs to a run with other settings",
-                expected="; ".join(f"{key}: {old}" for key, (old, _) in differing.items()),
-                got="; ".join(f"{key}: {new}" for key, (_, new) in differing.items()),
-                hint="repeat the settings of that run, or start afresh with resume=False",
+            state = Live(
+                **{name: int(live[name]) for name in _COUNTS},
+                tensors=_part(tensors, "live/"),
+                best=_part(tensors, "best/"),
             )
-        return RunState(replicas, Live(epochs, steps, _part(tensors, "live/"), _part(tensors, "best/")))
+            _check_like(state.tensors, like)
+            for kept in (state.best, *(replica.state for replica in replicas)):
+                if kept:
+                    _check_like(kept, model_part(like))
+        except (AttributeError, KeyError, TypeError, ShapeError) as error:
+            raise ModelFileError(f"{self.path}: the checkpoint is damaged", got=repr(error)) from None
+        return RunState(replicas, state)
+
+    def _check_same(self, saved: dict[str, Any]) -> None:
+        names = [name for name, value in self._description.items() if saved.get(name) != value]
+        if names:
+            raise SettingError(
+                f"{self.path}: the checkpoint belongs to another run",
+                expected="; ".join(f"{name} {saved.get(name)}" for name in names),
+                got="; ".join(f"{name} {self._description[name]}" for name in names),
+                hint="repeat that run's model, data and settings, or start afresh with resume=False",
+            )
+
+
+def describe(thing: object) -> str:
+    """``repr`` without the memory addresses of functions, so that it is the same in another process."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(thing))
+
+
+def digest(*parts: Rows | None) -> str:
+    """Tells other data from these."""
+    sha = hashlib.sha256()
+    for part in parts:
+        for array in () if part is None else (part.x, part.y):
+            sha.update(f"{array.dtype.str}{array.shape}".encode())
+            sha.update(array.data if array.size else b"")
+        sha.update(b";")
+    return sha.hexdigest()
+
+
+def model_part(tensors: dict[str, Array]) -> dict[str, Array]:
+    """The model's own among a state's tensors, under the names that the model gives them."""
+    return _part(tensors, MODEL)
 
 
 def _part(tensors: dict[str, Array], prefix: str) -> dict[str, Array]:
     return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _check_like(found: dict[str, Array], like: dict[str, Array]) -> None:
+    forms = [{name: (array.shape, array.dtype) for name, array in part.items()} for part in (found, like)]
+    if forms[0] != forms[1]:
+        raise ShapeError("the tensors are not those of this run", expected=forms[1], got=forms[0])
 
 
 def _read_replica(tensors: dict[str, Array], index: int, fact: dict[str, Any]) -> Replica:

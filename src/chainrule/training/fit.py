@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from chainrule.errors import SettingError, ShapeError
+from chainrule.errors import SettingError, ShapeError, describe_line, user_line
+from chainrule.graph import new_leaf
 from chainrule.nn.module import Module
 from chainrule.optim.lbfgs import LBFGS
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.schedules import tabulate, traceable
+from chainrule.optim.settings import check_count, check_number
 from chainrule.tensor import Tensor, no_grad
+from chainrule.trace import tracing
 from chainrule.training.batches import Rows, as_rows, steps_per_epoch
-from chainrule.training.checkpoint import Checkpoint, Live, RunState, Saver
-from chainrule.training.full_batch import train_full_batch
+from chainrule.training.checkpoint import Checkpoint, Live, RunState, Saver, describe, digest
+from chainrule.training.full_batch import check_full_batch, train_full_batch
 from chainrule.training.history import History
 from chainrule.training.progress import Display, say
-from chainrule.training.restarts import Callback, Run
-from chainrule.training.step import Loss, Penalty
+from chainrule.training.restarts import ALL_EPOCHS, Callback, Run
+from chainrule.training.step import Loss, Objective, Penalty, at_inference
 from chainrule.training.stopping import StopRule, stop_rules
 from chainrule.training.trainer import Settings, Trainer
 
@@ -41,7 +47,7 @@ def fit(
     restarts: int = 1,
     penalty: Penalty | None = None,
     clip_norm: float | None = None,
-    stop: StopRule | list[StopRule] | None = None,
+    stop: StopRule | Sequence[StopRule] | None = None,
     callbacks: Sequence[Callback] = (),
     progress: bool | Literal["auto"] = "auto",
     seed: int = 0,
@@ -50,17 +56,28 @@ def fit(
     resume: bool = False,
     executor: Literal["interpreted"] = "interpreted",
 ) -> History:
-    """Train ``model`` on ``data = (X, y)``, X [rows, features], and leave it in inference mode with the best parameters.
+    """Train ``model`` on ``data = (X, y)``, X [rows, features], y [rows] or [rows, outputs].
 
-    Each epoch visits every row once, in minibatches drawn without replacement (SPEC B21). ``loss(prediction,
-    target)`` gives a scalar; ``penalty(model)`` is added to what is minimised but not to the reported losses.
+    Afterwards the model holds the best parameters and is in inference mode. Each epoch visits every row once,
+    in minibatches drawn without replacement (SPEC B21); the last one may be smaller (``drop_last`` skips it),
+    and a ``batch_size`` beyond the number of rows means all of them. ``loss(prediction, target)`` gives a
+    scalar; ``penalty(model)`` is added to what is minimised but not to the reported losses. The optimizer is
+    taken as a description: its state starts anew, in a copy.
+
     ``restarts=1`` trains from the model's present parameters; ``restarts=R`` trains R networks one after the
     other from fresh initial values drawn by (seed, replica) and keeps the one with the lowest validation loss
     (without ``validation``: training loss) (SPEC A11, B20). ``stop`` is ``cr.EarlyStopping``, which keeps the
     best epoch's parameters, ``cr.GradientNorm``, or a list of both. A callback receives a ``cr.Epoch`` after
-    each epoch and ends the replica by returning True. ``checkpoint`` names a file that the run is saved to;
-    with ``resume=True`` a run that was killed goes on from it and ends with the same bits. Ctrl-C leaves the
-    model at the last finished epoch and says so.
+    each epoch, with the model in inference mode, and ends the replica by returning True. A run whose loss or
+    parameters are no longer finite ends with a TrainingWarning at its last finite epoch. With
+    ``optim.LBFGS``, which sees all rows at once, an iteration counts as an epoch, and its ``max_iterations``
+    takes the place of ``epochs`` and ``batch_size``.
+
+    ``checkpoint`` names a file that the run is saved to; with ``resume=True`` a run that was killed goes on
+    from it and ends with the same bits (where there is no such file it starts). With restarts=1 it may be
+    given more ``epochs`` than before. When the disk fills up, training goes on with a TrainingWarning. Ctrl-C
+    ends the run, leaves the model at the last finished epoch and says so; so does an error, which is raised
+    again.
 
     The same seed gives the same numbers. ``executor`` is "interpreted" (NumPy, node by node), the only one so
     far; ``threads`` is for the compiled one to come.
@@ -77,77 +94,155 @@ def fit(
     >>> bool(history.loss[0, -1] < 0.01)
     True
     """
-    _check(epochs=epochs, batch_size=batch_size, restarts=restarts)
+    _check_kinds(
+        model=model, loss=loss, optimizer=optimizer, penalty=penalty, callbacks=callbacks, progress=progress
+    )
+    _check_executor(executor, threads)
+    if resume and checkpoint is None:
+        raise SettingError(
+            "resume=True needs the checkpoint to go on from", hint='checkpoint="run.safetensors"'
+        )
+    rules = stop_rules(stop)
+    if isinstance(optimizer, LBFGS):
+        check_full_batch(model, checkpoint=checkpoint, clip_norm=clip_norm)
+        epochs = optimizer.max_iterations
+    epochs = check_count("epochs", epochs)
+    objective = Objective(model, loss, penalty)
+    rows = as_rows(data, model)
+    held_out = None if validation is None else as_rows(validation, model, "validation ")
+    settings = Settings(
+        min(check_count("batch_size", batch_size), len(rows)),
+        bool(shuffle),
+        bool(drop_last),
+        check_count("seed", seed, least=0),
+        check_count("restarts", restarts),
+        None if clip_norm is None else check_number("clip_norm", clip_norm, above=0),
+    )
+    for part in (rows, held_out):
+        if part is not None:
+            copy_context().run(_check_loss, objective, part)
+    stepping = None if isinstance(optimizer, LBFGS) else _own(optimizer, rows, epochs, settings)
+    trainer = Trainer(objective, rows, held_out, stepping, settings)
+    saver, state = None, RunState([], Live.start(trainer.snapshot()))
+    if checkpoint is not None:
+        saver = _saver(checkpoint, trainer, describe(optimizer), rules, epochs)
+        state = _open(saver, state, resume, settings)
+    run = Run(trainer, epochs, rules, callbacks, Display(progress, epochs, restarts), saver, state)
+    work = partial(train_full_batch, run, optimizer) if isinstance(optimizer, LBFGS) else run.train
+    return _train(run, work)
+
+
+def _train(run: Run, work: Callable[[], None]) -> History:
+    """Do the work; whatever ends it, and whenever, leave the model settled."""
+    started, ended = time.perf_counter(), None
+    while True:
+        try:
+            if ended is None:
+                with run.display:
+                    # a tracing or no_grad block that an interruption left half closed ends with this copy
+                    copy_context().run(work)
+            history = run.settle(isinstance(ended, KeyboardInterrupt), time.perf_counter() - started)
+            break
+        except BaseException as error:
+            if ended is not None and not isinstance(error, KeyboardInterrupt):
+                raise
+            ended = ended or error  # Ctrl-C again, while settling: settle once more
+    if history.interrupted:
+        say(f"interrupted; the model holds its parameters {history.describe_kept()}")
+    elif ended is not None:
+        raise ended
+    return history
+
+
+def _check_kinds(**given: Any) -> None:
+    """SettingError for things of the wrong kind, such as a class where an instance belongs."""
+    callbacks, penalty = given["callbacks"], given["penalty"]
+    for name, good, expected in (
+        ("model", isinstance(given["model"], Module), "an nn.Module"),
+        ("loss", callable(given["loss"]), "a function of (prediction, target), such as nn.squared_error"),
+        ("optimizer", isinstance(given["optimizer"], Optimizer | LBFGS), "such as optim.Adam(1e-3)"),
+        ("penalty", penalty is None or callable(penalty), "a function of the model, such as nn.l2(1e-4)"),
+        (
+            "callbacks",
+            isinstance(callbacks, list | tuple) and all(map(callable, callbacks)),
+            "a list of functions of a cr.Epoch",
+        ),
+        ("progress", given["progress"] in (True, False, "auto"), 'True, False or "auto"'),
+    ):
+        if not good:
+            raise SettingError(f"fit: {name} is of the wrong kind", expected=expected, got=repr(given[name]))
+
+
+def _check_executor(executor: str, threads: int | None) -> None:
     if executor != "interpreted" or threads is not None:
         raise SettingError(
             "there is no compiled executor yet, and the interpreter has no threads of its own",
             expected='executor="interpreted" and threads=None',
             got=f"executor={executor!r}, threads={threads!r}",
         )
-    if resume and checkpoint is None:
-        raise SettingError(
-            "resume=True needs the checkpoint to go on from", hint='checkpoint="run.safetensors"'
-        )
-    rows = as_rows(data, model, "data")
-    held_out = None if validation is None else as_rows(validation, model, "validation")
-    for part in (rows, held_out):
-        if part is not None:
-            _dry_run(model, loss, part)
-    batch_size = min(batch_size, len(rows))
-    settings = Settings(batch_size, shuffle, drop_last, seed, restarts, clip_norm)
-    stepping = None if isinstance(optimizer, LBFGS) else copy.copy(optimizer)
-    if stepping is not None and not traceable(stepping.lr):
-        # an ordinary Python function of the step cannot be traced, so its values are listed beforehand
-        stepping.lr = tabulate(stepping.lr, epochs * steps_per_epoch(len(rows), batch_size, drop_last))
-    trainer = Trainer(model, rows, held_out, loss, stepping, penalty, settings)
-    saver = None
-    if checkpoint is not None:
-        where = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
-        description = {"model": repr(model), "optimizer": repr(optimizer), "rows": len(rows)}
-        saver = Saver(where, settings, description)
-    state = RunState([], Live(0, 0, trainer.snapshot(), {}))
-    if saver is not None and resume and saver.path.exists():
-        state = saver.load()
-    with Display(progress, epochs, restarts) as display:
-        return _train(Run(trainer, epochs, stop_rules(stop), callbacks, display, saver, state), optimizer)
 
 
-def _train(run: Run, optimizer: Optimizer | LBFGS) -> History:
-    started, interrupted = time.perf_counter(), False
-    try:
-        if isinstance(optimizer, LBFGS):
-            train_full_batch(run, optimizer)
-        else:
-            run.train()
-    except KeyboardInterrupt:
-        interrupted = True
-        run.interrupt()
-    model = run.trainer.model
-    history = History(run.state.replicas, time.perf_counter() - started, interrupted, model)
-    if run.state.replicas:
-        model.load_state_dict(run.state.replicas[history.best].state)
-    model.zero_grad()
-    model.eval()
-    if interrupted:
-        kept = run.state.replicas[history.best].kept_epoch + 1 if run.state.replicas else 0
-        say(f"interrupted; the model holds its parameters of epoch {kept}")
-    return history
-
-
-def _check(**counts: int) -> None:
-    for name, count in counts.items():
-        if not isinstance(count, int) or count < 1:
-            raise SettingError(f"{name} is a whole number from 1 on", expected=">= 1", got=repr(count))
-
-
-def _dry_run(model: Module, loss: Loss, rows: Rows) -> None:
-    """Call the loss once on all targets, so that labels out of range or shapes that do not fit show at once."""
-    with no_grad():
-        model.eval()
-        output = model(rows.x[:1])
-        guess = np.zeros((len(rows), *output.shape[1:]), output.dtype)
-        value = loss(Tensor.leaf(guess), Tensor.leaf(rows.y))
-    if value.shape != ():
+def _check_loss(objective: Objective, rows: Rows) -> None:
+    """Call the loss once on all targets: labels out of range or shapes that do not fit show at once."""
+    model = objective.model
+    with at_inference(model):
+        with tracing():
+            output = model(Tensor(None, new_leaf(rows.x.shape, rows.x.dtype, "x")))
+        with no_grad():
+            guess = Tensor.leaf(np.zeros(output.shape, output.dtype))
+            value = objective.loss(guess, Tensor.leaf(rows.y))
+    shape = value.shape if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    if shape != ():
         raise ShapeError(
-            "the loss is not a scalar", expected="shape ()", got=value.shape, hint='use reduction="mean"'
+            "the loss is not a scalar tensor",
+            expected="shape ()",
+            got=shape,
+            where=describe_line(user_line()),
+            hint='use reduction="mean"',
         )
+
+
+def _own(optimizer: Optimizer, rows: Rows, epochs: int, settings: Settings) -> Optimizer:
+    """A copy with a state of its own, whose step size can be traced."""
+    own = copy.copy(optimizer)
+    for name in ("base_rate", "steps"):
+        setattr(own, name, Tensor.leaf(getattr(optimizer, name).numpy().copy()))
+    own.shared_state = {
+        name: Tensor.leaf(tensor.numpy().copy()) for name, tensor in optimizer.shared_state.items()
+    }
+    if not traceable(own.lr):
+        # an ordinary Python function of the step cannot be traced, so its values are listed beforehand
+        steps = epochs * steps_per_epoch(len(rows), settings.batch_size, settings.drop_last)
+        own.lr = tabulate(own.lr, steps)
+    return own
+
+
+def _saver(
+    checkpoint: str | Path | Checkpoint, trainer: Trainer, optimizer: str, rules: object, epochs: int
+) -> Saver:
+    """A saver that knows what makes this run the same as another."""
+    where = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
+    objective, settings = trainer.objective, trainer.settings
+    description = {
+        "model": describe(trainer.model),
+        "loss": describe(objective.loss),
+        "penalty": describe(objective.penalty),
+        "optimizer": optimizer,
+        "stop": describe(rules),
+        "data": digest(trainer.rows, trainer.validation),
+        # a single replica may go on for longer; of several, the first ones are already done
+        "epochs": epochs if settings.restarts > 1 else None,
+        **asdict(settings),
+    }
+    return Saver(where, description)
+
+
+def _open(saver: Saver, fresh: RunState, resume: bool, settings: Settings) -> RunState:
+    """The run in the checkpoint to be resumed, or the fresh one, which is saved at once."""
+    if not (resume and saver.path.exists()):
+        saver.start(fresh)
+        return fresh
+    state = saver.load(fresh.live.tensors)
+    if settings.restarts == 1 and state.replicas and state.replicas[-1].stopped == ALL_EPOCHS:
+        state.replicas[-1].stopped = ""  # there may be more epochs now
+    return state

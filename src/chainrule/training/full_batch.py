@@ -7,58 +7,80 @@ import time
 import numpy as np
 
 from chainrule.errors import SettingError
-from chainrule.nn.module import flatten_parameters, unflatten_parameters
+from chainrule.nn.module import Module, flatten_parameters, unflatten_parameters
 from chainrule.ops.record import Array
 from chainrule.optim.lbfgs import LBFGS
-from chainrule.training.checkpoint import Live
-from chainrule.training.history import Replica
 from chainrule.training.progress import Epoch
 from chainrule.training.restarts import Run
+from chainrule.training.trainer import norm
+
+
+def check_full_batch(model: Module, *, checkpoint: object, clip_norm: float | None) -> None:
+    """SettingError for what L-BFGS cannot do."""
+    if model.buffers() or checkpoint is not None or clip_norm is not None:
+        raise SettingError(
+            "LBFGS needs a loss that depends on the parameters alone, and runs in one go",
+            expected="a model without dropout and batch normalisation, no checkpoint, no clip_norm",
+            got="; ".join(
+                text
+                for text, found in (
+                    ("a model with buffers", model.buffers()),
+                    ("checkpoint", checkpoint is not None),
+                    ("clip_norm", clip_norm is not None),
+                )
+                if found
+            ),
+            hint="use optim.Adam",
+        )
 
 
 def train_full_batch(run: Run, optimizer: LBFGS) -> None:
     """Train all replicas; the number of iterations is the optimizer's ``max_iterations``."""
-    trainer = run.trainer
-    if trainer.model.buffers() or run.saver is not None or trainer.settings.clip_norm is not None:
-        raise SettingError(
-            "LBFGS needs a loss that depends on the parameters alone, and runs in one go",
-            expected="a model without dropout and batch normalisation, no checkpoint, no clip_norm",
-            hint="use optim.Adam for this model",
-        )
-    run.epochs = optimizer.max_iterations
-    for index in range(trainer.settings.restarts):
-        trainer.begin(index)
-        run.state.live = Live(0, 0, trainer.snapshot(), {})
-        run.state.replicas.append(Replica())
-        _train_replica(run, optimizer, run.state.replicas[-1])
+    for _ in range(run.trainer.settings.restarts):
+        run.begin()
+        search = _Search(run)
+        start = flatten_parameters(run.trainer.model)
+        result = optimizer.minimise(search.value_and_gradient, start, search.after_iteration)
+        run.finish(search.reason or result.message)
 
 
-def _train_replica(run: Run, optimizer: LBFGS, replica: Replica) -> None:
-    trainer, reason, started = run.trainer, "", time.perf_counter()
+class _Search:
+    """What the optimizer asks of one replica: values, and who is told of an iteration."""
 
-    def value_and_gradient(theta: Array) -> tuple[float, Array]:
-        unflatten_parameters(trainer.model, theta)
-        value, gradients = trainer.objective_and_gradient()
+    def __init__(self, run: Run) -> None:
+        self._run, self._trainer = run, run.trainer
+        self.reason = ""
+        self._last: tuple[Array, float, list[Array]] | None = None  # theta, objective, gradients
+        self._clock = time.perf_counter()
+
+    def value_and_gradient(self, theta: Array) -> tuple[float, Array]:
+        """The objective over all rows at ``theta`` and its gradient, flat, float64."""
+        value, gradients = self._at(theta)
         return value, np.concatenate([g.ravel().astype(np.float64) for g in gradients])
 
-    def after_iteration(iteration: int, theta: Array, objective: float) -> bool:
-        nonlocal reason
-        unflatten_parameters(trainer.model, theta)
-        validation = trainer.validation_loss() if trainer.validation is not None else None
+    def _at(self, theta: Array) -> tuple[float, list[Array]]:
+        """Put ``theta`` into the model and evaluate, unless that was the last thing done."""
+        unflatten_parameters(self._trainer.model, theta)
+        if self._last is None or not np.array_equal(self._last[0], theta):
+            self._last = (theta.copy(), *self._trainer.objective_and_gradient())
+        return self._last[1], self._last[2]
+
+    def after_iteration(self, iteration: int, theta: Array, _: float) -> bool:
+        """Enter an iteration into the run as an epoch of one step; whether to stop."""
+        trainer, run, started = self._trainer, self._run, self._clock
+        objective, gradients = self._at(theta)
+        self._clock = time.perf_counter()
         epoch = Epoch(
             number=iteration,
             epochs=run.epochs,
             replica=len(run.state.replicas) - 1,
             restarts=trainer.settings.restarts,
-            loss=trainer.training_loss(),
-            validation_loss=validation,
-            gradient_norm=trainer.full_gradient_norm(),
-            steps=iteration,
-            seconds=time.perf_counter() - started,
+            loss=objective if trainer.objective.penalty is None else trainer.training_loss(),
+            validation_loss=trainer.validation_loss(),
+            gradient_norm=norm(gradients),
+            steps=1,
+            seconds=self._clock - started,
             model=trainer.model,
         )
-        reason = run.after_epoch(replica, epoch, steps=1)
-        return bool(reason)
-
-    result = optimizer.minimise(value_and_gradient, flatten_parameters(trainer.model), after_iteration)
-    run.finish(replica, reason or result.message)
+        self.reason = run.after_epoch(epoch) or run.rules_say()
+        return bool(self.reason)

@@ -19,6 +19,7 @@ class Replica:
 
     Curves have one entry an epoch. ``loss`` is the mean over the epoch's minibatches, weighted by their rows,
     as it was when each was visited; ``validation_loss`` is taken at inference at the end of the epoch.
+    ``kept_epoch`` counts from 0 and is -1 where no epoch was finished.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -40,15 +41,16 @@ class Replica:
 
     @property
     def score(self) -> float:
-        """The loss by which replicas are compared, at the epoch whose parameters are kept; lower is better."""
-        curve = self.monitored()
-        value = curve[self.kept_epoch] if curve else np.inf
-        return value if np.isfinite(value) else np.inf
+        """The loss at the kept epoch, by which replicas are compared; lower is better."""
+        return self.monitored()[self.kept_epoch] if self.kept_epoch >= 0 else np.inf
 
 
 @dataclass
 class History:
-    """Curves of every replica, which one was kept, and why each ended."""
+    """Curves of every replica, which one was kept, and why each ended.
+
+    ``seconds`` is the time this call of ``fit`` took, ``interrupted`` whether Ctrl-C ended it.
+    """
 
     replicas: list[Replica]
     seconds: float = 0.0
@@ -97,26 +99,36 @@ class History:
         """Why each replica ended."""
         return [replica.stopped for replica in self.replicas]
 
+    def describe_kept(self) -> str:
+        """Which epoch's parameters the model holds, in words."""
+        epoch, which = self.replicas[self.best].kept_epoch + 1, f" of replica {self.best}"
+        when = f"after epoch {epoch}" if epoch else "before the first epoch"
+        return f"{when}{which if len(self.replicas) > 1 else ''}"
+
     def ensemble(self) -> Ensemble:
-        """A model whose output is the mean of all replicas' outputs; replicas that diverged are left out."""
+        """A model whose output is the mean of all replicas' outputs, at their kept epochs.
+
+        Replicas that did not finish a single epoch are left out, unless none did.
+        """
         if self.model is None:
-            raise SettingError("this history was read from a file and has no model to build an ensemble from")
+            raise SettingError("this history has no model to build an ensemble from")
+        finished = [replica for replica in self.replicas if np.isfinite(replica.score)]
         members = []
-        for replica in self.replicas:
-            if np.isfinite(replica.score):
-                member = copy.deepcopy(self.model)
-                member.load_state_dict(replica.state)
-                members.append(member)
-        return Ensemble(members or [copy.deepcopy(self.model)])
+        for replica in finished or [self.replicas[self.best]]:
+            member = copy.deepcopy(self.model)
+            member.load_state_dict(replica.state)
+            members.append(member)
+        return Ensemble(members)
 
     def __repr__(self) -> str:
         kept = self.replicas[self.best]
-        validation = (
-            f", validation loss {kept.validation_loss[kept.kept_epoch]:.4g}" if kept.validation_loss else ""
-        )
-        loss = f", loss {kept.loss[kept.kept_epoch]:.4g}" if kept.loss else ""
         several = f"replica {self.best} of {len(self.replicas)}, " if len(self.replicas) > 1 else ""
-        return f"<History: {several}{len(kept.loss)} epochs, {self.steps} steps{loss}{validation}; {kept.stopped}>"
+        parts = [f"{several}{len(kept.loss)} epochs", f"{self.steps} steps"]
+        if kept.kept_epoch >= 0:
+            parts.append(f"loss {kept.loss[kept.kept_epoch]:.4g}")
+            if kept.validation_loss:
+                parts.append(f"validation loss {kept.validation_loss[kept.kept_epoch]:.4g}")
+        return f"<History: {', '.join(parts)}; {kept.stopped}>"
 
 
 class Ensemble(Module):
@@ -132,4 +144,4 @@ class Ensemble(Module):
         total = outputs[0]
         for output in outputs[1:]:
             total = total + output
-        return total / len(outputs)
+        return total / float(len(outputs))

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What is known at the end of an epoch; ``number`` and ``replica`` count from 1 and 0."""
+    """What is known at the end of an epoch.
+
+    ``number`` counts from 1 to ``epochs``, ``replica`` from 0 to ``restarts`` - 1. ``loss`` and
+    ``gradient_norm`` are means over the epoch's minibatches, as each was visited; ``validation_loss`` (None
+    without validation data) is taken at its end. The epoch took ``steps`` steps and ``seconds`` seconds.
+    ``model`` holds its parameters.
+    """
 
     number: int
     epochs: int
@@ -39,7 +45,8 @@ class Display:
     """A bar on standard error while a run goes on, or nothing at all."""
 
     def __init__(self, progress: bool | Literal["auto"], epochs: int, restarts: int) -> None:
-        self._shown = sys.stderr.isatty() if progress == "auto" else bool(progress)
+        terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._shown = terminal if progress == "auto" else progress
         self._epochs, self._restarts = epochs, restarts
         self._bar: Progress | None = None
         self._task: Any = None
@@ -88,4 +95,5 @@ class Display:
 
 def say(text: str) -> None:
     """One line on standard error that a user must not miss."""
-    print(f"chainrule: {text}", file=sys.stderr)
+    if sys.stderr is not None:  # a program without a console
+        print(f"chainrule: {text}", file=sys.stderr)

@@ -5,26 +5,33 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from chainrule.training.checkpoint import Live, RunState, Saver
-from chainrule.training.history import Replica
+from chainrule.errors import user_line
+from chainrule.files import FileWriteError
+from chainrule.training.checkpoint import Live, RunState, Saver, model_part
+from chainrule.training.history import History, Replica
 from chainrule.training.progress import Display, Epoch
 from chainrule.training.stopping import EarlyStopping, GradientNorm, StopRule
 from chainrule.training.trainer import Trainer
 
 Callback = Callable[[Epoch], object]
+ALL_EPOCHS = "all epochs done"
 
 
 class TrainingWarning(UserWarning):
-    """Training ended in a way that the user should know about."""
+    """Training ended in a way that the user should know about, or its checkpoint could not be written."""
 
 
 @dataclass
 class Run:
-    """A run under way: who trains, when it ends, who watches, and what is already done."""
+    """A run under way: who trains, when it ends, who watches, and what is already done.
+
+    An exception, Ctrl-C above all, may end it at any moment. Therefore ``state`` changes by single
+    assignments, and ``settle`` derives everything else from it.
+    """
 
     trainer: Trainer
     epochs: int
@@ -33,43 +40,50 @@ class Run:
     display: Display
     saver: Saver | None
     state: RunState
+    _told_of_failure: bool = False
 
     @property
-    def early_stopping(self) -> EarlyStopping | None:
-        """The rule that keeps the best epoch's parameters, if there is one."""
-        return next((rule for rule in self.rules if isinstance(rule, EarlyStopping)), None)
+    def replica(self) -> Replica:
+        """The one that is being trained, or was trained last."""
+        return self.state.replicas[-1]
 
     def train(self) -> None:
         """Train all replicas that are not finished yet."""
-        restarts = self.trainer.settings.restarts
         self.trainer.restore(self.state.live.tensors)
-        if self.state.replicas and not self.state.replicas[-1].stopped:
-            self._train_replica(self.state.replicas[-1])
-        while len(self.state.replicas) < restarts:
-            self.trainer.begin(len(self.state.replicas))
-            self.state.live = Live(0, 0, self.trainer.snapshot(), {})
-            self.state.replicas.append(Replica())
-            self._train_replica(self.state.replicas[-1])
+        while self._work_remains():
+            if not self.state.replicas or self.replica.stopped:
+                self.begin()
+            self._train_replica()
 
-    def _train_replica(self, replica: Replica) -> None:
-        while not replica.stopped:
-            stopped = "all epochs done" if len(replica.loss) >= self.epochs else self._one_epoch(replica)
-            if stopped:
-                self.finish(replica, stopped)
-            if self.saver is not None:
-                last = bool(stopped) and len(self.state.replicas) == self.trainer.settings.restarts
-                self.saver.save(self.state, always=last)
+    def _work_remains(self) -> bool:
+        done = sum(bool(replica.stopped) for replica in self.state.replicas)
+        return done < self.trainer.settings.restarts
 
-    def _one_epoch(self, replica: Replica) -> str:
-        """Train one epoch; the reason to stop after it, or nothing."""
-        index, started = len(self.state.replicas) - 1, time.perf_counter()
-        result = self.trainer.run_epoch(index, len(replica.loss), self.display.tick)
-        validation = self.trainer.validation_loss() if self.trainer.validation is not None else None
-        bad = [v for v in (result.loss, validation) if v is not None and not np.isfinite(v)]
-        if bad:
-            return self._diverged(replica, bad[0])
+    def begin(self) -> None:
+        """Start the next replica."""
+        self.trainer.begin(len(self.state.replicas))
+        self.state.live = Live.start(self.trainer.snapshot())
+        self.state.replicas.append(Replica())
+
+    def _train_replica(self) -> None:
+        while not self.replica.stopped:
+            # the rules are asked before an epoch, so that a resumed run asks them as well
+            done = ALL_EPOCHS if self.state.live.epochs >= self.epochs else ""
+            reason = self.rules_say() or done or self._one_epoch()
+            if reason:
+                self.finish(reason)
+            self._save(always=not self._work_remains())
+
+    def _one_epoch(self) -> str:
+        """Train one epoch; a reason to stop after it, or nothing."""
+        number, index, started = self.state.live.epochs + 1, len(self.state.replicas) - 1, time.perf_counter()
+        result = self.trainer.run_epoch(index, number - 1, self.display.tick)
+        validation = self.trainer.validation_loss()
+        diverged = self._diverged(number, result.loss, validation)
+        if diverged:
+            return diverged
         epoch = Epoch(
-            number=len(replica.loss) + 1,
+            number=number,
             epochs=self.epochs,
             replica=index,
             restarts=self.trainer.settings.restarts,
@@ -80,82 +94,110 @@ class Run:
             seconds=time.perf_counter() - started,
             model=self.trainer.model,
         )
-        return self.after_epoch(replica, epoch, result.steps)
+        return self.after_epoch(epoch)
 
-    def after_epoch(self, replica: Replica, epoch: Epoch, steps: int) -> str:
-        """Enter a finished epoch into the run and tell everybody; the reason to stop after it, or nothing."""
+    def after_epoch(self, epoch: Epoch) -> str:
+        """Enter a finished epoch into the run and tell everybody; a callback's reason to stop, or nothing."""
+        self._commit(epoch)
+        self.display.epoch(epoch)
+        if not self.callbacks:
+            return ""
+        self.trainer.model.eval()  # a callback that calls the model must not drop units or move moments
+        answers = [callback(epoch) for callback in self.callbacks]
+        # what a callback wrote into the parameters is part of the run too
+        self.state.live = replace(self.state.live, tensors=self.trainer.snapshot())
+        stop = any(isinstance(answer, bool | np.bool_) and answer for answer in answers)
+        return f"stopped by a callback after epoch {epoch.number}" if stop else ""
+
+    def _commit(self, epoch: Epoch) -> None:
+        """Make the epoch part of the run: after the last assignment an interruption does not lose it."""
+        live, replica = self.state.live, self.replica
         replica.loss.append(epoch.loss)
         replica.gradient_norm.append(epoch.gradient_norm)
         if epoch.validation_loss is not None:
             replica.validation_loss.append(epoch.validation_loss)
-        self._commit(replica, steps)
-        self.display.epoch(epoch)
-        stopped = self._rules_say(replica)
-        for callback in self.callbacks:
-            if callback(epoch):
-                stopped = stopped or f"stopped by a callback after epoch {epoch.number}"
-        return stopped
+        tensors, steps = self.trainer.snapshot(), live.steps + epoch.steps
+        now, best, best_epoch, improved = live.epochs, live.best, live.best_epoch, live.improved_epoch
+        rule = next((rule for rule in self.rules if isinstance(rule, EarlyStopping)), None)
+        if rule is not None:
+            curve = replica.monitored()
+            if best_epoch < 0 or curve[now] < curve[best_epoch]:
+                best, best_epoch = model_part(tensors), now
+            if improved < 0 or curve[now] < curve[improved] - rule.min_delta:
+                improved = now
+        self.state.live = Live(now + 1, steps, tensors, best, best_epoch, improved)
 
-    def _commit(self, replica: Replica, steps: int) -> None:
-        """Make the epoch part of the run: after this single assignment an interruption does not lose it."""
-        tensors, best = self.trainer.snapshot(), self.state.live.best
-        stopping = self.early_stopping
-        if stopping and best_epoch(replica.monitored(), stopping.min_delta) == len(replica.loss) - 1:
-            best = tensors
-        self.state.live = Live(len(replica.loss), self.state.live.steps + steps, tensors, best)
-
-    def _diverged(self, replica: Replica, value: float) -> str:
-        self.trainer.restore(self.state.live.tensors)
-        reason = f"diverged: the loss became {value} in epoch {len(replica.loss) + 1}"
-        warnings.warn(
+    def _diverged(self, number: int, loss: float, validation: float | None) -> str:
+        """Why the epoch cannot be kept: a loss or a parameter that is not finite; nothing if it can."""
+        if not np.isfinite(loss):
+            what = f"the loss became {loss}"
+        elif validation is not None and not np.isfinite(validation):
+            what = f"the validation loss became {validation}"
+        elif not self.trainer.is_finite():
+            what = "a parameter or the optimizer's state is no longer finite"
+        else:
+            return ""
+        reason = f"diverged: {what} in epoch {number}"
+        warn(
             f"replica {len(self.state.replicas) - 1} {reason}; its parameters are those of the last finite "
-            "epoch. Try a smaller step size, clip_norm=1.0, or standardised inputs.",
-            TrainingWarning,
-            stacklevel=2,
+            "epoch. Try a smaller step size, clip_norm=1.0, or standardised inputs."
         )
         return reason
 
-    def _rules_say(self, replica: Replica) -> str:
-        number = len(replica.loss)
-        for rule in self.rules:
+    def rules_say(self) -> str:
+        """A stop rule's reason to end the replica, or nothing; depends on the run's state alone."""
+        live = self.state.live
+        for rule in self.rules if live.epochs else ():
             if isinstance(rule, GradientNorm):
                 norm = self.trainer.full_gradient_norm()
                 if norm <= rule.tolerance:
-                    at = f"gradient norm {norm:.3g} <= {rule.tolerance:g} after epoch {number}"
+                    at = f"gradient norm {norm:.3g} <= {rule.tolerance:g} after epoch {live.epochs}"
                     return f"critical point reached: {at}"
-            else:
-                best = best_epoch(replica.monitored(), rule.min_delta)
-                if number - 1 - best >= rule.patience:
-                    return f"no improvement in {rule.patience} epochs after epoch {best + 1}"
+            elif live.epochs - 1 - live.improved_epoch >= rule.patience:
+                return f"no improvement in {rule.patience} epochs after epoch {live.improved_epoch + 1}"
         return ""
 
-    def finish(self, replica: Replica, stopped: str) -> None:
-        """End a replica: note why, which epoch's parameters it ends with, and keep those."""
-        live, stopping = self.state.live, self.early_stopping
+    def finish(self, reason: str) -> None:
+        """End the replica."""
+        self.state.replicas[-1] = self._ended(self.replica, reason)
+
+    def _ended(self, replica: Replica, reason: str) -> Replica:
+        """The replica with the parameters of its last finished epoch or, for early stopping, of its best."""
+        live = self.state.live
         replica.trim(live.epochs)
-        kept, replica.kept_epoch, replica.steps = live.tensors, live.epochs - 1, live.steps
-        if stopping is not None and live.best:
-            kept, replica.kept_epoch = live.best, best_epoch(replica.monitored(), stopping.min_delta)
-        prefix = "model."
-        replica.state = {k[len(prefix) :]: v for k, v in kept.items() if k.startswith(prefix)}
-        replica.stopped = stopped
+        kept = (live.best, live.best_epoch) if live.best else (model_part(live.tensors), live.epochs - 1)
+        return replace(replica, state=kept[0], kept_epoch=kept[1], steps=live.steps, stopped=reason)
 
-    def interrupt(self) -> None:
-        """After Ctrl-C: go back to the last finished epoch, save it for resuming, and end the replica there."""
-        self.trainer.restore(self.state.live.tensors)
-        if not self.state.replicas or self.state.replicas[-1].stopped:
+    def _save(self, *, always: bool) -> None:
+        """Write the checkpoint; a full disk is no reason to lose the training that it protects."""
+        if self.saver is None:
             return
-        replica = self.state.replicas[-1]
-        replica.trim(self.state.live.epochs)
-        if self.saver is not None:
-            self.saver.save(self.state, always=True)
-        self.finish(replica, f"interrupted after epoch {len(replica.loss)}")
+        try:
+            self.saver.save(self.state, always=always)
+            self._told_of_failure = False
+        except FileWriteError as error:
+            if not self._told_of_failure:
+                self._told_of_failure = True
+                warn(f"{error.what}; training goes on, and the previous checkpoint is untouched")
+
+    def settle(self, interrupted: bool, seconds: float) -> History:
+        """However the run ended: the model holds the best replica's parameters, in inference mode.
+
+        The run's state stays as it was, so this may be repeated after an interruption of its own.
+        """
+        model, replicas = self.trainer.model, list(self.state.replicas)
+        if not replicas or not self.replica.stopped:
+            last = replicas.pop() if replicas else Replica()
+            replicas.append(self._ended(last, f"interrupted after epoch {self.state.live.epochs}"))
+        history = History(replicas, seconds, interrupted, model)
+        model.load_state_dict(replicas[history.best].state)
+        model.zero_grad()
+        model.eval()
+        if self._work_remains():
+            self._save(always=True)
+        return history
 
 
-def best_epoch(curve: Sequence[float], min_delta: float) -> int:
-    """Index of the last epoch that improved on all before it by more than ``min_delta``."""
-    best = 0
-    for i, value in enumerate(curve):
-        if value < curve[best] - min_delta:
-            best = i
-    return best
+def warn(text: str) -> None:
+    """A TrainingWarning at the user's line."""
+    warnings.warn_explicit(text, TrainingWarning, *(user_line() or ("chainrule", 0)))

@@ -5,9 +5,9 @@ The step is what a user would write by hand; running it eagerly gives the same n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -26,6 +26,21 @@ Penalty = Callable[[Module], Tensor]
 
 
 @dataclass(frozen=True)
+class Objective:
+    """What training makes small: a model's loss, and a penalty that is not part of the reported losses."""
+
+    model: Module
+    loss: Loss
+    penalty: Penalty | None = None
+
+    def traced(self, forms: Sequence[Form]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Inside a trace: x and y of these forms, the loss, and the loss with the penalty."""
+        x, y = (Tensor(None, new_leaf(*form, name)) for form, name in zip(forms, "xy", strict=True))
+        value = self.loss(self.model(x), y)
+        return x, y, value, value if self.penalty is None else value + self.penalty(self.model)
+
+
+@dataclass(frozen=True)
 class Step:
     """A traced computation: what goes in, what comes out, and which tensors it updates in place."""
 
@@ -35,59 +50,50 @@ class Step:
 
 
 def training_step(
-    model: Module,
-    loss: Loss,
-    optimizer: Optimizer,
-    penalty: Penalty | None,
-    clip_norm: float | None,
-    forms: Sequence[Form],
+    objective: Objective, optimizer: Optimizer, clip_norm: float | None, forms: Sequence[Form]
 ) -> Step:
     """The step for a minibatch of these forms (x, y); its outputs are the loss and the gradient's norm."""
-    model.train()
-    model.zero_grad()
+    objective.model.train()
+    objective.model.zero_grad()
     with tracing() as trace:
-        x, y = (Tensor(None, new_leaf(*form, name)) for form, name in zip(forms, "xy", strict=True))
-        value = loss(model(x), y)
-        objective = value if penalty is None else value + penalty(model)
-        objective.backward()
-        norm = _norm_and_clip(model, clip_norm)
+        x, y, loss, penalised = objective.traced(forms)
+        penalised.backward()
+        parameters = objective.model.parameters()
+        norm = gradient_norm(parameters) if clip_norm is None else clip_gradients(parameters, clip_norm)
         optimizer.step()
-    return Step((x.node, y.node), (value.node, norm.node), tuple(trace.updates))
+    return Step((x.node, y.node), (loss.node, norm.node), tuple(trace.updates))
 
 
-def _norm_and_clip(model: Module, clip_norm: float | None) -> Tensor:
-    if clip_norm is None:
-        return gradient_norm(model.parameters())
-    return clip_gradients(model.parameters(), clip_norm)
-
-
-def loss_step(model: Module, loss: Loss, forms: Sequence[Form]) -> Step:
+def loss_step(objective: Objective, forms: Sequence[Form]) -> Step:
     """The loss of a minibatch at inference, without any update."""
-    modes = [(module, module.training) for _, module in model.named_modules()]
-    model.eval()
-    try:
-        with tracing():
-            x, y = (Tensor(None, new_leaf(*form, name)) for form, name in zip(forms, "xy", strict=True))
-            value = loss(model(x), y)
-    finally:
-        for module, mode in modes:
-            module.training = mode
-    return Step((x.node, y.node), (value.node,))
+    with at_inference(objective.model), tracing():
+        x, y, loss, _ = objective.traced(forms)
+    return Step((x.node, y.node), (loss.node,))
 
 
-def gradient_step(model: Module, loss: Loss, penalty: Penalty | None, forms: Sequence[Form]) -> Step:
-    """The objective (loss and penalty) at inference and its gradient, one output per parameter."""
-    model.eval()
+def gradient_step(objective: Objective, forms: Sequence[Form]) -> Step:
+    """The loss with the penalty at inference and its gradient, one output per parameter."""
+    model = objective.model
     model.zero_grad()
-    with tracing():
-        x, y = (Tensor(None, new_leaf(*form, name)) for form, name in zip(forms, "xy", strict=True))
-        value = loss(model(x), y)
-        objective = value if penalty is None else value + penalty(model)
-        objective.backward()
+    with at_inference(model), tracing():
+        x, y, _, penalised = objective.traced(forms)
+        penalised.backward()
         gradients = [
             Tensor.leaf(np.zeros(p.shape, p.dtype)) if p.grad is None else p.grad for p in model.parameters()
         ]
-    return Step((x.node, y.node), (objective.node, *(g.node for g in gradients)))
+    return Step((x.node, y.node), (penalised.node, *(g.node for g in gradients)))
+
+
+@contextmanager
+def at_inference(model: Module) -> Iterator[None]:
+    """The model in inference mode; afterwards every part of it is in its former mode."""
+    modes = [(module, module.training) for _, module in model.named_modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 class InterpretedStep:
@@ -97,12 +103,15 @@ class InterpretedStep:
         self._count = len(step.outputs)
         self._program = Interpreted(step.inputs, [*step.outputs, *(after for _, _, after in step.updates)])
         self._buffers = [tensor.numpy() for tensor, _, _ in step.updates]
+        self._changing = {id(buffer) for buffer in self._buffers}
 
-    def __call__(self, *arrays: Array) -> list[Any]:
+    def __call__(self, *arrays: Array) -> list[Array]:
         """Run once: the outputs; updated tensors change in place, all at the same time (SPEC B18)."""
         values = self._program(*arrays)
-        # a value that is a view may look into a buffer that is about to change
-        new = [v if v.flags.owndata else v.copy() for v in values[self._count :]]
+        # a value that is a buffer, or a view of one, is about to change
+        new = [
+            v if v.flags.owndata and id(v) not in self._changing else v.copy() for v in values[self._count :]
+        ]
         for buffer, value in zip(self._buffers, new, strict=True):
             np.copyto(buffer, value)
         return values[: self._count]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chainrule.errors import SettingError
@@ -11,8 +12,8 @@ from chainrule.errors import SettingError
 class EarlyStopping:
     """Stop when the validation loss (without validation: the training loss) has not improved for a while.
 
-    The parameters of the best epoch are kept. ``patience`` counts epochs; an improvement is a loss lower than
-    the best by more than ``min_delta``.
+    The parameters of the epoch with the lowest loss are kept. ``patience`` counts the epochs since the last
+    improvement, which is a loss lower by more than ``min_delta`` than at the improvement before it.
     """
 
     patience: int = 10
@@ -29,7 +30,7 @@ class EarlyStopping:
 
 @dataclass(frozen=True)
 class GradientNorm:
-    """Stop at a critical point: the gradient's norm over all training rows is at most ``tolerance`` (SPEC A10).
+    """Stop at a critical point: a gradient norm over all training rows of at most ``tolerance`` (SPEC A10).
 
     A critical point is what gradient descent can promise. It may be a minimum, a saddle or a plateau.
     """
@@ -44,9 +45,9 @@ class GradientNorm:
 StopRule = EarlyStopping | GradientNorm
 
 
-def stop_rules(stop: StopRule | list[StopRule] | tuple[StopRule, ...] | None) -> tuple[StopRule, ...]:
+def stop_rules(stop: StopRule | Sequence[StopRule] | None) -> tuple[StopRule, ...]:
     """One rule, several or none, as a tuple; at most one of each kind."""
-    rules = () if stop is None else tuple(stop) if isinstance(stop, list | tuple) else (stop,)
+    rules = () if stop is None else (stop,) if isinstance(stop, StopRule) else tuple(stop)
     for rule in rules:
         if not isinstance(rule, EarlyStopping | GradientNorm):
             raise SettingError(

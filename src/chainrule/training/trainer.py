@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from chainrule.nn.module import Module
-from chainrule.ops.record import Array, Form
+from chainrule.ops.record import Array, Form, is_float
 from chainrule.optim.optimizer import Optimizer
 from chainrule.tensor import Tensor
 from chainrule.training.batches import Rows, minibatches
-from chainrule.training.step import (
-    InterpretedStep,
-    Loss,
-    Penalty,
-    gradient_step,
-    loss_step,
-    training_step,
-)
+from chainrule.training.step import InterpretedStep, Objective, gradient_step, loss_step, training_step
 
 EVALUATION_ROWS = 4096  # rows at once where no gradient is needed
+MODEL = "model."  # prefix of the model's tensors among those of the state
 
 
 @dataclass(frozen=True)
@@ -38,7 +33,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class EpochResult:
-    """Means over an epoch's minibatches, and how many there were."""
+    """Means over an epoch's rows, and how many minibatches there were."""
 
     loss: float
     gradient_norm: float
@@ -53,43 +48,44 @@ class Trainer:
 
     def __init__(
         self,
-        model: Module,
+        objective: Objective,
         rows: Rows,
         validation: Rows | None,
-        loss: Loss,
         optimizer: Optimizer | None,
-        penalty: Penalty | None,
         settings: Settings,
     ) -> None:
-        self.model, self.rows, self.validation = model, rows, validation
-        self.loss, self.optimizer, self.penalty, self.settings = loss, optimizer, penalty, settings
-        self._optimizer_start: dict[str, Array] = {}
-        if optimizer is not None:
-            self._optimizer_start = optimizer.attach(model).state_dict()
+        self.objective, self.model = objective, objective.model
+        self.rows, self.validation, self.optimizer, self.settings = rows, validation, optimizer, settings
+        self._optimizer_start = {} if optimizer is None else optimizer.attach(self.model).state_dict()
         self._steps: dict[int, InterpretedStep] = {}
         self._loss_steps: dict[tuple[Form, Form], InterpretedStep] = {}
-        self._gradient_steps: dict[int, InterpretedStep] = {}
 
     # State
 
+    @cached_property
     def tensors(self) -> dict[str, Tensor]:
         """Everything that an epoch changes, by name."""
-        found: dict[str, Tensor] = {f"model.{name}": tensor for name, tensor in self.model.named_state()}
+        found: dict[str, Tensor] = {f"{MODEL}{name}": tensor for name, tensor in self.model.named_state()}
         if self.optimizer is not None:
             found |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.named_state()}
         return found
 
     def snapshot(self) -> dict[str, Array]:
         """Copies of the state."""
-        return {name: tensor.numpy().copy() for name, tensor in self.tensors().items()}
+        return {name: tensor.numpy().copy() for name, tensor in self.tensors.items()}
 
     def restore(self, snapshot: Mapping[str, Array]) -> None:
         """Put a snapshot back."""
-        for name, tensor in self.tensors().items():
+        for name, tensor in self.tensors.items():
             np.copyto(tensor.numpy(), snapshot[name])
 
+    def is_finite(self) -> bool:
+        """Whether every number of the state is."""
+        arrays = [tensor.numpy() for tensor in self.tensors.values()]
+        return all(bool(np.isfinite(array).all()) for array in arrays if is_float(array.dtype))
+
     def begin(self, replica: int) -> None:
-        """Start a replica: its own first parameters where there are several, the optimizer's state at zero."""
+        """Start a replica: its own first parameters where there are several, a fresh optimizer."""
         if self.settings.restarts > 1:
             self.model.initialise(self.settings.seed, replica)
         if self.optimizer is not None:
@@ -98,9 +94,8 @@ class Trainer:
     # Work
 
     def run_epoch(self, replica: int, epoch: int, tick: Callable[[], None]) -> EpochResult:
-        """Visit every training row once in the order that belongs to (seed, replica, epoch)."""
-        s = self.settings
-        losses, norms, weights = [], [], []
+        """Visit the training rows once, in the order that belongs to (seed, replica, epoch)."""
+        s, results, weights = self.settings, [], []
         for batch in minibatches(
             len(self.rows),
             s.batch_size,
@@ -108,33 +103,26 @@ class Trainer:
             drop_last=s.drop_last,
             key=(s.seed, replica, epoch),
         ):
-            if len(batch) not in self._steps:
-                self._steps[len(batch)] = self._trace_step(len(batch))
-            loss, norm = self._steps[len(batch)](self.rows.x[batch], self.rows.y[batch])
-            losses.append(float(loss))
-            norms.append(float(norm))
+            step = self._step(len(batch))
+            results.append([float(value) for value in step(self.rows.x[batch], self.rows.y[batch])])
             weights.append(len(batch))
             tick()
-        return EpochResult(
-            float(np.average(losses, weights=weights)), float(np.average(norms, weights=weights)), len(losses)
-        )
+        losses, norms = zip(*results, strict=True)
+        return EpochResult(_mean(losses, weights), _mean(norms, weights), len(results))
 
-    def _trace_step(self, count: int) -> InterpretedStep:
+    def _step(self, count: int) -> InterpretedStep:
+        """The training step for a minibatch of this many rows, traced once."""
         assert self.optimizer is not None
-        step = training_step(
-            self.model,
-            self.loss,
-            self.optimizer,
-            self.penalty,
-            self.settings.clip_norm,
-            self.rows.forms(count),
-        )
-        return InterpretedStep(step)
+        if count not in self._steps:
+            step = training_step(
+                self.objective, self.optimizer, self.settings.clip_norm, self.rows.forms(count)
+            )
+            self._steps[count] = InterpretedStep(step)
+        return self._steps[count]
 
-    def validation_loss(self) -> float:
-        """Mean loss over the validation rows at inference."""
-        assert self.validation is not None
-        return self._mean_loss(self.validation)
+    def validation_loss(self) -> float | None:
+        """Mean loss over the validation rows at inference; None where there are none."""
+        return None if self.validation is None else self._mean_loss(self.validation)
 
     def training_loss(self) -> float:
         """Mean loss over the training rows at inference."""
@@ -147,21 +135,29 @@ class Trainer:
             x, y = rows.x[part], rows.y[part]
             forms = rows.forms(len(x))
             if forms not in self._loss_steps:
-                self._loss_steps[forms] = InterpretedStep(loss_step(self.model, self.loss, forms))
+                self._loss_steps[forms] = InterpretedStep(loss_step(self.objective, forms))
             values.append(float(self._loss_steps[forms](x, y)[0]))
             weights.append(len(x))
-        return float(np.average(values, weights=weights))
+        return _mean(values, weights)
+
+    @cached_property
+    def _gradient_step(self) -> InterpretedStep:
+        return InterpretedStep(gradient_step(self.objective, self.rows.forms(len(self.rows))))
 
     def objective_and_gradient(self) -> tuple[float, list[Array]]:
         """Loss plus penalty over all training rows at inference, and its gradient for each parameter."""
-        count = len(self.rows)
-        if count not in self._gradient_steps:
-            step = gradient_step(self.model, self.loss, self.penalty, self.rows.forms(count))
-            self._gradient_steps[count] = InterpretedStep(step)
-        objective, *gradients = self._gradient_steps[count](self.rows.x, self.rows.y)
-        return float(objective), gradients
+        value, *gradients = self._gradient_step(self.rows.x, self.rows.y)
+        return float(value), gradients
 
     def full_gradient_norm(self) -> float:
         """Norm of the objective's gradient over all training rows (SPEC A10, erratum 10)."""
-        _, gradients = self.objective_and_gradient()
-        return float(np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in gradients)))
+        return norm(self.objective_and_gradient()[1])
+
+
+def norm(gradients: list[Array]) -> float:
+    """The Euclidean norm of all arrays together."""
+    return math.sqrt(sum(float(np.sum(np.square(g, dtype=np.float64))) for g in gradients))
+
+
+def _mean(values: tuple[float, ...] | list[float], weights: list[int]) -> float:
+    return sum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)
