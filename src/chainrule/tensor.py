@@ -52,13 +52,13 @@ class Tensor(Operators):
     while a graph is being traced), ``node`` its place in the graph, ``grad`` what ``backward`` left.
     """
 
-    __slots__ = ("__weakref__", "_requires_grad", "data", "grad", "node")
+    __slots__ = ("__weakref__", "_grad", "_requires_grad", "data", "node")
 
     def __init__(self, data: Array | None, node: Node, requires_grad: bool = False) -> None:
         self.data = data
         self.node = node
         self._requires_grad = requires_grad
-        self.grad: Tensor | None = None
+        self._grad: Tensor | None = None
 
     @classmethod
     def leaf(cls, data: Array, requires_grad: bool = False) -> Self:
@@ -197,6 +197,18 @@ class Tensor(Operators):
 
     # Gradients
 
+    @property
+    def grad(self) -> Tensor | None:
+        """What ``backward`` left; set it to None before the next gradient, for gradients add up."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, gradient: Tensor | None) -> None:
+        trace = TRACE.get()
+        if trace is not None:
+            trace.gradients.setdefault(self, self._grad)
+        self._grad = gradient
+
     def backward(self, gradient: Any = None) -> None:
         """Add the derivative of this tensor to ``grad`` of every tensor that requires it (SPEC A26, C10).
 
@@ -220,8 +232,6 @@ class Tensor(Operators):
         values = [None] * len(found) if trace else evaluate([node for _, node in found])
         with no_grad():
             for (owner, node), value in zip(found, values, strict=True):
-                if trace:
-                    trace.gradients.setdefault(owner, owner.grad)
                 # a copy: the value may be a view of a parameter, or serve two owners
                 new = Tensor(None, node) if value is None else Tensor.leaf(np.array(value))
                 owner.grad = new if owner.grad is None else owner.grad + new
