@@ -81,6 +81,7 @@ class KernelWriter:
         for node in self.kernel.nodes:
             if node.op is random.random_bits:
                 found[element_of(node)] = contiguous(node.shape)
+                found[node.inputs[0]] = (0,) * len(space)  # both words of the seed, at every point
         return found
 
     def moved(self, pointers: Pointers, axis: Axis, index: Value) -> Pointers:

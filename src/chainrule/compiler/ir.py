@@ -182,6 +182,20 @@ class Function:
         """a b + c, rounded once."""
         return self.intrinsic("fma", a, b, c)
 
+    # Integers, folded where both are literals
+
+    def plus(self, a: Value, by: int) -> Value:
+        """a + by."""
+        if a.name.lstrip("-").isdigit():
+            return const(int(a.name) + by, a.type)
+        return self.binary("add", a, const(by, a.type)) if by else a
+
+    def times(self, a: Value, by: int) -> Value:
+        """a by."""
+        if by == 0 or a.name.lstrip("-").isdigit():
+            return const(by and int(a.name) * by, a.type)
+        return self.binary("mul", a, const(by, a.type)) if by != 1 else a
+
     # Memory
 
     def offset(self, pointer: Value, index: Value, scalar: str) -> Value:
@@ -221,11 +235,28 @@ class Function:
         """One lane as a scalar."""
         return self.op(f"extractelement {a}, i32 {index}", Type(a.type.scalar))
 
+    def shuffle(self, a: Value, b: Value, picked: Sequence[int]) -> Value:
+        """Lanes picked from a, then b, as if they lay side by side."""
+        indices = ", ".join(f"i32 {i}" for i in picked)
+        return self.op(
+            f"shufflevector {a}, {b}, <{len(picked)} x i32> <{indices}>", Type(a.type.scalar, len(picked))
+        )
+
     def iota(self, type: Type) -> Value:
         """0, 1, 2, ... in the lanes."""
         return const(0, type) if type.lanes == 1 else const_vector(range(type.lanes), type)
 
     # Control
+
+    @contextmanager
+    def branch(self, condition: Value) -> Iterator[None]:
+        """What is written inside runs only where the condition holds."""
+        inside, after = self.fresh("then"), self.fresh("after")
+        self.do(f"br {condition}, label {inside}, label {after}")
+        self.start(inside)
+        yield
+        self.do(f"br label {after}")
+        self.start(after)
 
     @contextmanager
     def loop(
