@@ -200,6 +200,8 @@ class Function:
 
     def offset(self, pointer: Value, index: Value, scalar: str) -> Value:
         """The address of element ``index``."""
+        if index.name == "0":
+            return pointer
         return self.op(f"getelementptr {scalar}, {pointer}, {index}", PTR)
 
     def load(self, pointer: Value, type: Type, mask: Value | None = None) -> Value:
