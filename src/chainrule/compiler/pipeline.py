@@ -12,11 +12,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from chainrule.compiler.emit import KernelWriter
 from chainrule.compiler.expand import expand
 from chainrule.compiler.fuse import Plan, fuse, root_of
 from chainrule.compiler.host import Target
 from chainrule.compiler.ir import I64, PTR, Function, Type, Value, const, module_text
+from chainrule.compiler.lowering import convert, scalar_of
 from chainrule.compiler.memory import ALIGNMENT, Layout, Place, arrange
 from chainrule.compiler.simplify import simplify
 from chainrule.compiler.views import Strides, View, settle
@@ -40,11 +43,20 @@ class Code:
     outputs: tuple[tuple[View, Place], ...]
 
 
+@dataclass(frozen=True)
+class Stream:
+    """What the native loop over minibatches feeds: input leaves whose rows are picked from larger arrays."""
+
+    inputs: tuple[Node, ...]
+    rows: int
+
+
 def lower(
     outputs: Sequence[Node],
     updates: Sequence[tuple[Node, Node]],
     strides: Mapping[Node, Strides],
     target: Target,
+    stream: Stream | None = None,
 ) -> Code:
     """The module of a graph; ``updates`` are (leaf, new value), ``strides`` those of leaves in unusual order."""
     count = len(outputs)
@@ -61,7 +73,7 @@ def lower(
     targets = [leaf for leaf, _ in updates]
     layout = arrange(plan, list(zip(targets, nodes[count:], strict=True)), strides)
     _dump_text("arrange", lambda: describe_layout(layout))
-    code = _emit(layout, nodes[:count], target)
+    code = _emit(layout, nodes[:count], target, stream)
     _dump_text("emit", lambda: code.text)
     return code
 
@@ -71,7 +83,7 @@ def _computed(node: Node) -> Node:
     return Node(movement.identity, (node,), {}) if root_of(node).op in (leaf, constant) else node
 
 
-def _emit(layout: Layout, outputs: Sequence[Node], target: Target) -> Code:
+def _emit(layout: Layout, outputs: Sequence[Node], target: Target, stream: Stream | None) -> Code:
     writers = [KernelWriter(kernel, layout, target, "kernel") for kernel in layout.kernels]
     bodies = [str(writer.write()) for writer in writers]
     names: dict[str, str] = {}  # kernels with the same text are one function
@@ -94,8 +106,52 @@ def _emit(layout: Layout, outputs: Sequence[Node], target: Target) -> Code:
         step.call(None, names[body], *arguments)
     _copy_late(step, layout, slot)
     step.ret()
-    text = module_text([*functions, step], target.attributes)
-    return Code(text, tuple(buffers), total, status, tuple((v := layout.view(n), layout.places[v.root]) for n in outputs))
+    found = tuple((v := layout.view(n), layout.places[v.root]) for n in outputs)
+    ends = [step] if stream is None else [step, _loop(stream, buffers, found)]
+    text = module_text([*functions, *ends], target.attributes)
+    return Code(text, tuple(buffers), total, status, found)
+
+
+def _loop(stream: Stream, buffers: Sequence[Node], outputs: Sequence[tuple[View, Place]]) -> Function:
+    """``run(table, data, order, steps, records)``: gather a minibatch, step, record the outputs, again."""
+    f = Function("run", [(PTR, "table"), (PTR, "data"), (PTR, "order"), (I64, "steps"), (PTR, "records")])
+    table, data, order, steps, records = f.parameters
+    slots = [buffers.index(node) if node in buffers else -1 for node in stream.inputs]
+    fed = [
+        (f.load(f.offset(data, const(i, I64), "ptr"), PTR), _table_entry(f, slot), _row_bytes(node))
+        for i, (node, slot) in enumerate(zip(stream.inputs, slots, strict=True))
+        if slot >= 0
+    ]
+    arena = _table_entry(f, len(buffers))
+    with f.loop(const(0, I64), steps, 1) as loop:
+        first = f.binary("mul", loop.index, const(stream.rows, I64))
+        with f.loop(const(0, I64), const(stream.rows, I64), 1) as rows:
+            row = f.load(f.offset(order, f.binary("add", first, rows.index), "i64"), I64)
+            for source, into, size in fed:
+                _copy_bytes(
+                    f,
+                    f.offset(into, f.binary("mul", rows.index, const(size, I64)), "i8"),
+                    f.offset(source, f.binary("mul", row, const(size, I64)), "i8"),
+                    size,
+                )
+        f.call(None, "step", table)
+        for i, (view, place) in enumerate(outputs):
+            at = place.offset + view.offset * view.root.dtype.itemsize
+            value = f.load(_at(f, arena, at), Type(scalar_of(view.root.dtype)))
+            wide = convert(f, value, view.root.dtype, np.dtype(np.float64))
+            slot = f.binary("add", f.binary("mul", loop.index, const(len(outputs), I64)), const(i, I64))
+            f.store(wide, f.offset(records, slot, "double"))
+    f.ret()
+    return f
+
+
+def _row_bytes(node: Node) -> int:
+    return int(np.prod(node.shape[1:], dtype=np.int64)) * node.dtype.itemsize
+
+
+def _copy_bytes(f: Function, into: Value, source: Value, size: int) -> None:
+    f.declared.add("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
+    f.do(f"call void @llvm.memcpy.p0.p0.i64({into}, {source}, i64 {size}, i1 false)")
 
 
 def _scratch(writer: KernelWriter) -> int:
@@ -126,8 +182,7 @@ def _copy_late(f: Function, layout: Layout, slot: Mapping[Node | None, Value]) -
         size = value.dtype.itemsize
         for n in value.shape:
             size *= n
-        f.declared.add("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
-        f.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {slot[into.buffer].name}, ptr {source.name}, i64 {size}, i1 false)")
+        _copy_bytes(f, slot[into.buffer], source, size)
 
 
 # Looking inside

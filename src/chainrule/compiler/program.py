@@ -1,4 +1,4 @@
-"""A compiled graph, ready to run: its buffers, its arena, and the native function."""
+"""Compiled graphs, ready to run: machine code that may be shared, and the memory it works on."""
 
 from __future__ import annotations
 
@@ -10,63 +10,121 @@ import numpy as np
 
 from chainrule.compiler.host import Library, Target, host
 from chainrule.compiler.memory import ALIGNMENT, Place
-from chainrule.compiler.pipeline import Code, lower
-from chainrule.compiler.views import View
+from chainrule.compiler.pipeline import Code, Stream, lower
+from chainrule.compiler.views import Strides, View
 from chainrule.errors import IndexOutOfRangeError
-from chainrule.graph import Node
+from chainrule.graph import Node, topological
 from chainrule.ops.record import Array
-from chainrule.ops.source import constant
+from chainrule.ops.source import constant, leaf
+
+Update = tuple[Node, Node]
 
 
-class Program:
-    """Runs a graph as machine code. Updated leaves change in place; outputs are copied out."""
+class Binary:
+    """The machine code of one graph. It holds no data: many instances may run it at the same time."""
 
     def __init__(
         self,
         inputs: Sequence[Node],
         outputs: Sequence[Node],
-        updates: Sequence[tuple[Node, Node]] = (),
+        updates: Sequence[Update] = (),
+        *,
+        rows: int | None = None,
         target: Target | None = None,
     ) -> None:
-        self.target = target or host()
-        self.inputs = list(inputs)
-        self.code: Code = lower(outputs, updates, _unusual_strides(outputs, updates, set(inputs)), self.target)
-        self._library = Library(self.code.text, self.target)
-        self._step = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._library.address("step"))
-        self._arena = aligned(self.code.arena_bytes)
-        self._kept: list[Any] = [None] * len(self.code.buffers)
-        self._table = np.zeros(len(self.code.buffers) + 1, np.uint64)
+        """Compile; with ``rows``, a native loop over minibatches of that many rows of the inputs comes with it."""
+        self.inputs = tuple(inputs)
+        strides = unusual_strides([*outputs, *(value for _, value in updates)], set(inputs))
+        stream = None if rows is None else Stream(self.inputs, rows)
+        self.code: Code = lower(outputs, updates, strides, target or host(), stream)
+        self._library = Library(self.code.text, target or host())
+        pointer = ctypes.c_void_p
+        self.step = ctypes.CFUNCTYPE(None, pointer)(self._library.address("step"))
+        if stream is not None:
+            kinds = (pointer, pointer, pointer, ctypes.c_int64, pointer)
+            self.run = ctypes.CFUNCTYPE(None, *kinds)(self._library.address("run"))
+
+
+def unusual_strides(outputs: Sequence[Node], inputs: set[Node]) -> dict[Node, Strides]:
+    """Strides, in elements, of the arrays under leaves that are not inputs."""
+    found = {}
+    for node in topological(outputs):
+        if node.op is leaf and node not in inputs and node.value is not None:
+            found[node] = tuple(s // node.value.itemsize for s in node.value.strides)
+    return found
+
+
+class Instance:
+    """A binary with memory: an arena of its own, and the arrays that its leaves stand for.
+
+    Updated leaves change in place. ``arrays`` replaces the arrays that leaves had when the graph was made,
+    by others with the same strides.
+    """
+
+    def __init__(self, binary: Binary, arrays: Mapping[Node, Array] | None = None) -> None:
+        self.binary, self._code = binary, binary.code
+        self._arena = aligned(self._code.arena_bytes)
+        self._kept: list[Any] = [None] * len(self._code.buffers)
+        self._table = np.zeros(len(self._code.buffers) + 1, np.uint64)
         self._table[-1] = self._arena.ctypes.data
-        self._slots = {node: i for i, node in enumerate(self.code.buffers)}
-        for node in self.code.buffers:
+        self._slots = {node: i for i, node in enumerate(self._code.buffers)}
+        for node in self._code.buffers:
             if node.op is constant:
                 self.bind(node, np.ascontiguousarray(node.params["value"]))
+            elif arrays is not None and node in arrays:
+                self.bind(node, arrays[node])
             elif node.value is not None:
                 self.bind(node, node.value)
 
     def bind(self, node: Node, array: Array) -> None:
-        """Use this array's memory as the node's; it must have the strides that were compiled for."""
+        """Let a leaf stand for this array's memory."""
         slot = self._slots.get(node)
         if slot is not None:
             self._kept[slot] = array
             self._table[slot] = array.ctypes.data
 
     def __call__(self, *arrays: Array) -> list[Array]:
-        """Run once."""
-        for node, array in zip(self.inputs, arrays, strict=True):
+        """Run once: copies of the outputs. Raises IndexOutOfRangeError where an index left its axis."""
+        for node, array in zip(self.binary.inputs, arrays, strict=True):
             self.bind(node, np.ascontiguousarray(array, dtype=node.dtype))
-        self._step(self._table.ctypes.data)
-        status = self._arena[self.code.status_offset : self.code.status_offset + 4].view(np.int32)
+        self.binary.step(self._table.ctypes.data)
+        self._check()
+        return [self._output(view, place) for view, place in self._code.outputs]
+
+    def stream(self, data: Sequence[Array], order: Array) -> Array:
+        """Run once for each row of ``order`` [steps, rows] of int64 row numbers into ``data``.
+
+        The outputs, which must be scalars, come back as float64 [steps, outputs]. The row numbers are
+        trusted. Python's lock is released meanwhile.
+        """
+        steps, rows = order.shape
+        for node in self.binary.inputs:
+            slot = self._slots.get(node)
+            if slot is not None and self._kept[slot] is None:
+                self.bind(node, np.empty((rows, *node.shape[1:]), node.dtype))
+        records = np.empty((steps, len(self._code.outputs)))
+        if steps:
+            pointers = np.array([array.ctypes.data for array in data], np.uint64)
+            self.binary.run(
+                self._table.ctypes.data, pointers.ctypes.data, order.ctypes.data, steps, records.ctypes.data
+            )
+            self._check()
+        return records
+
+    def _check(self) -> None:
+        at = self._code.status_offset
+        status = self._arena[at : at + 4].view(np.int32)
         if status[0]:
             status[0] = 0
-            raise IndexOutOfRangeError("an index was out of range in compiled code")
-        return [self._output(view, place) for view, place in self.code.outputs]
+            raise IndexOutOfRangeError(
+                "an index was out of range in compiled code",
+                hint="run the same with the interpreter, which names the line",
+            )
 
     def _output(self, view: View, place: Place) -> Array:
-        """A copy of an output from the memory it was left in."""
         dtype = view.root.dtype
         if place.buffer is None:
-            memory = self._arena[place.offset :].view(np.uint8)
+            memory = self._arena[place.offset :]
         else:
             memory = self._kept[self._slots[place.buffer]].reshape(-1, order="A").view(np.uint8)
         strides = [s * dtype.itemsize for s in view.strides]
@@ -78,16 +136,3 @@ def aligned(count: int) -> Array:
     raw = np.zeros(count + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + count]
-
-
-def _unusual_strides(
-    outputs: Sequence[Node], updates: Sequence[tuple[Node, Node]], inputs: set[Node]
-) -> Mapping[Node, tuple[int, ...]]:
-    from chainrule.graph import topological
-
-    nodes = topological([*outputs, *(value for _, value in updates)])
-    found = {}
-    for node in nodes:
-        if node.value is not None and node not in inputs and not node.inputs:
-            found[node] = tuple(s // node.value.itemsize for s in node.value.strides)
-    return found
