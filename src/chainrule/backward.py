@@ -34,14 +34,15 @@ def backward(
     for node, cotangent in zip(outputs, cotangents, strict=True):
         send(node, cotangent)
     found = dict.fromkeys(variables)
-    for node in reversed(order):
-        message = messages.pop(node, None)
-        if message is None or node not in wanted:
-            continue
-        if node in found:
-            found[node] = message
-        if node.inputs and node.op.derivative is not None:
-            with at_line(node.line):
+    with at_line(None) as set_line:  # what a node sends belongs to the line that the node was written on
+        for node in reversed(order):
+            message = messages.pop(node, None)
+            if message is None or node not in wanted:
+                continue
+            if node in found:
+                found[node] = message
+            if node.inputs and node.op.derivative is not None:
+                set_line(node.line)
                 sent = node.op.derivative(message, node, *node.inputs, **node.params)
                 for x, part in zip(node.inputs, sent, strict=True):
                     if part is not None and x in wanted:

@@ -53,11 +53,11 @@ _LINE: ContextVar[SourceLine | None] = ContextVar("chainrule_line", default=None
 
 
 @contextmanager
-def at_line(line: SourceLine | None) -> Iterator[None]:
-    """Nodes made inside belong to this line of the user's code."""
+def at_line(line: SourceLine | None) -> Iterator[Callable[[SourceLine | None], object]]:
+    """Nodes made inside belong to this line of the user's code, or to one that is set later."""
     token = _LINE.set(line)
     try:
-        yield
+        yield _LINE.set
     finally:
         _LINE.reset(token)
 
@@ -75,24 +75,25 @@ def emit(primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) 
 def _prepare(primitive: Primitive, operands: Sequence[Any]) -> tuple[Node, ...]:
     """Operands as nodes; mixed dtypes and Python scalars made one dtype by explicit casts."""
     first, last = primitive.promoted
+    if last == 0:
+        return tuple([as_node(x) for x in operands])
     common = _common_dtype(operands[first:last])
-    if primitive.floating and common is not None and not is_float(common):
+    if primitive.floating and not is_float(common):
         common = dtypes.DEFAULT_FLOAT
     return tuple([as_node(x, common if first <= i < last else None) for i, x in enumerate(operands)])
 
 
-def _common_dtype(mixed: Sequence[Any]) -> np.dtype[Any] | None:
+def _common_dtype(mixed: Sequence[Any]) -> np.dtype[Any]:
     """What operands are promoted to: arrays decide, Python's numbers only where they are of a higher kind."""
     found: list[np.dtype[Any]] = []
     numbers: list[bool | int | float] = []
     for x in mixed:
-        if hasattr(x, "dtype"):  # NumPy's scalars have a dtype of their own and keep it
-            found.append(x.dtype)
-        else:
+        dtype = getattr(x, "dtype", None)  # NumPy's scalars have one of their own and keep it
+        if dtype is None:
             numbers.append(x if type(x) in (bool, int, float) else _number_like(x))
-    common = found[0] if found and found.count(found[0]) == len(found) else None
-    if found and common is None:
-        common = dtypes.promote(found)
+        elif dtype not in found:
+            found.append(dtype)
+    common = None if not found else found[0] if len(found) == 1 else dtypes.promote(found)
     for x in numbers:
         common = dtypes.scalar_dtype(x, common)
     return common
@@ -117,12 +118,16 @@ def as_node(x: Any, dtype: np.dtype[Any] | None = None) -> Node:
     if isinstance(x, Node):
         return x if dtype is None or dtype == x.dtype else Node(cast, (x,), {"dtype": dtype}, line=x.line)
     try:
-        with np.errstate(over="ignore"):  # a float that is too large is infinite
-            array = np.asarray(x, dtype=dtype)
+        array = _as_array(x, dtype)
     except OverflowError:
         raise DtypeError(f"{x} does not fit the other operand's dtype", got=dtype) from None
     dtypes.check_dtype(array.dtype)
     return Node(constant, (), {"value": array}, value=array)
+
+
+@np.errstate(over="ignore")
+def _as_array(x: Any, dtype: np.dtype[Any] | None) -> Array:
+    return np.asarray(x, dtype=dtype)  # a float that is too large is infinite
 
 
 def new_leaf(
@@ -140,19 +145,18 @@ def new_leaf(
 
 def topological(outputs: Iterable[Node], stop: Callable[[Node], bool] | None = None) -> list[Node]:
     """All nodes that the outputs depend on, inputs before users; none behind nodes where ``stop`` holds."""
-    order: list[Node] = []
+    order: dict[Node, None] = {}
     seen: set[Node] = set()
-    stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(list(outputs))]
+    stack = list(outputs)[::-1]
     while stack:
-        node, ready = stack.pop()
-        if ready:
-            order.append(node)
-        elif node not in seen:
+        node = stack[-1]
+        if node in seen:  # all that it depends on was above it on the stack
+            order[stack.pop()] = None
+        else:
             seen.add(node)
-            stack.append((node, True))
             if stop is None or not stop(node):
-                stack.extend((x, False) for x in reversed(node.inputs) if x not in seen)
-    return order
+                stack.extend([x for x in node.inputs[::-1] if x not in seen])
+    return list(order)
 
 
 def check(outputs: Iterable[Node]) -> None:

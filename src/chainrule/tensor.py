@@ -70,22 +70,18 @@ class Tensor(Operators):
 
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Tensor:
         """A primitive applied to tensors: recorded, and computed unless a graph is being traced."""
-        node = emit(primitive, [x.node if isinstance(x, Tensor) else x for x in operands], params)
-        tracked = is_float(node.dtype) and any(isinstance(x, Tensor) and x.requires_grad for x in operands)
+        given = [x.node if isinstance(x, Tensor) else x for x in operands]
+        node = emit(primitive, given, params)
+        tracked = any(isinstance(x, Tensor) and x._requires_grad for x in operands) and is_float(node.dtype)
         needs = tracked and GRAD_ENABLED.get()
         if TRACE.get() is not None:
             return Tensor(None, node if needs or not tracked else movement.stop_gradient(node), needs)
-        if any(x.node.value is None for x in operands if isinstance(x, Tensor)):
+        if not _compute(node):
             raise TracingError(
                 "a traced tensor is used outside its trace",
                 where=describe_line(user_line()),
                 hint="return it from the traced function instead of keeping it",
             )
-        with np.errstate(all="ignore"):
-            for x in node.inputs:
-                if x.value is None:  # a cast that promotion put in between
-                    x.value = value_of(x, [y.value for y in x.inputs if y.value is not None])
-            node.value = value_of(node, [x.value for x in node.inputs if x.value is not None])
         return Tensor(node.value, node, True) if needs else Tensor.leaf(node.value)
 
     # What it is
@@ -320,6 +316,20 @@ class Tensor(Operators):
     norm, argmax, logsumexp, softmax, log_softmax = f.norm, f.argmax, f.logsumexp, f.softmax, f.log_softmax
     matmul, reshape, transpose, broadcast_to = f.matmul, f.reshape, f.transpose, f.broadcast_to
     expand_dims, squeeze, astype, flip, take = f.expand_dims, f.squeeze, f.astype, f.flip, f.take
+
+
+@np.errstate(all="ignore")
+def _compute(node: Node) -> bool:
+    """Set the node's value, and those of casts that promotion put before it; False if an operand has none."""
+    values = []
+    for x in node.inputs:
+        if x.value is None:
+            if x.op is not movement.cast or x.inputs[0].value is None:
+                return False
+            x.value = value_of(x, [x.inputs[0].value])
+        values.append(x.value)
+    node.value = value_of(node, values)
+    return True
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:

@@ -68,8 +68,9 @@ class Primitive:
 
 def broadcast_shapes(name: str, *shapes: Shape) -> Shape:
     """The common shape of elementwise operands."""
-    if all(shape == shapes[0] for shape in shapes):
-        return shapes[0]
+    distinct = {shape for shape in shapes if shape}
+    if len(distinct) <= 1:
+        return distinct.pop() if distinct else ()
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:
