@@ -76,13 +76,15 @@ class Tensor(Operators):
         needs = tracked and GRAD_ENABLED.get()
         if TRACE.get() is not None:
             return Tensor(None, node if needs or not tracked else movement.stop_gradient(node), needs)
-        if not _compute(node):
+        value = _value(node)
+        if value is None:
             raise TracingError(
                 "a traced tensor is used outside its trace",
                 where=describe_line(user_line()),
                 hint="return it from the traced function instead of keeping it",
             )
-        return Tensor(node.value, node, True) if needs else Tensor.leaf(node.value)
+        node.value = value
+        return Tensor(value, node, True) if needs else Tensor.leaf(value)
 
     # What it is
 
@@ -275,16 +277,20 @@ class Tensor(Operators):
                 got=describe_form(value.node),
                 where=describe_line(user_line()),
             )
-        owner = weakref.ref(self) if self.requires_grad else None
         trace = TRACE.get()
         if trace is not None:
+            owner = weakref.ref(self) if self.requires_grad else None
             trace.assigned.setdefault(self, self.node)
             # a node of its own, at which derivatives with respect to this tensor stop
             self.node = Node(movement.identity, (value.node,), {}, line=value.node.line, owner=owner)
             return
-        buffer = self.numpy()
-        np.copyto(buffer, value.numpy())
-        self.node = new_leaf(self.shape, self.dtype, value=buffer, owner=owner)
+        np.copyto(self.numpy(), value.numpy())
+        self.renew()
+
+    def renew(self) -> None:
+        """Say that ``data`` changed: graphs built from the former value are outdated, and refuse backward()."""
+        owner = weakref.ref(self) if self.requires_grad else None
+        self.node = new_leaf(self.shape, self.dtype, value=self.numpy(), owner=owner)
 
     def detach(self) -> Tensor:
         """The same value without history."""
@@ -319,17 +325,16 @@ class Tensor(Operators):
 
 
 @np.errstate(all="ignore")
-def _compute(node: Node) -> bool:
-    """Set the node's value, and those of casts that promotion put before it; False if an operand has none."""
+def _value(node: Node) -> Array | None:
+    """The value, and on the way those of casts that promotion put before it; None if an operand has none."""
     values = []
     for x in node.inputs:
         if x.value is None:
             if x.op is not movement.cast or x.inputs[0].value is None:
-                return False
+                return None
             x.value = value_of(x, [x.inputs[0].value])
         values.append(x.value)
-    node.value = value_of(node, values)
-    return True
+    return value_of(node, values)
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:

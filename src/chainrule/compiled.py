@@ -1,0 +1,121 @@
+"""``cr.compile``: a function or a training step as machine code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule import tree
+from chainrule.errors import GradientError, TracingError, describe_line, user_line
+from chainrule.graph import new_leaf
+from chainrule.tensor import GRAD_ENABLED, TRACE, Tensor, as_tensor
+from chainrule.trace import tracing
+
+if TYPE_CHECKING:
+    from chainrule.compiler.program import Instance
+
+
+@dataclass
+class _Variant:
+    """The program for arguments of one structure, and what to do around it."""
+
+    program: Instance
+    result: Any  # the function's result, with a tensor wherever the program gives an array
+    updated: list[Tensor]
+
+
+def compile(f: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, compiled to machine code the first time it is called with arguments of a new form.
+
+    ``f`` takes tensors, arrays, or nested dicts, lists and tuples of them, and gives tensors (or a nest of
+    them). It may also be a step that calls ``loss.backward()`` and ``optimizer.step()``: parameters and
+    optimizer state change in place, in their own buffers; gradients are not left behind in ``grad``. Another
+    shape or dtype makes another variant; numbers, strings and None are part of the form as well.
+
+    Raises TracingError where ``f`` asks for a value (``if x > 0``, ``x.item()``), and GradientError where the
+    result would be differentiated from outside: compile the gradient instead.
+
+    >>> import chainrule as cr
+    >>> fast = cr.compile(cr.grad(lambda x: (x * x).sum()))
+    >>> fast(cr.tensor([1.0, 2.0]))
+    tensor([2., 4.])
+    """
+    variants: dict[Any, _Variant] = {}
+
+    @wraps(f)
+    def call(*args: Any) -> Any:
+        if TRACE.get() is not None:  # inside another trace this is an ordinary function
+            return f(*args)
+        given = [_as_array(x) for x in tree.leaves(args)]
+        key = (_structure(args), tuple(_form(x) for x in given))
+        variant = variants.get(key)
+        if variant is None:
+            variant = variants[key] = _trace(f, args, given)
+        arrays = variant.program(*(x for x in given if isinstance(x, np.ndarray)))
+        for tensor in variant.updated:  # graphs made before are outdated now
+            tensor.renew()
+        results = iter(arrays)
+        return tree.map_leaves(
+            lambda leaf: Tensor.leaf(next(results)) if isinstance(leaf, Tensor) else leaf, variant.result
+        )
+
+    return call
+
+
+def _as_array(x: Any) -> Any:
+    """Tensors and arrays as arrays; anything else is part of the form."""
+    if isinstance(x, Tensor):
+        if x.requires_grad and GRAD_ENABLED.get() and x.node.owner is None:
+            raise GradientError(
+                "a compiled function keeps no history, so nothing can be differentiated through it",
+                where=describe_line(user_line()),
+                hint="compile the gradient, cr.compile(cr.grad(f)), or call it on x.detach()",
+            )
+        return x.numpy()
+    if isinstance(x, bool | int | float | str):
+        return x
+    return as_tensor(x).numpy()
+
+
+def _form(x: Any) -> Any:
+    return (x.shape, x.dtype) if isinstance(x, np.ndarray) else x
+
+
+def _structure(value: Any) -> Any:
+    if isinstance(value, dict):
+        return ("dict", *((key, _structure(item)) for key, item in value.items()))
+    if isinstance(value, list | tuple):
+        return (type(value).__name__, *(_structure(item) for item in value))
+    return None if value is None else "leaf"
+
+
+def _trace(f: Callable[..., Any], args: tuple[Any, ...], given: list[Any]) -> _Variant:
+    from chainrule.compiler.program import Binary, Instance
+
+    inputs = [new_leaf(x.shape, x.dtype, "argument") if isinstance(x, np.ndarray) else x for x in given]
+    nodes = [x for x, array in zip(inputs, given, strict=True) if isinstance(array, np.ndarray)]
+    with tracing() as trace:
+        stand_ins = iter(
+            Tensor(None, x) if isinstance(array, np.ndarray) else x
+            for x, array in zip(inputs, given, strict=True)
+        )
+        result = f(*tree.rebuild(args, stand_ins))
+    outputs = []
+    for leaf in tree.leaves(result):
+        if isinstance(leaf, Tensor):
+            outputs.append(leaf.node)
+        elif not isinstance(leaf, bool | int | float | str):
+            raise TracingError(
+                "a compiled function returned something that is no tensor",
+                expected="tensors, numbers, or dicts, lists and tuples of them",
+                got=type(leaf).__name__,
+                where=describe_line(user_line()),
+            )
+    updates = [(before, after) for _, before, after in trace.updates]
+    program = Instance(Binary(nodes, outputs, updates))
+    return _Variant(program, result, [tensor for tensor, _, _ in trace.updates])
+
