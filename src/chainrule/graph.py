@@ -96,7 +96,7 @@ def _common_dtype(mixed: Sequence[Any]) -> np.dtype[Any]:
     common = None if not found else found[0] if len(found) == 1 else dtypes.promote(found)
     for x in numbers:
         common = dtypes.scalar_dtype(x, common)
-    return common
+    return dtypes.DEFAULT_FLOAT if common is None else common
 
 
 def _number_like(x: Any) -> bool | int | float:
