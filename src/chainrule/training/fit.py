@@ -90,7 +90,9 @@ def fit(
     >>> from chainrule import nn, optim
     >>> x = np.linspace(-1, 1, 50, dtype=np.float32)[:, None]
     >>> model = nn.MLP([1, 8, 1], activation="tanh", seed=0)
-    >>> history = cr.fit(model, (x, x**2), loss=nn.squared_error, optimizer=optim.Adam(0.01), epochs=200)
+    >>> history = cr.fit(
+    ...     model, (x, x**2), loss=nn.squared_error, optimizer=optim.Adam(0.01), epochs=100, batch_size=10
+    ... )
     >>> bool(history.loss[0, -1] < 0.01)
     True
     """

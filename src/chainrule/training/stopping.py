@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from chainrule.errors import SettingError
+from chainrule.optim.settings import check_count, check_number
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,8 @@ class EarlyStopping:
     min_delta: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.patience < 1 or self.min_delta < 0:
-            raise SettingError(
-                "EarlyStopping: a setting is out of range",
-                expected="patience >= 1 and min_delta >= 0",
-                got=f"patience={self.patience}, min_delta={self.min_delta}",
-            )
+        check_count("patience", self.patience)
+        check_number("min_delta", self.min_delta, least=0)
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,7 @@ class GradientNorm:
     tolerance: float = 1e-5
 
     def __post_init__(self) -> None:
-        if not self.tolerance > 0:
-            raise SettingError("GradientNorm: the tolerance is positive", expected="> 0", got=self.tolerance)
+        check_number("tolerance", self.tolerance, above=0)
 
 
 StopRule = EarlyStopping | GradientNorm
@@ -47,7 +44,7 @@ StopRule = EarlyStopping | GradientNorm
 
 def stop_rules(stop: StopRule | Sequence[StopRule] | None) -> tuple[StopRule, ...]:
     """One rule, several or none, as a tuple; at most one of each kind."""
-    rules = () if stop is None else (stop,) if isinstance(stop, StopRule) else tuple(stop)
+    rules: tuple[Any, ...] = tuple(stop) if isinstance(stop, list | tuple) else (stop,) * (stop is not None)
     for rule in rules:
         if not isinstance(rule, EarlyStopping | GradientNorm):
             raise SettingError(
