@@ -25,6 +25,11 @@ class Target:
         return self.vector_bytes * 8 // bits
 
     @property
+    def fma(self) -> bool:
+        """Whether a b + c is one instruction."""
+        return "+fma" in self.features.split(",") or self.triple.startswith(("aarch64", "arm64"))
+
+    @property
     def attributes(self) -> str:
         """Function attributes that make LLVM use this width."""
         width = self.vector_bytes * 8
@@ -50,7 +55,7 @@ def host(level: str | None = None) -> Target:
         raise SettingError("CHAINRULE_TARGET is not known", expected=", ".join(_LEVELS), got=level)
     if level in ("avx2", "sse2"):
         cpu = "x86-64"
-        kept = ("sse", "ssse", "popcnt", "cx", "mmx", "fxsr", "cmov", *(("avx", "fma", "bmi") if level == "avx2" else ()))
+        kept = ("64bit", "sse", "ssse", "popcnt", "cx", "mmx", "fxsr", "cmov", *(("avx", "fma", "bmi") if level == "avx2" else ()))
         features = {k: v and k.startswith(kept) and "512" not in k and "10" not in k for k, v in features.items()}
     if features.get("avx512f") and features.get("avx512dq") and features.get("avx512bw") and features.get("avx512vl"):
         width, registers = 64, 32

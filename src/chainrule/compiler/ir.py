@@ -251,6 +251,14 @@ class Function:
     # Control
 
     @contextmanager
+    def trial(self) -> Iterator[list[str]]:
+        """What is written inside goes to the list that is given out, not into the function."""
+        kept, block, count = self.lines, self.block, self._count
+        self.lines = []
+        yield self.lines
+        self.lines, self.block, self._count = kept, block, count
+
+    @contextmanager
     def branch(self, condition: Value) -> Iterator[None]:
         """What is written inside runs only where the condition holds."""
         inside, after = self.fresh("then"), self.fresh("after")
