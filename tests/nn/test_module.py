@@ -113,3 +113,21 @@ def test_a_module_of_ones_own():
     model(X).sum().backward()
     assert all(p.grad is not None for p in model.parameters())
     assert "(heads.a): Linear(3, 1, glorot_uniform())" in repr(model)
+
+
+def test_a_deep_copy_has_its_own_memory_in_the_same_order_and_trains():
+    import copy
+
+    model = nn.MLP([3, 5, 2], seed=0, dropout=0.5)
+    copied = copy.deepcopy(model)
+    x = np.ones((4, 3), np.float32)
+    np.testing.assert_array_equal(model.eval()(x).numpy(), copied.eval()(x).numpy())
+    for (name, a), (other, b) in zip(model.named_state(), copied.named_state(), strict=True):
+        assert name == other
+        assert type(a) is type(b)
+        assert not np.shares_memory(a.numpy(), b.numpy())
+        assert a.numpy().strides == b.numpy().strides
+    copied(x).sum().backward()
+    assert all(p.grad is not None for p in copied.parameters())
+    assert all(p.grad is None for p in model.parameters())
+    copied.initialise(7)

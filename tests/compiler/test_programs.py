@@ -1,0 +1,297 @@
+"""Compiled graphs against the interpreter, which is the oracle."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chainrule import nn, optim
+from chainrule.backward import backward
+from chainrule.compiler.host import host
+from chainrule.compiler.program import Binary, Instance
+from chainrule.errors import IndexOutOfRangeError
+from chainrule.graph import Node, as_node, emit, new_leaf
+from chainrule.interpret import evaluate
+from chainrule.ops import PRIMITIVES, contract, indexing, movement, reduce
+from chainrule.ops import elementwise as e
+from chainrule.ops.record import Form
+from chainrule.training.step import InterpretedStep, Objective, training_step
+
+TOLERANCE = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-5}
+TARGETS = [None, "avx2", "sse2"]
+
+
+def agree(got, expected, scale=1.0, dtype=None):
+    assert got.shape == expected.shape
+    assert got.dtype == expected.dtype
+    tolerance = TOLERANCE.get(np.dtype(dtype or expected.dtype), 0.0) * scale
+    np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance)
+
+
+def run(leaves, outputs, arrays, updates=(), target=None):
+    return Instance(Binary(leaves, outputs, updates, target=host(target)))(*arrays)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", sorted(PRIMITIVES.keys() - {"leaf"}))
+def test_every_record_compiles(name, target):
+    record = PRIMITIVES[name]
+    for dtype in (np.float64, np.float32):
+        for case in record.domain(np.random.default_rng(0)):
+            arrays = [
+                np.asarray(a.astype(dtype) if np.asarray(a).dtype.kind == "f" else a) for a in case.inputs
+            ]
+            leaves = [new_leaf(a.shape, a.dtype) for a in arrays]
+            node = emit(record, leaves, case.params)
+            (expected,) = evaluate([node], dict(zip(leaves, arrays, strict=True)))
+            agree(run(leaves, [node], arrays, target=target)[0], expected)
+
+
+@st.composite
+def graphs(draw):
+    """A random graph over matrices of a few shapes: elementwise, broadcasts, reductions, products, movement."""
+    dtype = draw(st.sampled_from([np.float64, np.float32]))
+    rows, columns = draw(st.integers(1, 19)), draw(st.integers(1, 19))
+    rng = np.random.default_rng(draw(st.integers(0, 2**31)))
+    shapes = [(rows, columns), (rows, columns), (columns,), (rows, 1), ()]
+    arrays = [np.asarray(rng.uniform(-1, 1, size=shape), dtype) for shape in shapes]
+    leaves = [new_leaf(a.shape, a.dtype, f"x{i}") for i, a in enumerate(arrays)]
+    nodes = list(leaves)
+    for _ in range(draw(st.integers(2, 14))):
+        x, y = draw(st.sampled_from(nodes)), draw(st.sampled_from(nodes))
+        nodes.append(draw(st.sampled_from(STEPS))(x, y))
+    outputs = draw(st.lists(st.sampled_from(nodes), min_size=1, max_size=3))
+    return leaves, outputs, arrays
+
+
+def _pair(op):
+    return lambda x, y: op(x, y) if _broadcastable(x, y) else op(x, x)
+
+
+def _broadcastable(x, y):
+    try:
+        np.broadcast_shapes(x.shape, y.shape)
+    except ValueError:
+        return False
+    return True
+
+
+def _reduce(op, which):
+    def step(x, y):
+        axis = tuple(range(len(x.shape)))[which]
+        return op(x, axis=axis, keepdims=len(y.shape) % 2 == 0)
+
+    return step
+
+
+def _product(x, y):
+    if len(x.shape) == 2 and len(y.shape) == 2 and x.shape[-1] == y.shape[0]:
+        return contract.matmul(x, y) * 0.2
+    if len(x.shape) == 2:
+        return contract.matmul(movement.transpose(x, axes=(1, 0)), x) * 0.1
+    return e.tanh(x)
+
+
+def _turn(x, y):
+    return movement.transpose(x, axes=tuple(range(len(x.shape)))[::-1])
+
+
+def _flip(x, y):
+    return movement.slice(
+        x,
+        start=tuple(n - 1 for n in x.shape),
+        count=x.shape,
+        step=(-1,) * len(x.shape),
+    )
+
+
+def _flat(x, y):
+    return movement.reshape(x, shape=(int(np.prod(x.shape)),))
+
+
+def _joined(x, y):
+    return movement.concat(x, x * 0.5, axis=0) if x.shape else movement.stack(x, x, axis=0)
+
+
+STEPS = [
+    _pair(e.add),
+    _pair(e.subtract),
+    _pair(e.multiply),
+    _pair(e.maximum),
+    _pair(lambda x, y: e.where(e.greater(x, y), x, y * 0.5)),
+    lambda x, y: e.tanh(x),
+    lambda x, y: e.relu(x),
+    lambda x, y: e.exp(e.minimum(x, 1.0)) * 0.3,
+    lambda x, y: e.logistic(x),
+    lambda x, y: e.sqrt(e.abs(x) + 0.1),
+    _reduce(reduce.sum, slice(None)),
+    _reduce(reduce.sum, slice(0, 1)),
+    _reduce(reduce.sum, slice(-1, None)),
+    _reduce(reduce.max, slice(-1, None)),
+    _reduce(reduce.logsumexp, slice(0, 1)),
+    _product,
+    _turn,
+    _flip,
+    _flat,
+    _joined,
+]
+
+
+@settings(max_examples=500, deadline=None)
+@given(graphs())
+def test_random_graphs_agree_with_the_interpreter(graph):
+    leaves, outputs, arrays = graph
+    expected = evaluate(outputs, dict(zip(leaves, arrays, strict=True)))
+    scale = max(1.0, *(float(np.abs(x).max(initial=0)) for x in expected))
+    for got, wanted in zip(run(leaves, outputs, arrays), expected, strict=True):
+        agree(got, wanted, 10 * scale)
+
+
+@settings(max_examples=100, deadline=None)
+@given(graphs())
+def test_gradients_of_random_graphs_agree_with_the_interpreter(graph):
+    leaves, outputs, arrays = graph
+    total = reduce.sum(outputs[0], axis=tuple(range(len(outputs[0].shape))), keepdims=False)
+    found = [g for g in backward([total], [as_node(1.0, total.dtype)], leaves) if g is not None]
+    expected = evaluate(found, dict(zip(leaves, arrays, strict=True)))
+    scale = max(1.0, *(float(np.abs(x).max(initial=0)) for x in expected), 0.0)
+    for got, wanted in zip(run(leaves, found, arrays), expected, strict=True):
+        agree(got, wanted, 20 * scale)
+
+
+def test_updates_read_the_old_values():
+    a, b = (new_leaf((5,), np.float64, value=np.arange(5.0) + i) for i in range(2))
+    x = new_leaf((5,), np.float64)
+    swap = [(a, b), (b, a)]
+    program = Instance(Binary([x], [a + x], swap))
+    (total,) = program(np.ones(5))
+    np.testing.assert_array_equal(total, np.arange(5.0) + 1)
+    np.testing.assert_array_equal(a.value, np.arange(5.0) + 1)
+    np.testing.assert_array_equal(b.value, np.arange(5.0))
+
+
+def test_an_update_waits_for_every_reader_of_the_old_value():
+    w = new_leaf((3, 3), np.float64, value=np.arange(9.0).reshape(3, 3).copy())
+    x = new_leaf((3, 3), np.float64)
+    new = w - 0.5 * contract.matmul(x, x)
+    late = contract.matmul(contract.matmul(x, x) + 1, w)
+    before = w.value.copy()
+    square = np.full((3, 3), 3.0)
+    (got,) = Instance(Binary([x], [late], [(w, new)]))(np.ones((3, 3)))
+    np.testing.assert_allclose(got, (square + 1) @ before)
+    np.testing.assert_allclose(w.value, before - 0.5 * square)
+
+
+def test_a_leaf_in_fortran_order_keeps_it():
+    w = new_leaf((4, 7), np.float32, value=np.asfortranarray(np.random.default_rng(0).normal(size=(4, 7)).astype("f")))
+    before = w.value.copy()
+    Instance(Binary([], [], [(w, w * 2.0)]))()
+    assert w.value.flags.f_contiguous
+    np.testing.assert_array_equal(w.value, before * 2)
+
+
+def test_an_index_outside_is_an_error_and_reads_nothing():
+    x, i = new_leaf((4, 3), np.float32), new_leaf((2,), np.int64)
+    program = Instance(Binary([x, i], [indexing.gather(x, i, axis=0)]))
+    data = np.arange(12, dtype=np.float32).reshape(4, 3)
+    np.testing.assert_array_equal(program(data, np.array([-1, 0]))[0], data[[-1, 0]])
+    with pytest.raises(IndexOutOfRangeError):
+        program(data, np.array([0, 4]))
+    np.testing.assert_array_equal(program(data, np.array([1, 2]))[0], data[[1, 2]])
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 0), (0, 4)])
+def test_empty_arrays(shape):
+    x = new_leaf(shape, np.float64)
+    outputs = [
+        reduce.sum(x, axis=tuple(range(len(shape))), keepdims=False),
+        reduce.sum(x, axis=(0,), keepdims=False),
+        e.exp(x) + 1,
+    ]
+    array = np.zeros(shape)
+    for got, wanted in zip(run([x], outputs, [array]), evaluate(outputs, {x: array}), strict=True):
+        agree(got, wanted)
+
+
+OPTIMIZERS = [
+    optim.SGD(0.05),
+    optim.SGD(0.05, momentum=0.9, nesterov=True, weight_decay=1e-3),
+    optim.RMSprop(1e-3),
+    optim.Adagrad(1e-2),
+    optim.Adam(1e-3),
+    optim.AdamW(1e-3),
+    optim.NAdam(1e-3),
+    optim.Adam(optim.CosineDecay(1e-2, 20)),
+]
+MODELS = [
+    {},
+    {"activation": "tanh", "dropout": 0.3},
+    {"activation": "gelu", "batch_norm": True},
+    {"activation": "elu", "dropout": 0.1, "batch_norm": True},
+    {"activation": "silu"},
+    {"activation": "softplus"},
+    {"activation": "leaky_relu"},
+    {"activation": "logistic"},
+]
+
+
+def steps(dtype, optimizer, options, clip=None, loss=nn.cross_entropy, count=2):
+    """The same training step twice, from the same state, with arrays of its own."""
+    import copy
+
+    made = []
+    for _ in range(count):
+        model = nn.MLP([6, 9, 7, 3], seed=1, dtype=dtype, **options).initialise(3)
+        own = copy.deepcopy(optimizer) if not callable(optimizer.lr) else copy.copy(optimizer)
+        own.attach(model)
+        forms = (Form((11, 6), np.dtype(dtype)), Form((11,), np.dtype(np.int64)))
+        penalty = nn.l2(1e-3)
+        made.append((model, training_step(Objective(model, loss, penalty), own, clip, forms)))
+    return made
+
+
+def check_training(dtype, optimizer, options, clip=None):
+    (model, step), (other, same) = steps(dtype, optimizer, options, clip)
+    program = Instance(Binary(step.inputs, step.outputs, [(before, after) for _, before, after in step.updates]))
+    oracle = InterpretedStep(same)
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        x, y = rng.normal(size=(11, 6)).astype(dtype), rng.integers(0, 3, 11)
+        for got, wanted in zip(program(x, y), oracle(x, y), strict=True):
+            agree(got, np.asarray(wanted), 20, dtype)
+    for (name, a), (_, b) in zip(model.named_state(), other.named_state(), strict=True):
+        tolerance = TOLERANCE.get(a.dtype, 0.0) * 50
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=tolerance, atol=tolerance, err_msg=name)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+def test_training_steps_of_every_optimizer(optimizer):
+    check_training(np.float64, optimizer, {})
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("options", MODELS, ids=str)
+def test_training_steps_of_every_layer(options, dtype):
+    check_training(dtype, optim.SGD(0.05, momentum=0.9), options, clip=1.0)
+
+
+def test_the_loop_over_minibatches_is_the_steps_one_by_one():
+    (model, step), (other, same) = steps(np.float32, optim.Adam(1e-2), {"dropout": 0.2})
+    updates = [(before, after) for _, before, after in step.updates]
+    program = Instance(Binary(step.inputs, step.outputs, updates, rows=11))
+    updates = [(before, after) for _, before, after in same.updates]
+    single = Instance(Binary(same.inputs, same.outputs, updates))
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(50, 6)).astype(np.float32), rng.integers(0, 3, 50)
+    order = np.stack([rng.permutation(50)[:11] for _ in range(8)])
+    records = program.stream([x, y], order)
+    for row, record in zip(order, records, strict=True):
+        np.testing.assert_array_equal(record, [float(v) for v in single(x[row], y[row])])
+    for (name, a), (_, b) in zip(model.named_state(), other.named_state(), strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=name)
+
+
+def test_scalars_are_nodes_too():
+    x = new_leaf((), np.float64)
+    node: Node = x * 2 + 1
+    agree(run([x], [node, x], [np.array(3.0)])[0], np.array(7.0))
