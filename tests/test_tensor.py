@@ -116,6 +116,9 @@ def test_operators() -> None:
     cases += [(-x, -a), (+x, a), (abs(x), abs(a)), (x @ x, a @ a), (x**2, a**2), (x**-1, 1 / a)]
     for got, expected in cases:
         np.testing.assert_allclose(got.numpy(), expected, strict=True)
+    condition, mask = cr.tensor([True, False]), np.array([True, True])
+    for got, expected in ((mask & condition, [True, False]), (False | condition, [True, False])):
+        assert got.tolist() == expected
     assert (cr.tensor([3]) ** 2).dtype == cr.int64 and (cr.tensor([3]) ** 2.0).dtype == cr.float32
     assert (cr.tensor([3.0]) ** np.float64(2)).dtype == cr.float64
 

@@ -148,12 +148,14 @@ def _pick(x: Any, arrays: dict[int, Any], apart: bool) -> Any:
     if len(axes) == 1:
         return take(x, arrays[first], axis=first)
     _check_shapes(arrays)
-    linear: Any = 0
+    total = int(np.prod(lengths, dtype=np.int64))
+    linear, fits = np.zeros((), np.int64), np.ones((), bool)
     for a, n in zip(axes, lengths, strict=True):
-        linear = linear * n + _non_negative(arrays[a], n, a)
-    flat = movement.reshape(
-        x, shape=(*x.shape[:first], int(np.prod(lengths, dtype=np.int64)), *x.shape[axes[-1] + 1 :])
-    )
+        index, inside = _non_negative(arrays[a], n, a)
+        linear, fits = linear * n + index, inside & fits
+    if hasattr(fits, "apply"):  # a wrong index must not become the index of another element
+        linear = where(fits, linear, total)
+    flat = movement.reshape(x, shape=(*x.shape[:first], total, *x.shape[axes[-1] + 1 :]))
     return take(flat, linear, axis=first)
 
 
@@ -165,11 +167,11 @@ def _check_shapes(arrays: dict[int, Any]) -> None:
         raise
 
 
-def _non_negative(index: Any, length: int, axis: int) -> Any:
+def _non_negative(index: Any, length: int, axis: int) -> tuple[Any, Any]:
+    """Indices counted from the start, and whether they are in range, as far as that is not known yet."""
     if not hasattr(index, "apply"):
         _check_range(index, length, axis)
-        return np.where(index < 0, index.astype(np.int64) + length, index)
+        index = index.astype(np.int64)
+        return np.where(index < 0, index + length, index), np.ones((), bool)
     index = astype(index, np.int64)
-    # the value is not known yet: one that is out of range must not become the index of another element
-    inside = (index >= -length) & (index < length)
-    return where(inside, where(index < 0, index + length, index), np.iinfo(np.int64).min // 2)
+    return where(index < 0, index + length, index), (index >= -length) & (index < length)

@@ -87,14 +87,6 @@ class Tensor(Operators):
         node.value = value
         return Tensor(value, node, True) if needs else Tensor.leaf(value)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """The value in memory of its own, in the same order, without history."""
-        copied = type(self).leaf(self.numpy().copy(order="K"), self.requires_grad)
-        memo[id(self)] = copied
-        if hasattr(self, "__dict__"):  # what a parameter knows besides its value
-            copied.__dict__.update(self.__dict__)
-        return copied
-
     # What it is
 
     @property
@@ -297,15 +289,16 @@ class Tensor(Operators):
         self.renew()
 
     def renew(self) -> None:
-        """Say that ``data`` changed: graphs built from the former value are outdated, and refuse backward()."""
+        """Say that ``data`` changed: graphs built from the former value refuse backward()."""
         owner = weakref.ref(self) if self.requires_grad else None
         self.node = new_leaf(self.shape, self.dtype, value=self.numpy(), owner=owner)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """A tensor of its own with the same value and gradient, without history."""
+        """The value in memory of its own, in the same order, and the gradient; without history."""
         twin = self.leaf(np.array(self.numpy()), self._requires_grad and self.node.owner is not None)
+        memo[id(self)] = twin
         twin._grad = deepcopy(self._grad, memo)
-        for name, value in getattr(self, "__dict__", {}).items():  # of a subclass
+        for name, value in getattr(self, "__dict__", {}).items():  # what a parameter knows besides its value
             setattr(twin, name, deepcopy(value, memo))
         return twin
 

@@ -71,8 +71,14 @@ class Operators:
     def __and__(self, other: Any) -> Self:
         return e.logical_and(self, other)
 
+    def __rand__(self, other: Any) -> Self:
+        return e.logical_and(other, self)
+
     def __or__(self, other: Any) -> Self:
         return e.logical_or(self, other)
+
+    def __ror__(self, other: Any) -> Self:
+        return e.logical_or(other, self)
 
     def __invert__(self) -> Self:
         return e.logical_not(self)
