@@ -45,7 +45,8 @@ def visits(monkeypatch, make_model):
     """The row numbers that each training step of fit saw."""
 
     def run(rows, **settings):
-        from chainrule.training.step import InterpretedStep
+        from chainrule.training.executors import InterpretedStep
+
 
         seen, original = [], InterpretedStep.__call__
 

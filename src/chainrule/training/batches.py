@@ -103,15 +103,26 @@ def _finite(array: Array, model: Module, name: str) -> Array:
     return converted
 
 
+def epoch_orders(
+    rows: int, batch_size: int, *, shuffle: bool, drop_last: bool, key: tuple[int, int, int]
+) -> list[Array]:
+    """Row numbers of an epoch's minibatches [minibatches, rows]: all whole ones, then the smaller last one.
+
+    Every row comes once (SPEC B21); the order depends on key = (seed, replica, epoch) alone.
+    """
+    order = generator(_ORDER, *key).permutation(rows) if shuffle else np.arange(rows)
+    order = order.astype(np.int64, copy=False)
+    whole = rows // batch_size * batch_size
+    parts = [order[:whole].reshape(-1, batch_size)] if whole else []
+    return parts if whole == rows or drop_last else [*parts, order[whole:].reshape(1, -1)]
+
+
 def minibatches(
     rows: int, batch_size: int, *, shuffle: bool, drop_last: bool, key: tuple[int, int, int]
 ) -> Iterator[Array]:
-    """Row numbers of each minibatch of an epoch, every row once (SPEC B21); key = (seed, replica, epoch)."""
-    order = generator(_ORDER, *key).permutation(rows) if shuffle else np.arange(rows)
-    for start in range(0, rows, batch_size):
-        batch = order[start : start + batch_size]
-        if len(batch) == batch_size or not drop_last:
-            yield batch
+    """The same, one minibatch after the other."""
+    for part in epoch_orders(rows, batch_size, shuffle=shuffle, drop_last=drop_last, key=key):
+        yield from part
 
 
 def steps_per_epoch(rows: int, batch_size: int, drop_last: bool) -> int:

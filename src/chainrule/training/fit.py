@@ -24,6 +24,7 @@ from chainrule.tensor import Tensor, no_grad
 from chainrule.trace import tracing
 from chainrule.training.batches import Rows, as_rows, steps_per_epoch
 from chainrule.training.checkpoint import Checkpoint, Live, RunState, Saver, describe, digest
+from chainrule.training.executors import RUNNERS, Executor
 from chainrule.training.full_batch import check_full_batch, train_full_batch
 from chainrule.training.history import History
 from chainrule.training.progress import Display, say
@@ -54,7 +55,7 @@ def fit(
     threads: int | None = None,
     checkpoint: str | Path | Checkpoint | None = None,
     resume: bool = False,
-    executor: Literal["interpreted"] = "interpreted",
+    executor: Executor = "interpreted",
 ) -> History:
     """Train ``model`` on ``data = (X, y)``, X [rows, features], y [rows] or [rows, outputs].
 
@@ -79,8 +80,9 @@ def fit(
     ends the run, leaves the model at the last finished epoch and says so; so does an error, which is raised
     again.
 
-    The same seed gives the same numbers. ``executor`` is "interpreted" (NumPy, node by node), the only one so
-    far; ``threads`` is for the compiled one to come.
+    The same seed gives the same numbers. ``executor`` is "interpreted" (NumPy, node by node) or "compiled"
+    (the whole step as machine code, the loop over minibatches native); the two agree up to rounding.
+    ``threads`` is for many restarts at once, which are to come.
 
     Raises DataError for data that cannot be trained on (non-finite values are named by row and column),
     ShapeError for shapes that do not fit, SettingError for settings out of range.
@@ -119,6 +121,7 @@ def fit(
         check_count("seed", seed, least=0),
         check_count("restarts", restarts),
         None if clip_norm is None else check_number("clip_norm", clip_norm, above=0),
+        executor,
     )
     for part in (rows, held_out):
         if part is not None:
@@ -176,10 +179,10 @@ def _check_kinds(**given: Any) -> None:
 
 
 def _check_executor(executor: str, threads: int | None) -> None:
-    if executor != "interpreted" or threads is not None:
+    if executor not in RUNNERS or threads is not None:
         raise SettingError(
-            "there is no compiled executor yet, and the interpreter has no threads of its own",
-            expected='executor="interpreted" and threads=None',
+            "there is no such executor, or it has no threads to set yet",
+            expected=f"executor one of {', '.join(RUNNERS)}, and threads=None",
             got=f"executor={executor!r}, threads={threads!r}",
         )
 

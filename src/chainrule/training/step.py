@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.graph import Node, new_leaf
-from chainrule.interpret import Interpreted
 from chainrule.nn.module import Module
-from chainrule.ops.record import Array, Form
+from chainrule.ops.record import Form
 from chainrule.optim.clipping import clip_norm as clip_gradients
 from chainrule.optim.clipping import gradient_norm
 from chainrule.optim.optimizer import Optimizer
@@ -94,24 +93,3 @@ def at_inference(model: Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
-
-
-class InterpretedStep:
-    """A step run node by node with NumPy."""
-
-    def __init__(self, step: Step) -> None:
-        self._count = len(step.outputs)
-        self._program = Interpreted(step.inputs, [*step.outputs, *(after for _, _, after in step.updates)])
-        self._buffers = [tensor.numpy() for tensor, _, _ in step.updates]
-        self._changing = {id(buffer) for buffer in self._buffers}
-
-    def __call__(self, *arrays: Array) -> list[Array]:
-        """Run once: the outputs; updated tensors change in place, all at the same time (SPEC B18)."""
-        values = self._program(*arrays)
-        # a value that is a buffer, or a view of one, is about to change
-        new = [
-            v if v.flags.owndata and id(v) not in self._changing else v.copy() for v in values[self._count :]
-        ]
-        for buffer, value in zip(self._buffers, new, strict=True):
-            np.copyto(buffer, value)
-        return values[: self._count]

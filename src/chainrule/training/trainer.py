@@ -12,8 +12,9 @@ import numpy as np
 from chainrule.ops.record import Array, Form, is_float
 from chainrule.optim.optimizer import Optimizer
 from chainrule.tensor import Tensor
-from chainrule.training.batches import Rows, minibatches
-from chainrule.training.step import InterpretedStep, Objective, gradient_step, loss_step, training_step
+from chainrule.training.batches import Rows, epoch_orders
+from chainrule.training.executors import RUNNERS, Executor, Runner
+from chainrule.training.step import Objective, Step, gradient_step, loss_step, training_step
 
 EVALUATION_ROWS = 4096  # rows at once where no gradient is needed
 MODEL = "model."  # prefix of the model's tensors among those of the state
@@ -29,6 +30,7 @@ class Settings:
     seed: int
     restarts: int
     clip_norm: float | None
+    executor: Executor = "compiled"
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class Trainer:
         self.objective, self.model = objective, objective.model
         self.rows, self.validation, self.optimizer, self.settings = rows, validation, optimizer, settings
         self._optimizer_start = {} if optimizer is None else optimizer.attach(self.model).state_dict()
-        self._steps: dict[int, InterpretedStep] = {}
-        self._loss_steps: dict[tuple[Form, Form], InterpretedStep] = {}
+        self._steps: dict[int, Runner] = {}
+        self._loss_steps: dict[tuple[Form, Form], Runner] = {}
 
     # State
 
@@ -95,29 +97,31 @@ class Trainer:
 
     def run_epoch(self, replica: int, epoch: int, tick: Callable[[], None]) -> EpochResult:
         """Visit the training rows once, in the order that belongs to (seed, replica, epoch)."""
-        s, results, weights = self.settings, [], []
-        for batch in minibatches(
+        s = self.settings
+        parts = epoch_orders(
             len(self.rows),
             s.batch_size,
             shuffle=s.shuffle,
             drop_last=s.drop_last,
             key=(s.seed, replica, epoch),
-        ):
-            step = self._step(len(batch))
-            results.append([float(value) for value in step(self.rows.x[batch], self.rows.y[batch])])
-            weights.append(len(batch))
-            tick()
-        losses, norms = zip(*results, strict=True)
-        return EpochResult(_mean(losses, weights), _mean(norms, weights), len(results))
+        )
+        data = (self.rows.x, self.rows.y)
+        records = np.concatenate([self._step(part.shape[1]).run(data, part, tick) for part in parts])
+        weights = np.concatenate([np.full(len(part), part.shape[1]) for part in parts])
+        loss, norm = weights @ records / weights.sum()
+        return EpochResult(float(loss), float(norm), len(records))
 
-    def _step(self, count: int) -> InterpretedStep:
+    def _ready(self, step: Step) -> Runner:
+        return RUNNERS[self.settings.executor](step)
+
+    def _step(self, count: int) -> Runner:
         """The training step for a minibatch of this many rows, traced once."""
         assert self.optimizer is not None
         if count not in self._steps:
             step = training_step(
                 self.objective, self.optimizer, self.settings.clip_norm, self.rows.forms(count)
             )
-            self._steps[count] = InterpretedStep(step)
+            self._steps[count] = self._ready(step)
         return self._steps[count]
 
     def validation_loss(self) -> float | None:
@@ -135,14 +139,14 @@ class Trainer:
             x, y = rows.x[part], rows.y[part]
             forms = rows.forms(len(x))
             if forms not in self._loss_steps:
-                self._loss_steps[forms] = InterpretedStep(loss_step(self.objective, forms))
+                self._loss_steps[forms] = self._ready(loss_step(self.objective, forms))
             values.append(float(self._loss_steps[forms](x, y)[0]))
             weights.append(len(x))
         return _mean(values, weights)
 
     @cached_property
-    def _gradient_step(self) -> InterpretedStep:
-        return InterpretedStep(gradient_step(self.objective, self.rows.forms(len(self.rows))))
+    def _gradient_step(self) -> Runner:
+        return self._ready(gradient_step(self.objective, self.rows.forms(len(self.rows))))
 
     def objective_and_gradient(self) -> tuple[float, list[Array]]:
         """Loss plus penalty over all training rows at inference, and its gradient for each parameter."""
