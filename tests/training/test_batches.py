@@ -47,7 +47,6 @@ def visits(monkeypatch, make_model):
     def run(rows, **settings):
         from chainrule.training.executors import InterpretedStep
 
-
         seen, original = [], InterpretedStep.__call__
 
         def call(self, *arrays):

@@ -7,8 +7,8 @@ import chainrule as cr
 from chainrule import nn, optim
 from chainrule.ops.record import Form
 from chainrule.training.batches import minibatches
+from chainrule.training.executors import InterpretedStep
 from chainrule.training.step import (
-    InterpretedStep,
     Objective,
     Step,
     at_inference,
