@@ -55,23 +55,19 @@ def test_interrupted_between_epochs(train, same_state, capsys):
 @pytest.mark.parametrize("after_steps", [0, 1, 3, 4, 5, 11])
 def test_interrupted_within_an_epoch(train, make_model, monkeypatch, same_state, capsys, after_steps):
     """In the middle of an update: some parameters are new, some are old. None of that remains."""
-    writes, original = 0, np.copyto
-    updates_a_step = 10 + 8 + 2  # of Adam: three numbers a parameter; see below
-
-    def copyto(target, source):
-        nonlocal writes
-        writes += 1
-        if writes > after_steps * updates_a_step + 7:
-            raise KeyboardInterrupt
-        original(target, source)
+    writes = 0
 
     class Interrupted(executors.InterpretedStep):
         def __call__(self, *arrays):
-            nonlocal updates_a_step
-            if self._buffers:
-                updates_a_step = len(self._buffers)
+            def copyto(target, source):
+                nonlocal writes
+                writes += 1
+                if writes > after_steps * len(self._buffers) + 7:
+                    raise KeyboardInterrupt
+                target[...] = source
+
             with monkeypatch.context() as patch:
-                patch.setattr(np, "copyto", copyto)
+                patch.setattr(executors.np, "copyto", copyto)
                 return super().__call__(*arrays)
 
     monkeypatch.setitem(executors.RUNNERS, "interpreted", Interrupted)
@@ -192,15 +188,15 @@ def test_ctrl_c_at_any_bytecode(make_model, regression, tmp_path, capsys):
     straight = train(make(), [lambda epoch: good.append(epoch.model.state_dict())])
     everything = 10**9
     total = everything - run_interrupted(lambda: train(make()), everything)[1]
-    moments = np.random.default_rng(0).integers(1, total, 150)
+    moments = np.random.default_rng(0).integers(1, total, 60)
     outcomes = {"returned": 0, "raised": 0}
     for moment in moments:
         path.unlink(missing_ok=True)
         model = make()
-        history, _ = run_interrupted(lambda: train(model), int(moment))
+        history, _ = run_interrupted(lambda model=model: train(model), int(moment))
         outcomes["raised" if history is None else "returned"] += 1
         check_sound(model, good, history, straight, x)
-    assert outcomes["returned"] > 100
+    assert outcomes["returned"] > 40
 
 
 def run_interrupted(function, moment):
