@@ -103,11 +103,12 @@ def _difference(
 
     x = points[k][at]
     # the fourth root balances rounding, precision / h, with truncation, h^4
-    h = float(precision**0.25 * max(abs(x), 0.1) ** 0.5)
+    h = float(precision**0.25 * max(abs(x), 1e-5) ** 0.5)
     up, down = terms(x + h), terms(x - h)
     slope = np.sum(8 * (up - down) - (terms(x + 2 * h) - terms(x - 2 * h))) / (12 * h)
-    size = np.sum(np.abs(up), where=up != down)  # what does not depend on x leaves no rounding error
-    return float(slope), float(_ROUNDING * precision * size / h)
+    # terms that do not depend on x leave no rounding error, but it may be that rounding hides that they do
+    size = _ROUNDING * np.sum(np.abs(up), where=up != down) + np.linalg.norm(up)
+    return float(slope), float(precision * size / h)
 
 
 def _report(worst: _Entry) -> None:
