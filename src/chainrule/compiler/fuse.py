@@ -11,9 +11,41 @@ from dataclasses import dataclass, field
 
 from chainrule.compiler.lowering import ELEMENTWISE, REDUCTIONS, VIEWS
 from chainrule.graph import Node, topological
-from chainrule.ops import contract, random
+from chainrule.ops import contract, elementwise, random
 from chainrule.ops.record import Shape
 from chainrule.ops.source import constant, leaf
+
+
+COMPARISONS = {
+    elementwise.equal,
+    elementwise.not_equal,
+    elementwise.less,
+    elementwise.less_equal,
+    elementwise.greater,
+    elementwise.greater_equal,
+    elementwise.logical_and,
+    elementwise.logical_or,
+    elementwise.logical_not,
+}
+
+
+#: too long to be written out for every register of a product's tile
+LONG = {
+    elementwise.divide,
+    elementwise.power,
+    elementwise.exp,
+    elementwise.expm1,
+    elementwise.log,
+    elementwise.log1p,
+    elementwise.sqrt,
+    elementwise.sin,
+    elementwise.cos,
+    elementwise.tanh,
+    elementwise.logistic,
+    elementwise.softplus,
+    elementwise.erf,
+    random.random_bits,
+}
 
 
 @dataclass(eq=False)
@@ -61,29 +93,69 @@ def fuse(outputs: Sequence[Node]) -> Plan:
         for x in dict.fromkeys(node.inputs):
             users[x].append(node)
     kept = set(outputs)
-    owner = _owners(order, users, kept)
-    plan = Plan([], list(outputs), [])
-    home: dict[Node, int] = {}  # index of the kernel that computes a node
+    cheap = _cheap(order, users, kept)
+    owner = _owners(order, users, kept, cheap)
+    alone = {node for node in order if node.op is contract.matmul and _long_after(node, users)}
+    grouping = _Grouping(Plan([], list(outputs), []), cheap, owner, alone, {})
     for node in order:
-        if node.op is leaf or node.op is constant or node.op in VIEWS or node in owner:
+        grouping.place(node)
+    _mark_stored(grouping.plan, kept)
+    return grouping.plan
+
+
+def _cheap(order: list[Node], users: dict[Node, list[Node]], kept: set[Node]) -> set[Node]:
+    """Elementwise nodes that are computed wherever they are needed instead of being stored.
+
+    Comparisons, and what only reads leaves or scalars, as long as every reader runs over the same space.
+    """
+    found: set[Node] = set()
+    for node in order:
+        if node.op not in ELEMENTWISE or node in kept or not node.shape:
             continue
-        if _joins(node):
-            _join(plan, home, node)
-        else:
-            _new_kernel(plan, home, Kernel(node.shape, node, _inside(node, owner)))
-    _mark_stored(plan, kept)
-    return plan
+        pointwise = all(_joins(u) and u.shape == node.shape for u in users[node])
+        # a row or column of another kernel may be read again; what runs over the whole space may not
+        sources = [x for x in node.inputs if x.shape == node.shape and x not in found]
+        from_leaves = all(root_of(x).op in (leaf, constant) for x in sources)
+        if pointwise and (from_leaves or (node.dtype.kind == "b" and node.op in COMPARISONS)):
+            found.add(node)
+    return found
 
 
-def _joins(node: Node) -> bool:
-    return node.op in ELEMENTWISE or node.op is random.random_bits
+def _long_after(product: Node, users: dict[Node, list[Node]]) -> bool:
+    """Whether the elementwise work that follows a product directly is better done in a loop of its own.
+
+    So it is where it is long, or reads leaves over the whole space (an optimizer's update).
+    """
+    found, waiting = {product}, list(users[product])
+    while waiting:
+        node = waiting.pop()
+        if node in found or not _joins(node) or node.shape != product.shape:
+            continue
+        if any(x.shape not in ((), node.shape) and root_of(x).op not in (leaf, constant) for x in node.inputs):
+            continue  # it waits for a row or column that another kernel computes, perhaps from this product
+        around = [x for x in node.inputs if x.shape == node.shape and x not in found]
+        if node.op in LONG or any(_from_leaf(x) for x in around):
+            return True
+        if not any(_joins(x) or x.op is contract.matmul for x in around):
+            found.add(node)
+            waiting.extend(users[node])
+    return False
 
 
-def _owners(order: list[Node], users: dict[Node, list[Node]], kept: set[Node]) -> dict[Node, Node]:
+def _from_leaf(x: Node) -> bool:
+    """Whether a value is a leaf's, or computed from leaves and numbers alone in one elementwise step."""
+    if x.op in ELEMENTWISE and x.inputs:
+        return any(root_of(y).op is leaf and y.shape == x.shape for y in x.inputs)
+    return root_of(x).op is leaf
+
+
+def _owners(
+    order: list[Node], users: dict[Node, list[Node]], kept: set[Node], cheap: set[Node]
+) -> dict[Node, Node]:
     """For elementwise nodes that only one reduction needs: that reduction."""
     owner: dict[Node, Node] = {}
     for node in reversed(order):
-        if not _joins(node) or node in kept or not users[node]:
+        if not _joins(node) or node in kept or node in cheap or not users[node]:
             continue
         readers = {u if u.op in REDUCTIONS else owner.get(u) for u in users[node]}
         reader = readers.pop() if len(readers) == 1 else None
@@ -92,43 +164,87 @@ def _owners(order: list[Node], users: dict[Node, list[Node]], kept: set[Node]) -
     return owner
 
 
-def _inside(root: Node, owner: dict[Node, Node]) -> list[Node]:
-    if root.op not in REDUCTIONS:
-        return []
-    return [n for n in topological(root.inputs, stop=lambda n: owner.get(n) is not root) if owner.get(n) is root]
+def _joins(node: Node) -> bool:
+    return node.op in ELEMENTWISE or node.op is random.random_bits
 
 
-def _new_kernel(plan: Plan, home: dict[Node, int], kernel: Kernel) -> None:
-    plan.kernels.append(kernel)
-    for computed in kernel.nodes:
-        home[computed] = len(plan.kernels) - 1
+@dataclass
+class _Grouping:
+    """Kernels so far, and ``home``: the index of the kernel that computes a node."""
 
+    plan: Plan
+    cheap: set[Node]
+    owner: dict[Node, Node]
+    alone: set[Node]  # products that nothing joins
+    home: dict[Node, int]
 
-def _join(plan: Plan, home: dict[Node, int], node: Node) -> None:
-    """Put an elementwise node into the kernel of its last operand, or into a new one."""
-    last = max((home[root] for x in node.inputs if (root := root_of(x)) in home), default=-1)
-    # scalars are gathered into one late kernel; elsewhere only the last operand's kernel is worth joining
-    candidates = range(len(plan.kernels) - 1, max(last, 0) - 1, -1) if not node.shape else [last]
-    for index in candidates:
-        if index >= 0 and plan.kernels[index].space == node.shape and _fits(plan, home, node, index):
-            plan.kernels[index].body.append(node)
-            home[node] = index
+    def place(self, node: Node) -> None:
+        """Put the next node of the graph's order into a kernel."""
+        if node.op in (leaf, constant) or node.op in VIEWS or node in self.owner or node in self.cheap:
             return
-    if last >= 0:
-        kernel = plan.kernels[last]
-        why = "reads its last operand in another order"
-        if kernel.space != node.shape:
-            why = f"runs over {node.shape}, its last operand's kernel over {kernel.space}"
-        plan.cuts.append(f"{node!r}: {why}")
-    _new_kernel(plan, home, Kernel(node.shape, None, [], [node]))
+        if _joins(node):
+            self._join(node)
+        else:
+            inside = self._inside(node) if node.op in REDUCTIONS else []
+            self._add(Kernel(node.shape, node, inside))
 
+    def _add(self, kernel: Kernel) -> None:
+        self.plan.kernels.append(kernel)
+        for computed in kernel.nodes:
+            if computed not in self.cheap:
+                self.home[computed] = len(self.plan.kernels) - 1
 
-def _fits(plan: Plan, home: dict[Node, int], node: Node, index: int) -> bool:
-    """Whether all operands from this kernel are read at the very point that is being computed."""
-    root = plan.kernels[index].root
-    if root is not None and root.op not in REDUCTIONS and root.op is not contract.matmul:
-        return False
-    return all(x is root_of(x) for x in node.inputs if home.get(root_of(x)) == index)
+    def _inside(self, root: Node) -> list[Node]:
+        """What only this reduction needs, and the cheap nodes under it."""
+
+        def inside(node: Node) -> bool:
+            return self.owner.get(node) is root or node in self.cheap
+
+        return [n for n in topological(root.inputs, stop=lambda n: not inside(n)) if inside(n)]
+
+    def _with_cheap(self, node: Node) -> list[Node]:
+        """The node after the cheap nodes that it needs."""
+        return [*self._cheap_under(node), node]
+
+    def _cheap_under(self, node: Node) -> list[Node]:
+        order = topological(node.inputs, stop=lambda n: n not in self.cheap)
+        return [n for n in order if n in self.cheap]
+
+    def _join(self, node: Node) -> None:
+        """Put an elementwise node into the kernel of its last operand, or into a new one."""
+        needed = self._with_cheap(node)
+        roots = {root_of(x) for n in needed for x in n.inputs}
+        last = max((self.home[root] for root in roots if root in self.home), default=-1)
+        for index in range(max(last, 0), len(self.plan.kernels)):
+            # scalars gather in the first kernel that can have them, so that what needs them can run early;
+            # other nodes join the kernel of their last operand, or one that reads the same values
+            near = index == last or not node.shape or self._shares_a_read(index, node)
+            if near and self._fits(node, needed, index):
+                kernel = self.plan.kernels[index]
+                kernel.body.extend(n for n in needed if n not in kernel.body)
+                self.home[node] = index
+                return
+        if last >= 0:
+            kernel = self.plan.kernels[last]
+            why = "reads its last operand in another order"
+            if kernel.space != node.shape:
+                why = f"runs over {node.shape}, its last operand's kernel over {kernel.space}"
+            self.plan.cuts.append(f"{node!r}: {why}")
+        self._add(Kernel(node.shape, None, [], needed))
+
+    def _shares_a_read(self, index: int, node: Node) -> bool:
+        wide = {x for x in node.inputs if x.shape == node.shape}
+        return not wide.isdisjoint(x for n in self.plan.kernels[index].body for x in n.inputs)
+
+    def _fits(self, node: Node, needed: list[Node], index: int) -> bool:
+        """Whether all operands from this kernel are read at the very point that is being computed."""
+        kernel = self.plan.kernels[index]
+        if kernel.space != node.shape or kernel.root in self.alone:
+            return False
+        if kernel.root is not None and kernel.root.op not in REDUCTIONS and kernel.root.op is not contract.matmul:
+            return False
+        operands = [x for n in needed for x in n.inputs if x not in self.cheap]
+        return all(x is root_of(x) for x in operands if self.home.get(root_of(x)) == index)
 
 
 def _mark_stored(plan: Plan, kept: set[Node]) -> None:

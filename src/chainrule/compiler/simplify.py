@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from chainrule.compiler.lowering import ELEMENTWISE
 from chainrule.graph import Node, topological
 from chainrule.interpret import evaluate
-from chainrule.ops import elementwise, movement
+from chainrule.ops import contract, elementwise, movement
 from chainrule.ops.record import Array
 from chainrule.ops.source import constant, leaf
 
@@ -23,11 +24,13 @@ def simplify(outputs: Sequence[Node]) -> list[Node]:
     """New outputs with the same values. Leaves stay the nodes that they are."""
     new: dict[Node, Node] = {}
     known: dict[Any, Node] = {}
-    for node in topological(outputs):
+    order = topological(outputs)
+    readers = Counter(x for node in order for x in node.inputs)
+    for node in order:
         if node.op is leaf:
             new[node] = node
             continue
-        made = _simpler(node, tuple(new[x] for x in node.inputs))
+        made = _simpler(node, tuple(new[x] for x in node.inputs), readers)
         key = _key(made)
         new[node] = known.setdefault(key, made) if key is not None else made
     return [new[node] for node in outputs]
@@ -43,7 +46,7 @@ def _key(node: Node) -> Any:
     return (node.op, tuple(map(id, node.inputs)), tuple(sorted(node.params.items(), key=lambda kv: kv[0])))
 
 
-def _simpler(node: Node, inputs: tuple[Node, ...]) -> Node:
+def _simpler(node: Node, inputs: tuple[Node, ...], readers: Mapping[Node, int]) -> Node:
     op = node.op
     if op in _SAME:
         return inputs[0]
@@ -51,6 +54,10 @@ def _simpler(node: Node, inputs: tuple[Node, ...]) -> Node:
         return _reshaped(inputs[0], node.shape, node)
     if op in (movement.broadcast, movement.transpose, movement.cast) and _is_noop(node, inputs[0]):
         return inputs[0]
+    if op is movement.transpose:
+        turned = _turned(node, inputs[0], alone=readers[node.inputs[0]] == 1)
+        if turned is not None:
+            return turned
     if op in ELEMENTWISE:
         inputs = _without_broadcasts(node, inputs)
         same = _neutral(node, inputs)
@@ -88,6 +95,27 @@ def _is_noop(node: Node, x: Node) -> bool:
     if node.op is movement.transpose:
         return bool(node.params["axes"] == tuple(range(len(node.shape))))
     return node.shape == x.shape and node.dtype == x.dtype
+
+
+def _turned(node: Node, x: Node, *, alone: bool) -> Node | None:
+    """A transpose of a transpose, or of a matrix product: (A B)' = B' A'."""
+    axes = node.params["axes"]
+    if x.op is movement.transpose:
+        inner = x.params["axes"]
+        joined = tuple(inner[a] for a in axes)
+        if joined == tuple(range(len(joined))):
+            return x.inputs[0]
+        return Node(movement.transpose, x.inputs, {"axes": joined}, line=node.line)
+    if x.op is contract.matmul and axes == (1, 0) and alone:  # nobody needs the product as it was
+        a, b = (_transposed(y) for y in x.inputs)
+        return Node(contract.matmul, (b, a), {}, line=x.line)
+    return None
+
+
+def _transposed(x: Node) -> Node:
+    if x.op is movement.transpose:
+        return x.inputs[0]
+    return Node(movement.transpose, (x,), {"axes": (1, 0)}, line=x.line)
 
 
 def _without_broadcasts(node: Node, inputs: tuple[Node, ...]) -> tuple[Node, ...]:

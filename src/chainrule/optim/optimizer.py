@@ -118,7 +118,7 @@ class Optimizer:
         self.steps = Tensor.leaf(np.array(0, np.int64))
         self.shared_state = {name: Tensor.leaf(np.array(first)) for name, first in self.shared().items()}
         self.state = [
-            {slot: Tensor.leaf(np.full(p.shape, first, p.dtype)) for slot, first in self.slots().items()}
+            {slot: Tensor.leaf(np.full_like(p.numpy(), first)) for slot, first in self.slots().items()}
             for p in self.parameters
         ]
         return self

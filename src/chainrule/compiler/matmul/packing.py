@@ -50,46 +50,53 @@ def pack_b(
     to: Value,
 ) -> None:
     """The columns of tiles [first, last) into panels; ``b`` is moved to the block's first step over K."""
-    scalar, wide = product.scalar, len(strip.lanes)
-    first = offset(f, b, tiles[0], lanes * wide * product.b_strides[1], scalar)
-    narrow = strip.active < lanes
-    panels = f.plus(f.times(difference(f, tiles[1], tiles[0]), wide), -narrow)
-    if panels.name != "0":
-        with span(f, const(0, I64), panels, 1) as panel:
-            source = offset(f, first, panel, lanes * product.b_strides[1], scalar)
-            pack_panel(
-                f, product, source, offset(f, to, panel, lanes * strip.depth, scalar), lanes, lanes, depth
-            )
-    if narrow:
-        source = offset(f, first, panels, lanes * product.b_strides[1], scalar)
-        target = offset(f, to, panels, lanes * strip.depth, scalar)
-        pack_panel(f, product, source, target, lanes, strip.active, depth)
-
-
-def pack_panel(
-    f: Function, product: Product, b: Value, to: Value, lanes: int, active: int, depth: Value
-) -> None:
-    """``depth`` steps of ``active`` columns, each step a whole vector in memory; lanes in excess hold anything."""
-    (b_k, b_n), scalar = product.b_strides, product.scalar
-    square = max(1, 16 // product.bytes)
+    scalar, wide, b_n = product.scalar, strip.vectors, product.b_strides[1]
+    first = offset(f, b, tiles[0], lanes * wide * b_n, scalar)
+    count = difference(f, tiles[1], tiles[0])
     if b_n == 1:
-        narrow, mask = lanes_for(active)
-        with span(f, const(0, I64), depth, 1) as k:
-            values = f.load(offset(f, b, k, b_k, scalar), Type(scalar, narrow), mask)
-            f.store(values, offset(f, to, k, lanes, scalar))
-    elif b_k == 1 and product.K >= square and lanes >= square:
+        with span(f, const(0, I64), count, 1) as tile:
+            source = offset(f, first, tile, lanes * wide, scalar)
+            _copy_tile(f, product, strip, lanes, source, depth, offset(f, to, tile, lanes * wide * strip.depth, scalar))
+        return
+    whole = f.plus(f.times(count, wide), -(strip.active < lanes))
+    for start, stop, active in ((const(0, I64), whole, lanes), (whole, f.plus(whole, 1), strip.active)):
+        if stop.name != "0" and (active < lanes or start.name == "0"):
+            with span(f, start, stop, 1) as panel:
+                source = offset(f, first, panel, lanes * b_n, scalar)
+                _turn_panel(f, product, source, active, depth, offset(f, to, panel, lanes * strip.depth, scalar), lanes)
+
+
+def _copy_tile(
+    f: Function, product: Product, strip: Strip, lanes: int, b: Value, depth: Value, to: Value
+) -> None:
+    """The vectors of a tile, which lie side by side, to one panel each."""
+    scalar, last = product.scalar, strip.vectors - 1
+    with span(f, const(0, I64), depth, 1) as k:
+        source, target = offset(f, b, k, product.b_strides[0], scalar), offset(f, to, k, lanes, scalar)
+        for v in range(strip.vectors):
+            count, mask = lanes_for(strip.active) if v == last else (lanes, None)
+            values = f.load(f.offset(source, const(v * lanes, I64), scalar), Type(scalar, count), mask)
+            f.store(values, f.offset(target, const(v * lanes * strip.depth, I64), scalar))
+
+
+def _turn_panel(
+    f: Function, product: Product, b: Value, active: int, depth: Value, to: Value, lanes: int
+) -> None:
+    """``active`` columns that do not lie side by side; lanes in excess hold anything."""
+    (b_k, b_n), scalar, steps = product.b_strides, product.scalar, product.K
+    square = 16 // product.bytes
+    if b_k == 1 and steps >= square and lanes >= square:
         last = f.plus(depth, -square)
         with span(f, const(0, I64), depth, square) as start:
             k = smaller(f, start, last)  # the last square begins earlier where it would stick out
-            rows = turned(f, offset(f, b, k, b_k, scalar), b_n, scalar, lanes, active)
-            for i, row in enumerate(rows):
+            for i, row in enumerate(turned(f, f.offset(b, k, scalar), b_n, scalar, lanes, active)):
                 f.store(row, offset(f, to, f.plus(k, i), lanes, scalar))
-    else:
-        with span(f, const(0, I64), depth, 1) as k:
-            source, target = offset(f, b, k, b_k, scalar), offset(f, to, k, lanes, scalar)
-            for n in range(active):
-                element = f.load(offset(f, source, const(n, I64), b_n, scalar), Type(scalar))
-                f.store(element, f.offset(target, const(n, I64), scalar))
+        return
+    with span(f, const(0, I64), depth, 1) as k:
+        source, target = offset(f, b, k, b_k, scalar), offset(f, to, k, lanes, scalar)
+        for n in range(active):
+            element = f.load(f.offset(source, const(n * b_n, I64), scalar), Type(scalar))
+            f.store(element, f.offset(target, const(n, I64), scalar))
 
 
 def turned(f: Function, b: Value, b_n: int, scalar: str, lanes: int, active: int) -> list[Value]:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from chainrule.compiler.host import Target
 from chainrule.compiler.ir import Type
-from chainrule.compiler.matmul.product import Product, lanes_for
+from chainrule.compiler.matmul.product import Product
 
 # Caches as all processors of the last ten years have them at least (bytes).
 FIRST_SETS, FIRST_WAYS, LINE, PAGE = 64, 8, 64, 4096
@@ -25,7 +25,7 @@ class Strip:
 
     first: int  # column
     tiles: int  # side by side
-    lanes: tuple[int, ...]  # of the vectors of a tile; only the last of the product's columns may be narrower
+    vectors: int  # of a tile
     active: int  # lanes of the last vector that are columns of the result
     rows: int  # of a tile
     splits: int = (
@@ -88,10 +88,8 @@ def _strips(product: Product, target: Target, lanes: int) -> tuple[Strip, ...]:
             if count and width:
                 rows, splits, cost = _tile_rows(product, target, width)
                 cycles += cost * count
-                sizes, active = (lanes,) * width, lanes
-                if ragged and first + count * width == vectors:
-                    sizes, active = (*sizes[:-1], lanes_for(ragged)[0]), ragged
-                strips.append(Strip(first * lanes, count, sizes, active, rows, splits))
+                active = ragged if ragged and first + count * width == vectors else lanes
+                strips.append(Strip(first * lanes, count, width, active, rows, splits))
         cycles *= 1.06 ** (len(strips) - 1)  # code for two kinds of tiles takes longer to make
         if all(s.rows for s in strips) and (best is None or cycles < best[0]):
             best = cycles, tuple(strips)
@@ -111,6 +109,7 @@ def _tile_rows(product: Product, target: Target, vectors: int) -> tuple[int, int
             splits *= 2
         loads = rows + vectors
         step = max(sums / 2, loads / 2, (sums + loads) / 4, 4.4 / splits)
+        step *= 1 + 0.05 * loads / sums + 0.03 * (splits > 1)
         cost = -(-product.M // rows) * (step * product.K + 10 + 1.5 * sums)
         if cost <= best[2]:
             best = rows, splits, cost
@@ -121,13 +120,13 @@ def _blocked(product: Product, strip: Strip, lanes: int) -> Strip:
     """The strip with what is packed and how large blocks are."""
     M, K, size = product.M, product.K, product.bytes
     (a_m, a_k), (b_k, b_n) = product.a_strides, product.b_strides
-    sums, width = strip.rows * len(strip.lanes), lanes * len(strip.lanes)
+    sums, width = strip.rows * strip.vectors, lanes * strip.vectors
     blocks = -(-K // DEPTH) if K > DEEP and M >= 3 * FEW_ROWS else 1
     depth = -(-K // blocks)
     depth = depth if blocks == 1 else (depth + 3) // 4 * 4
-    pack_b = K > 0 and (b_n != 1 or blocks > 1 or (M >= 2 * FEW_ROWS and crowded(K, b_k * size)))
+    pack_b = K > 0 and (b_n != 1 or blocks > 1 or (M >= FEW_ROWS and crowded(K, b_k * size)))
     pack_a = K > 0 and a_m == 1 and strip.tiles >= 4 and crowded(depth, a_k * size)
-    unroll = max(strip.splits, 1 if len(strip.lanes) == 1 else min(4, max(1, 48 // sums)))
+    unroll = max(strip.splits, 1 if strip.vectors == 1 else min(4, max(1, 48 // sums)))
     if blocks > 1:
         unroll = min(unroll, math.gcd(K, 4))  # every block of K is a whole number of turns
         strip = replace(strip, splits=min(strip.splits, unroll))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chainrule.compiler.host import Target
-from chainrule.compiler.ir import I64, Function, Type, Value, const, first_lanes
+from chainrule.compiler.ir import I64, Function, Type, Value, const
 from chainrule.compiler.matmul.packing import difference, offset, pack_a, pack_b, span
 from chainrule.compiler.matmul.plan import Strip
-from chainrule.compiler.matmul.product import Epilogue, Product, add, multiply_add, smaller
+from chainrule.compiler.matmul.product import Epilogue, Product, add, lanes_for, multiply_add, smaller
 
 HEAVY = 30  # lines of an epilogue; longer ones are written once for a loop over the rows of a tile
 
@@ -39,7 +39,7 @@ class StripWriter:
         self.f, self.target, self.product, self.strip = f, target, product, strip
         self.epilogue = epilogue
         self.lanes = target.lanes(Type(product.scalar).bits)
-        self.width = self.lanes * len(strip.lanes)
+        self.width = self.lanes * strip.vectors
         self.partial = strip.depth < product.K
         self.exact = self.full = False
         self.parts: dict[str, Value] = {}
@@ -111,8 +111,8 @@ class StripWriter:
     def _tile(self, a: Value, b: Value, depth: Value) -> list[list[Value]]:
         """The sums of a tile, row by row."""
         f, product, strip = self.f, self.product, self.strip
-        types = [Type(product.scalar, lanes) for lanes in strip.lanes]
-        sets = [[const(0, t) for _ in range(strip.rows) for t in types] for _ in range(strip.splits)]
+        none = const(0, Type(product.scalar, self.lanes))
+        sets = [[none] * (strip.rows * strip.vectors) for _ in range(strip.splits)]
         careful = self._careful_steps()
         always = careful > strip.unroll
         fixed = int(depth.name) if depth.name.isdigit() else None
@@ -132,19 +132,18 @@ class StripWriter:
         while len(sets) > 1:
             pairs = zip(sets[::2], sets[1::2], strict=True)
             sets = [[add(f, x, y) for x, y in zip(*pair, strict=True)] for pair in pairs]
-        wide = len(types)
-        return [sets[0][r * wide : (r + 1) * wide] for r in range(strip.rows)]
+        return [sets[0][r * strip.vectors : (r + 1) * strip.vectors] for r in range(strip.rows)]
 
     def _split(self, values: list[Value]) -> list[list[Value]]:
         size = len(values) // self.strip.splits
         return [list(values[i : i + size]) for i in range(0, len(values), size)]
 
     def _careful_steps(self) -> int:
-        """The last steps over K, where whole vectors of B would reach beyond its end."""
+        """The last steps over K, where reading more columns than there are would reach beyond the end of B."""
         strip, product = self.strip, self.product
-        excess = strip.lanes[-1] - strip.active
+        excess = lanes_for(strip.active)[0] - strip.active
         stride = product.b_strides[0]
-        if strip.pack_b or excess <= 0:
+        if strip.pack_b or not excess:
             return 0
         return min(product.K, -(-excess // stride)) if stride > 0 else product.K
 
@@ -153,28 +152,34 @@ class StripWriter:
     ) -> None:
         """Steps over K, from ``k`` on, added to the sets of sums in turn."""
         f, product, strip = self.f, self.product, self.strip
-        if strip.pack_a:
-            a_m, a_k = 1, strip.rows
-        else:
-            a_m, a_k = product.a_strides
-        b_k, apart = (
-            (self.lanes, self.lanes * strip.depth) if strip.pack_b else (product.b_strides[0], self.lanes)
-        )
+        a_m, a_k = (1, strip.rows) if strip.pack_a else product.a_strides
+        b_k, apart = (self.lanes, self.lanes * strip.depth) if strip.pack_b else (product.b_strides[0], self.lanes)
         a, b = offset(f, a, k, a_k, product.scalar), offset(f, b, k, b_k, product.scalar)
         for step in steps:
             sums = sets[step % strip.splits]
-            columns = []
-            for v, lanes in enumerate(strip.lanes):
-                mask = first_lanes(strip.active, lanes) if careful and v == len(strip.lanes) - 1 else None
-                place = f.offset(b, const(step * b_k + v * apart, I64), product.scalar)
-                columns.append(f.load(place, Type(product.scalar, lanes), mask))
+            columns = [
+                self._columns(f.offset(b, const(step * b_k + v * apart, I64), product.scalar), v, careful)
+                for v in range(strip.vectors)
+            ]
             for r in range(strip.rows):
-                x = f.load(
-                    f.offset(a, const(r * a_m + step * a_k, I64), product.scalar), Type(product.scalar)
-                )
+                place = f.offset(a, const(r * a_m + step * a_k, I64), product.scalar)
+                x = f.splat(f.load(place, Type(product.scalar)), self.lanes)
                 for v, column in enumerate(columns):
-                    at = r * len(columns) + v
-                    sums[at] = multiply_add(f, self.target, f.splat(x, column.type.lanes), column, sums[at])
+                    at = r * strip.vectors + v
+                    sums[at] = multiply_add(f, self.target, x, column, sums[at])
+
+    def _columns(self, b: Value, vector: int, careful: bool) -> Value:
+        """A vector of B; lanes beyond the product's columns hold anything."""
+        f, strip, scalar = self.f, self.strip, self.product.scalar
+        if strip.pack_b or vector < strip.vectors - 1:
+            return f.load(b, Type(scalar, self.lanes))
+        lanes, mask = lanes_for(strip.active)
+        value = f.load(b, Type(scalar, lanes), mask if careful else None)
+        if lanes == self.lanes:
+            return value
+        if lanes == 1:
+            return f.op(f"insertelement {Type(scalar, self.lanes)} poison, {value}, i32 0", Type(scalar, self.lanes))
+        return f.shuffle(value, value, [*range(lanes), *[0] * (self.lanes - lanes)])
 
     # What happens to sums
 
@@ -208,13 +213,16 @@ class StripWriter:
 
     def _to_epilogue(self, row: Value, column: Value, values: list[Value]) -> None:
         for v, value in enumerate(values):
-            mask = self._mask(v)
-            self.epilogue(self.f, row, self.f.plus(column, v * self.lanes), value, mask)
+            active = self.strip.active if v == self.strip.vectors - 1 else self.lanes
+            narrow, mask = self._narrowed(value, active)
+            self.epilogue(self.f, row, self.f.plus(column, v * self.lanes), narrow, mask)
 
-    def _mask(self, vector: int) -> Value | None:
-        lanes = self.strip.lanes[vector]
-        last = vector == len(self.strip.lanes) - 1
-        return first_lanes(self.strip.active, lanes) if last and self.strip.active < lanes else None
+    def _narrowed(self, value: Value, active: int) -> tuple[Value, Value | None]:
+        """The first lanes of a vector, as an epilogue takes them."""
+        lanes, mask = lanes_for(active)
+        if lanes == value.type.lanes:
+            return value, mask
+        return self.f.lane(value, 0) if lanes == 1 else self.f.shuffle(value, value, range(lanes)), mask
 
     def _heavy(self) -> bool:
         """Whether the epilogue is long: it is written for trial, and what it wrote is taken away."""
@@ -223,8 +231,8 @@ class StripWriter:
             return False
         with f.trial() as lines:
             index = f.op("freeze i64 0", I64)
-            value = const(0, Type(self.product.scalar, self.strip.lanes[0]))
-            self.epilogue(f, index, index, f.op(f"freeze {value}", value.type), self._mask(0))
+            value = const(0, Type(self.product.scalar, self.lanes))
+            self._to_epilogue(index, index, [f.op(f"freeze {value}", value.type)])
         return len(lines) > HEAVY
 
     def _deliver_slowly(
@@ -239,11 +247,13 @@ class StripWriter:
         stop = smaller(f, last, const(strip.rows, I64))
         with f.loop(first or const(0, I64), stop, 1) as loop:
             line = offset(f, buffer, loop.index, self.width, scalar)
-            values = [
-                f.load(f.offset(line, const(v * self.lanes, I64), scalar), Type(scalar, lanes))
-                for v, lanes in enumerate(strip.lanes)
-            ]
-            self._to_epilogue(f.binary("add", base, loop.index), column, values)
+            self._to_epilogue(f.binary("add", base, loop.index), column, self._loaded(line))
+
+    def _loaded(self, place: Value) -> list[Value]:
+        """The vectors of one row of a tile, from memory."""
+        type = Type(self.product.scalar, self.lanes)
+        places = [self.f.offset(place, const(v * self.lanes, I64), type.scalar) for v in range(self.strip.vectors)]
+        return [self.f.load(p, type) for p in places]
 
     # Sums over K that are put together in memory
 
@@ -262,19 +272,15 @@ class StripWriter:
             f.store(const(0, Type(self.product.scalar, self.lanes)), place)
 
     def _finish_partial(self, block: Block) -> None:
-        f, strip, scalar = self.f, self.strip, self.product.scalar
+        f, strip = self.f, self.strip
         with span(f, *block.rows, 1) as row, span(f, *block.tiles, 1) as tile:
             place = self._partial_place(block, row, tile)
-            values = [
-                f.load(f.offset(place, const(v * self.lanes, I64), scalar), Type(scalar, lanes))
-                for v, lanes in enumerate(strip.lanes)
-            ]
-            self._to_epilogue(row, f.plus(f.times(tile, self.width), strip.first), values)
+            self._to_epilogue(row, f.plus(f.times(tile, self.width), strip.first), self._loaded(place))
 
 
 def scratch_parts(product: Product, strip: Strip, lanes: int) -> dict[str, int]:
     """Elements of each thing a strip keeps in scratch memory; multiples of 16."""
-    width = lanes * len(strip.lanes)
+    width = lanes * strip.vectors
     rows = -(-strip.height // strip.rows) * strip.rows
     parts = {"tile": strip.rows * width}
     if strip.pack_b:
