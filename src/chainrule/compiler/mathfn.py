@@ -342,10 +342,10 @@ def softplus(f: Function, x: Value) -> Value:
     scale = f.binary("fmul", *_two_factors(f, bits, type))
     p = _exp_sum(f, r, r)
     s, t = _log1p_parts(f, _muladd(f, p, scale, scale), _LOG1P[type.scalar])
-    # x + p scale - s t + scale: scale + p scale is e^-|x| unrounded, and the largest term comes last.
+    # p scale - s t + x + scale: p scale + scale is e^-|x| unrounded, and the largest term comes last.
     above = f.select(f.fcmp("ogt", x, zero), x, zero)
-    rest = _muladd(f, f.fneg(s), t, _muladd(f, p, scale, above))
-    return f.binary("fadd", rest, scale)
+    rest = _muladd(f, f.fneg(s), t, f.binary("fmul", p, scale))
+    return f.binary("fadd", f.binary("fadd", rest, above), scale)
 
 
 # Error function
@@ -425,14 +425,19 @@ def power(f: Function, x: Value, y: Value) -> Value:
     """x^y, with the special cases of C99: x^0 = 1^y = 1, and a negative x with a whole y."""
     type = x.type
     base = f.intrinsic("fabs", x)
-    if type.scalar == "float":
-        wide, exponent = f.convert("fpext", base, "double"), f.convert("fpext", y, "double")
-        k, u, _ = _significand(f, wide)
-        product = f.binary("fmul", exponent, _log_sum(f, k, u, const(0, wide.type)))
-        result = f.convert("fptrunc", exp(f, product), "float")
-    else:
-        result = _power_double(f, base, y)
+    result = _power_float(f, base, y) if type.scalar == "float" else _power_double(f, base, y)
     return _power_ends(f, x, base, y, result)
+
+
+def _power_float(f: Function, base: Value, y: Value) -> Value:
+    """e^(y log base) for 0 < base < infinity, in doubles; a polynomial made for floats ends it."""
+    wide, exponent = f.convert("fpext", base, "double"), f.convert("fpext", y, "double")
+    k, u, _ = _significand(f, wide)
+    product = f.binary("fmul", exponent, _log_sum(f, k, u, const(0, u.type)))
+    low, high = _EXP_RANGE["float"]
+    bits, r = _reduce(f, _at_least(f, _at_most(f, product, high), low), _BIAS["double"])
+    power = f.binary("fmul", _polynomial(f, r, (1, 1, *_EXP["float"])), _power_of_two(f, bits, u.type))
+    return f.convert("fptrunc", power, "float")
 
 
 def _two_product(f: Function, a: Value, b: Value) -> tuple[Value, Value]:
