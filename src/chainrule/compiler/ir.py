@@ -238,8 +238,8 @@ class Function:
         return self.op(f"extractelement {a}, i32 {index}", Type(a.type.scalar))
 
     def shuffle(self, a: Value, b: Value, picked: Sequence[int]) -> Value:
-        """Lanes picked from a, then b, as if they lay side by side."""
-        indices = ", ".join(f"i32 {i}" for i in picked)
+        """Lanes picked from a, then b, as if they lay side by side; -1 where any will do."""
+        indices = ", ".join(f"i32 {i}" if i >= 0 else "i32 poison" for i in picked)
         return self.op(
             f"shufflevector {a}, {b}, <{len(picked)} x i32> <{indices}>", Type(a.type.scalar, len(picked))
         )

@@ -17,6 +17,7 @@ B_BLOCK = 1 << 20  # columns of B that are packed at a time
 DEEP = 1024  # up to here sums over K stay in registers from beginning to end
 DEPTH = 256  # beyond: terms added up in registers before they go to a partial sum in memory
 FEW_ROWS = 8  # below: packing B costs more than it brings
+BIG = 1 << 22  # multiplications that are worth a longer loop body, which takes longer to compile
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def _strips(product: Product, target: Target, lanes: int) -> tuple[Strip, ...]:
                 cycles += cost * count
                 active = ragged if ragged and first + count * width == vectors else lanes
                 strips.append(Strip(first * lanes, count, width, active, rows, splits))
-        cycles *= 1.06 ** (len(strips) - 1)  # code for two kinds of tiles takes longer to make
+        cycles *= 1.1 ** (len(strips) - 1)  # code for two kinds of tiles takes longer to make
         if all(s.rows for s in strips) and (best is None or cycles < best[0]):
             best = cycles, tuple(strips)
     assert best is not None
@@ -126,7 +127,7 @@ def _blocked(product: Product, strip: Strip, lanes: int) -> Strip:
     depth = depth if blocks == 1 else (depth + 3) // 4 * 4
     pack_b = K > 0 and (b_n != 1 or blocks > 1 or (M >= FEW_ROWS and crowded(K, b_k * size)))
     pack_a = K > 0 and a_m == 1 and strip.tiles >= 4 and crowded(depth, a_k * size)
-    unroll = max(strip.splits, 1 if strip.vectors == 1 else min(4, max(1, 48 // sums)))
+    unroll = max(strip.splits, 1 if strip.vectors == 1 else (4 if M * product.N * K > BIG else 2))
     if blocks > 1:
         unroll = min(unroll, math.gcd(K, 4))  # every block of K is a whole number of turns
         strip = replace(strip, splits=min(strip.splits, unroll))

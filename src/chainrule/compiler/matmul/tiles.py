@@ -179,7 +179,7 @@ class StripWriter:
             return value
         if lanes == 1:
             return f.op(f"insertelement {Type(scalar, self.lanes)} poison, {value}, i32 0", Type(scalar, self.lanes))
-        return f.shuffle(value, value, [*range(lanes), *[0] * (self.lanes - lanes)])
+        return f.shuffle(value, value, [*range(lanes), *[-1] * (self.lanes - lanes)])
 
     # What happens to sums
 
