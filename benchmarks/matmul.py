@@ -19,7 +19,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
-from chainrule.compiler.host import Library, Target, host
+from chainrule.compiler.host import Library, Target, assemble, host
 from chainrule.compiler.ir import I64, PTR, Function, Type, Value, const, module_text
 from chainrule.compiler.matmul import Product, emit_product, scratch_bytes
 
@@ -113,8 +113,8 @@ def compiled(product: Product, target: Target) -> tuple[Library, float]:
     """Machine code of a product, and how long LLVM took for it (seconds)."""
     text = module_text(product_functions(product, target), target.attributes)
     begin = time.perf_counter()
-    library = Library(text, target)
-    return library, time.perf_counter() - begin
+    code = assemble(text, target)
+    return Library(code, target), time.perf_counter() - begin
 
 
 def blas_driver() -> Library:
@@ -125,7 +125,7 @@ def blas_driver() -> Library:
         passed = [f.load(f.offset(arguments, const(i, I64), "ptr"), PTR) for i in range(13)]
         f.do(f"call void {gemm.name}({', '.join(map(str, passed))})")
     f.ret()
-    return Library(module_text([f], host().attributes), host())
+    return Library(assemble(module_text([f], host().attributes), host()), host())
 
 
 def blas_address(scalar: str) -> int:
@@ -188,7 +188,7 @@ class Bench:
 def measure(chosen: list[Case], scalar: str, target: Target, rounds: int, seconds: float) -> dict[str, object]:
     """Seconds of every round of every engine, interleaved."""
     blas = blas_driver()
-    library = Library(module_text([peak_function(target, scalar)], target.attributes), target)
+    library = Library(assemble(module_text([peak_function(target, scalar)], target.attributes), target), target)
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(library.address("peak"))
     data = np.zeros(2048, np.uint8)
     operations = 2 * 12 * target.lanes(Type(scalar).bits)
