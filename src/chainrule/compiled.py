@@ -118,4 +118,3 @@ def _trace(f: Callable[..., Any], args: tuple[Any, ...], given: list[Any]) -> _V
     updates = [(before, after) for _, before, after in trace.updates]
     program = Instance(Binary(nodes, outputs, updates))
     return _Variant(program, result, [tensor for tensor, _, _ in trace.updates])
-

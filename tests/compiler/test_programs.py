@@ -15,7 +15,8 @@ from chainrule.interpret import evaluate
 from chainrule.ops import PRIMITIVES, contract, indexing, movement, reduce
 from chainrule.ops import elementwise as e
 from chainrule.ops.record import Form
-from chainrule.training.step import InterpretedStep, Objective, training_step
+from chainrule.training.executors import InterpretedStep
+from chainrule.training.step import Objective, training_step
 
 TOLERANCE = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-5}
 TARGETS = [None, "avx2", "sse2"]
@@ -183,7 +184,9 @@ def test_an_update_waits_for_every_reader_of_the_old_value():
 
 
 def test_a_leaf_in_fortran_order_keeps_it():
-    w = new_leaf((4, 7), np.float32, value=np.asfortranarray(np.random.default_rng(0).normal(size=(4, 7)).astype("f")))
+    w = new_leaf(
+        (4, 7), np.float32, value=np.asfortranarray(np.random.default_rng(0).normal(size=(4, 7)).astype("f"))
+    )
     before = w.value.copy()
     Instance(Binary([], [], [(w, w * 2.0)]))()
     assert w.value.flags.f_contiguous
@@ -252,7 +255,9 @@ def steps(dtype, optimizer, options, clip=None, loss=nn.cross_entropy, count=2):
 
 def check_training(dtype, optimizer, options, clip=None):
     (model, step), (other, same) = steps(dtype, optimizer, options, clip)
-    program = Instance(Binary(step.inputs, step.outputs, [(before, after) for _, before, after in step.updates]))
+    program = Instance(
+        Binary(step.inputs, step.outputs, [(before, after) for _, before, after in step.updates])
+    )
     oracle = InterpretedStep(same)
     rng = np.random.default_rng(0)
     for _ in range(5):

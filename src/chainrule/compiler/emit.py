@@ -9,8 +9,8 @@ import numpy as np
 
 from chainrule.compiler.fuse import Kernel
 from chainrule.compiler.host import Target
-from chainrule.compiler.ir import I8, I32, I64, PTR, Function, Type, Value, const, first_lanes
-from chainrule.compiler.loops import Access, Axis, Lanes, broadcast_strides, merged_axes, read, write
+from chainrule.compiler.ir import I32, I64, PTR, Function, Type, Value, const, first_lanes
+from chainrule.compiler.loops import Access, Axis, Key, Lanes, broadcast_strides, merged_axes, read, write
 from chainrule.compiler.lowering import ELEMENTWISE, REDUCTIONS, VIEWS, convert, scalar_of, threefry
 from chainrule.compiler.memory import Layout, Place
 from chainrule.compiler.views import Strides, View, contiguous
@@ -18,8 +18,6 @@ from chainrule.graph import Node
 from chainrule.ops import contract, random
 from chainrule.ops.source import constant
 
-#: what a loop moves on: the memory of a node, or the number of the element that a random node is at
-Key = Node | tuple[str, Node]
 Pointers = dict[Key, Value]
 Point = Callable[[Value, Lanes, list[Value]], list[Value]]
 WIDE = 4  # registers side by side, where only that hides the latency of an addition
@@ -74,9 +72,11 @@ class KernelWriter:
                 found[element_of(node)] = const(0, I64)  # not a pointer: the number of the element
         return found
 
-    def strides(self, space: tuple[int, ...]) -> dict[Node, Strides]:
+    def strides(self, space: tuple[int, ...]) -> dict[Key, Strides]:
         """Strides of all that is read or written, as seen from the space."""
-        found = {x: broadcast_strides(view, space) for x, view in self.reads.items() if len(x.shape) <= len(space)}
+        found: dict[Key, Strides] = {
+            x: broadcast_strides(view, space) for x, view in self.reads.items() if len(x.shape) <= len(space)
+        }
         found |= {node: self.layout.places[node].strides for node in self.kernel.stored}
         for node in self.kernel.nodes:
             if node.op is random.random_bits:
@@ -91,7 +91,7 @@ class KernelWriter:
             if stride == 0 or node not in pointers or index.name == "0":
                 continue
             by = self.f.binary("mul", index, const(stride, I64)) if stride != 1 else index
-            if pointers[node].type == PTR:
+            if isinstance(node, Node):
                 result[node] = self.f.offset(pointers[node], by, memory_scalar(node))
             else:
                 result[node] = self.f.binary("add", pointers[node], by)
@@ -104,7 +104,7 @@ class KernelWriter:
         nodes: Sequence[Node],
         env: dict[Node, Value],
         pointers: Pointers,
-        strides: Mapping[Node, int],
+        strides: Mapping[Key, int],
         lanes: Lanes,
     ) -> None:
         """Values of nodes at one point, into ``env``; what is read and not yet there is loaded."""
@@ -116,19 +116,22 @@ class KernelWriter:
                 continue
             operands = [self.fetch(x, env, pointers, strides, lanes) for x in node.inputs]
             wide = max((v.type.lanes for v in operands), default=1)
-            env[node] = ELEMENTWISE[node.op](self.f, node, *(self.f.splat(v, wide) if v.type.lanes < wide else v for v in operands))
+            same = (self.f.splat(v, wide) if v.type.lanes < wide else v for v in operands)
+            env[node] = ELEMENTWISE[node.op](self.f, node, *same)
 
     def fetch(
-        self, x: Node, env: dict[Node, Value], pointers: Pointers, strides: Mapping[Node, int], lanes: Lanes
+        self, x: Node, env: dict[Node, Value], pointers: Pointers, strides: Mapping[Key, int], lanes: Lanes
     ) -> Value:
         """A node's value at the point: computed before, a literal, or loaded."""
         if x not in env:
             known = literal(x)
-            env[x] = known if known is not None else read(self.f, access(x, pointers[x]), strides.get(x, 0), lanes)
+            env[x] = (
+                known if known is not None else read(self.f, access(x, pointers[x]), strides.get(x, 0), lanes)
+            )
         return env[x]
 
     def _bits(
-        self, node: Node, env: dict[Node, Value], pointers: Pointers, strides: Mapping[Node, int], lanes: Lanes
+        self, node: Node, env: dict[Node, Value], pointers: Pointers, strides: Mapping[Key, int], lanes: Lanes
     ) -> Value:
         f, (seed, counter) = self.f, node.inputs
         word = Type("i32", lanes.count)
@@ -141,7 +144,7 @@ class KernelWriter:
         return threefry(f, (key[0], key[1]), index, f.splat(count, lanes.count))
 
     def store(
-        self, env: Mapping[Node, Value], pointers: Pointers, strides: Mapping[Node, int], lanes: Lanes
+        self, env: Mapping[Node, Value], pointers: Pointers, strides: Mapping[Key, int], lanes: Lanes
     ) -> None:
         """Write what others read."""
         for node in self.kernel.stored:
@@ -158,12 +161,17 @@ class KernelWriter:
             yield pointers, carried
             return
         with self.f.loop(const(0, I64), const(axes[0].length, I64), 1, carried) as loop:
-            with self.nest(axes[1:], self.moved(pointers, axes[0], loop.index), list(loop.values)) as (inner, values):
+            with self.nest(axes[1:], self.moved(pointers, axes[0], loop.index), list(loop.values)) as (
+                inner,
+                values,
+            ):
                 yield inner, values
             loop.values = values
         carried[:] = loop.values
 
-    def strip(self, length: int, width: int, carried: list[Value], point: Point, *, fixed: bool = False) -> list[Value]:
+    def strip(
+        self, length: int, width: int, carried: list[Value], point: Point, *, fixed: bool = False
+    ) -> list[Value]:
         """A vector loop: whole vectors, then what is left (in a vector of the same width if ``fixed``)."""
         whole = length // width * width
         values = carried
@@ -220,13 +228,19 @@ class KernelWriter:
 
             self.strip(inner.length, self.width, [], point)
 
+    def _stands_still(self, x: Node, still: set[Node], axes: Sequence[Axis]) -> bool:
+        """Whether an operand has one value along the axes."""
+        if x in still or literal(x) is not None:
+            return True
+        return x in self.reads and all(axis.strides.get(x, 0) == 0 for axis in axes)
+
     def _constant_along(self, nodes: Sequence[Node], axis: Axis) -> list[Node]:
         """The nodes that have one value along the axis, computed once before its loop."""
         fixed: set[Node] = set()
         for node in nodes:
             if axis.length > 1 and node.op is random.random_bits:
                 continue
-            if all(x in fixed or literal(x) is not None or (x in self.reads and axis.strides.get(x, 0) == 0) for x in node.inputs):
+            if all(self._stands_still(x, fixed, (axis,)) for x in node.inputs):
                 fixed.add(node)
         return [node for node in nodes if node in fixed]
 
@@ -240,9 +254,11 @@ class KernelWriter:
         strides = self._from_input(root)
         inside = [n for n in self.reads if len(n.shape) <= len(space) and n in self._read_inside()]
         vector = self._vector_axis(space, [strides[n] for n in inside if n in strides])
-        last = lambda axes: sorted(axes, key=lambda a: (a == vector, a))  # noqa: E731
-        outer = merged_axes(space, last([a for a in range(len(space)) if a not in reduced]), strides)
-        inner = merged_axes(space, last(list(reduced)), strides)
+        kept = [a for a in range(len(space)) if a not in reduced]
+        outer, inner = (
+            merged_axes(space, sorted(axes, key=lambda a: (a == vector, a)), strides)
+            for axes in (kept, reduced)
+        )
         if vector in reduced or not outer:
             self._reduce_along(root, outer, inner)
         else:
@@ -255,7 +271,7 @@ class KernelWriter:
         found = {x for n in self.kernel.inside for x in n.inputs if x not in own}
         return found | ({root.inputs[0]} - own)
 
-    def _from_input(self, root: Node) -> dict[Node, Strides]:
+    def _from_input(self, root: Node) -> dict[Key, Strides]:
         """Strides of everything as seen from the reduction's input; results stand still along reduced axes."""
         space, axis, keep = root.inputs[0].shape, root.params["axis"], root.params["keepdims"]
         inside, numbered = self._read_inside(), {element_of(n) for n in self.kernel.inside}
@@ -288,7 +304,7 @@ class KernelWriter:
             self.compute(self.kernel.body, env, here, {}, Lanes(1, 1))
             self.store(env, here, {}, Lanes(1, 1))
 
-    def _term(self, root: Node, pointers: Pointers, strides: Mapping[Node, int], lanes: Lanes) -> Value:
+    def _term(self, root: Node, pointers: Pointers, strides: Mapping[Key, int], lanes: Lanes) -> Value:
         """The element that is reduced, at one point."""
         env: dict[Node, Value] = {}
         x = root.inputs[0]
@@ -305,7 +321,9 @@ class KernelWriter:
             here = self.moved(start, axis, index)
             total = [const(combine.start(root), Type(scalar_of(root.dtype), lanes.count))]
             with self.nest(inner, here, total) as (deep, carried):
-                carried[0] = combine.join(self.f, root, carried[0], self._term(root, deep, axis.strides, lanes))
+                carried[0] = combine.join(
+                    self.f, root, carried[0], self._term(root, deep, axis.strides, lanes)
+                )
             env = {root: total[0]}
             self.compute(self.kernel.body, env, here, axis.strides, lanes)
             self.store(env, here, axis.strides, lanes)
@@ -350,7 +368,8 @@ class KernelWriter:
                 if count == 2:
                     parts.append(f.lane(lanes, first))
                 else:
-                    parts.append(f.op(f"shufflevector {lanes}, {lanes.type} poison, <{count // 2} x i32> <{picked}>", half))
+                    mask = f"<{count // 2} x i32> <{picked}>"
+                    parts.append(f.op(f"shufflevector {lanes}, {lanes.type} poison, {mask}", half))
             lanes = join(f, root, *parts)
         return lanes
 
@@ -359,10 +378,7 @@ class KernelWriter:
         still: set[Node] = set()
         for node in self.kernel.body:
             if node.op is not random.random_bits and all(
-                x in still
-                or literal(x) is not None
-                or (x in self.reads and all(axis.strides.get(x, 0) == 0 for axis in axes))
-                for x in node.inputs
+                self._stands_still(x, still, axes) for x in node.inputs
             ):
                 still.add(node)
         self.compute([n for n in self.kernel.body if n in still], known, here, {}, Lanes(1, 1))

@@ -8,7 +8,7 @@ import numpy as np
 
 from chainrule.graph import Node, topological
 from chainrule.ops import elementwise as e
-from chainrule.ops import reduce
+from chainrule.ops import movement, reduce
 from chainrule.ops.record import Primitive
 from chainrule.ops.source import constant, leaf
 
@@ -29,7 +29,7 @@ def expand(outputs: Sequence[Node]) -> list[Node]:
 
 
 def _logsumexp(node: Node, x: Node) -> Node:
-    axis, keepdims = node.params["axis"], node.params["keepdims"]
+    axis = node.params["axis"]
     top = reduce.max(x, axis=axis, keepdims=True)
     top = e.where(e.equal(top - top, 0), top, 0)  # an infinite maximum is not subtracted
     total = reduce.sum(e.exp(x - top), axis=axis, keepdims=True)
@@ -45,8 +45,6 @@ def _argmax(node: Node, x: Node) -> Node:
 
 
 def _dropped(x: Node, node: Node) -> Node:
-    from chainrule.ops import movement
-
     return x if x.shape == node.shape else movement.reshape(x, shape=node.shape)
 
 

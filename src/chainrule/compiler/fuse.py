@@ -15,7 +15,6 @@ from chainrule.ops import contract, elementwise, random
 from chainrule.ops.record import Shape
 from chainrule.ops.source import constant, leaf
 
-
 COMPARISONS = {
     elementwise.equal,
     elementwise.not_equal,
@@ -131,7 +130,9 @@ def _long_after(product: Node, users: dict[Node, list[Node]]) -> bool:
         node = waiting.pop()
         if node in found or not _joins(node) or node.shape != product.shape:
             continue
-        if any(x.shape not in ((), node.shape) and root_of(x).op not in (leaf, constant) for x in node.inputs):
+        if any(
+            x.shape not in ((), node.shape) and root_of(x).op not in (leaf, constant) for x in node.inputs
+        ):
             continue  # it waits for a row or column that another kernel computes, perhaps from this product
         around = [x for x in node.inputs if x.shape == node.shape and x not in found]
         if node.op in LONG or any(_from_leaf(x) for x in around):
@@ -241,7 +242,11 @@ class _Grouping:
         kernel = self.plan.kernels[index]
         if kernel.space != node.shape or kernel.root in self.alone:
             return False
-        if kernel.root is not None and kernel.root.op not in REDUCTIONS and kernel.root.op is not contract.matmul:
+        if (
+            kernel.root is not None
+            and kernel.root.op not in REDUCTIONS
+            and kernel.root.op is not contract.matmul
+        ):
             return False
         operands = [x for n in needed for x in n.inputs if x not in self.cheap]
         return all(x is root_of(x) for x in operands if self.home.get(root_of(x)) == index)

@@ -1,4 +1,4 @@
-"""The machine that code is made for: its processor, vector width and registers; and LLVM's way to code for it."""
+"""The machine that code is made for: its processor and vector width; and LLVM's way to code for it."""
 
 from __future__ import annotations
 
@@ -55,9 +55,21 @@ def host(level: str | None = None) -> Target:
         raise SettingError("CHAINRULE_TARGET is not known", expected=", ".join(_LEVELS), got=level)
     if level in ("avx2", "sse2"):
         cpu = "x86-64"
-        kept = ("64bit", "sse", "ssse", "popcnt", "cx", "mmx", "fxsr", "cmov", *(("avx", "fma", "bmi") if level == "avx2" else ()))
-        features = {k: v and k.startswith(kept) and "512" not in k and "10" not in k for k, v in features.items()}
-    if features.get("avx512f") and features.get("avx512dq") and features.get("avx512bw") and features.get("avx512vl"):
+        kept = (
+            "64bit",
+            "sse",
+            "ssse",
+            "popcnt",
+            "cx",
+            "mmx",
+            "fxsr",
+            "cmov",
+            *(("avx", "fma", "bmi") if level == "avx2" else ()),
+        )
+        features = {
+            k: v and k.startswith(kept) and "512" not in k and "10" not in k for k, v in features.items()
+        }
+    if all(features.get(f"avx512{part}") for part in ("f", "dq", "bw", "vl")):
         width, registers = 64, 32
     elif features.get("avx2") and features.get("fma"):
         width, registers = 32, 16
@@ -81,20 +93,33 @@ def target_machine(target: Target, opt: int = 2) -> Any:
     import llvmlite.binding as llvm
 
     found = llvm.Target.from_triple(target.triple)
-    return found.create_target_machine(cpu=target.cpu, features=target.features, opt=opt, reloc="pic", codemodel="jitdefault", jit=True)
+    return found.create_target_machine(
+        cpu=target.cpu, features=target.features, opt=opt, reloc="pic", codemodel="jitdefault", jit=True
+    )
+
+
+def assemble(text: str, target: Target, opt: int = 2) -> bytes:
+    """The machine code of a module, as an object file."""
+    import llvmlite.binding as llvm
+
+    module = llvm.parse_assembly(text)
+    module.triple = target.triple
+    machine = target_machine(target, opt)
+    module.data_layout = str(machine.target_data)
+    return bytes(machine.emit_object(module))
 
 
 class Library:
-    """Machine code in this process: module text in, addresses of functions out."""
+    """An object file loaded into this process."""
 
-    def __init__(self, text: str, target: Target, opt: int = 2) -> None:
+    def __init__(self, code: bytes, target: Target) -> None:
         import llvmlite.binding as llvm
 
-        module = llvm.parse_assembly(text)
-        module.triple = target.triple
-        machine = target_machine(target, opt)
-        module.data_layout = str(machine.target_data)
-        self._engine = llvm.create_mcjit_compiler(module, machine)
+        initialise()
+        empty = llvm.parse_assembly("")
+        empty.triple = target.triple
+        self._engine = llvm.create_mcjit_compiler(empty, target_machine(target))
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
 
     def address(self, name: str) -> int:

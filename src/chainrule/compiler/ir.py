@@ -229,7 +229,9 @@ class Function:
         done = 0
         while done < count:
             size = 1 << ((count - done).bit_length() - 1)
-            piece = self.shuffle(value, value, range(done, done + size)) if size > 1 else self.lane(value, done)
+            piece = (
+                self.shuffle(value, value, range(done, done + size)) if size > 1 else self.lane(value, done)
+            )
             self.store(piece, self.offset(pointer, const(done, I64), value.type.scalar))
             done += size
 
@@ -241,9 +243,7 @@ class Function:
         if not a.name.startswith("%"):
             return Value(f"splat ({a})", type)
         one = self.op(f"insertelement {type} poison, {a}, i32 0", type)
-        return self.op(
-            f"shufflevector {one}, {type} poison, <{lanes} x i32> zeroinitializer", type
-        )
+        return self.op(f"shufflevector {one}, {type} poison, <{lanes} x i32> zeroinitializer", type)
 
     def lane(self, a: Value, index: int) -> Value:
         """One lane as a scalar."""
@@ -281,9 +281,7 @@ class Function:
         self.start(after)
 
     @contextmanager
-    def loop(
-        self, start: Value, stop: Value, step: int, carried: Sequence[Value] = ()
-    ) -> Iterator[Loop]:
+    def loop(self, start: Value, stop: Value, step: int, carried: Sequence[Value] = ()) -> Iterator[Loop]:
         """``for i in range(start, stop, step)`` with values carried from turn to turn; runs at least once.
 
         Inside, read ``loop.index`` and ``loop.values``, and set ``loop.values`` to the next ones. Afterwards
@@ -328,4 +326,6 @@ def module_text(functions: Sequence[Function], attributes: str, *, globals: Sequ
     declared = sorted(
         {line for function in functions for line in function.declared if not any(d in line for d in defined)}
     )
-    return "\n".join([*globals, *map(str, functions), *declared, f"attributes #0 = {{ {attributes} }}"]) + "\n"
+    return (
+        "\n".join([*globals, *map(str, functions), *declared, f"attributes #0 = {{ {attributes} }}"]) + "\n"
+    )

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from chainrule.compiler.ir import I8, I64, Function, Type, Value, const, first_lanes
+from chainrule.compiler.ir import I64, Function, Type, Value, const, first_lanes
 from chainrule.compiler.views import Strides, View
 from chainrule.graph import Node
 from chainrule.ops.record import Shape
+
+#: what a loop moves on: the memory of a node, or the number of the element that a random node is at
+Key = Node | tuple[str, Node]
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class Axis:
     """One loop: its length and, for each access, how many elements a turn moves on."""
 
     length: int
-    strides: dict[Node, int]
+    strides: dict[Key, int]
 
 
 def broadcast_strides(view: View, space: Shape) -> Strides:
@@ -25,7 +28,7 @@ def broadcast_strides(view: View, space: Shape) -> Strides:
     return (0,) * lead + tuple(0 if n == 1 else s for n, s in zip(view.shape, view.strides, strict=True))
 
 
-def merged_axes(space: Shape, order: Sequence[int], accesses: Mapping[Node, Strides]) -> list[Axis]:
+def merged_axes(space: Shape, order: Sequence[int], accesses: Mapping[Key, Strides]) -> list[Axis]:
     """Loops over the axes of ``order``, outermost first; neighbours become one where every access allows it."""
     axes: list[Axis] = []
     for a in order:
@@ -93,4 +96,6 @@ def write(f: Function, value: Value, access: Access, stride: int, lanes: Lanes) 
         f.store(value, access.pointer, lanes.mask if lanes.count > 1 else None)
         return
     for lane in range(lanes.active):
-        f.store(f.lane(value, lane), f.offset(access.pointer, const(lane * stride, I64), str(value.type.scalar)))
+        f.store(
+            f.lane(value, lane), f.offset(access.pointer, const(lane * stride, I64), str(value.type.scalar))
+        )

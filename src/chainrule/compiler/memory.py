@@ -118,7 +118,9 @@ def _schedule(kernels: Sequence[Kernel], in_place: Mapping[Node, Node]) -> tuple
 
     Where that is impossible, some replacements are postponed to the end; those are the second result.
     """
-    writer = {target: kernel for kernel in kernels for node in kernel.stored if (target := in_place.get(node))}
+    writer = {
+        target: kernel for kernel in kernels for node in kernel.stored if (target := in_place.get(node))
+    }
     home = {node: kernel for kernel in kernels for node in kernel.nodes}
     before: dict[Kernel, set[Kernel]] = {kernel: set() for kernel in kernels}
     late: dict[Kernel, set[Kernel]] = {kernel: set() for kernel in kernels}

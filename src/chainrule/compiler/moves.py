@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from chainrule.compiler.ir import I64, Type, Value, const
-from chainrule.compiler.loops import Access, Axis, Lanes, merged_axes, read, write
+from chainrule.compiler.loops import Axis, Key, Lanes, merged_axes, read, write
 from chainrule.compiler.lowering import ELEMENTWISE, convert, scalar_of
-from chainrule.compiler.views import View
+from chainrule.compiler.views import Strides, View
 from chainrule.graph import Node
 from chainrule.ops import elementwise, indexing, movement
 from chainrule.ops.dtypes import int64
 
 if TYPE_CHECKING:
-    from chainrule.compiler.emit import KernelWriter
+    from chainrule.compiler.emit import KernelWriter, Pointers
 
 
 def write_move(writer: KernelWriter, root: Node) -> None:
@@ -81,14 +79,14 @@ def _copy(writer: KernelWriter, x: Node, part: View) -> None:
         return
     source = writer.reads[x]
     axes = merged_axes(part.shape, range(len(part.shape)), {x: source.strides, part.root: part.strides})
-    bases = {x: writer.start()[x], part.root: _base(writer, part.root, part.offset)}
+    bases: Pointers = {x: writer.start()[x], part.root: _base(writer, part.root, part.offset)}
     _each(writer, axes, bases, x, part.root, None)
 
 
 def _each(
     writer: KernelWriter,
     axes: list[Axis],
-    bases: dict[Node, Value],
+    bases: Pointers,
     x: Node | None,
     out: Node,
     value: Value | None,
@@ -135,7 +133,7 @@ def _gather(writer: KernelWriter, root: Node, out: View) -> None:
     ndim = len(root.shape)
     x_strides = (*source.strides[:axis], *(0,) * count, *source.strides[axis + 1 :])
     i_strides = (*(0,) * axis, *picked.strides, *(0,) * (ndim - axis - count))
-    rows = {x: x_strides, indices: i_strides, root: out.strides}
+    rows: dict[Key, Strides] = {x: x_strides, indices: i_strides, root: out.strides}
     lead = [Axis(root.shape[a], {n: s[a] for n, s in rows.items()}) for a in range(axis + count)]
     behind = merged_axes(root.shape, range(axis + count, ndim), rows)
     with writer.nest(lead, writer.start(), []) as (here, _):
@@ -154,7 +152,7 @@ def _scatter(writer: KernelWriter, root: Node, out: View) -> None:
     u_strides = writer.reads[updates].strides
     i_strides = (*(0,) * axis, *writer.reads[indices].strides, *(0,) * (ndim - axis - count))
     o_strides = (*out.strides[:axis], *(0,) * count, *out.strides[axis + 1 :])
-    rows = {updates: u_strides, indices: i_strides, root: o_strides}
+    rows: dict[Key, Strides] = {updates: u_strides, indices: i_strides, root: o_strides}
     lead = [Axis(updates.shape[a], {n: s[a] for n, s in rows.items()}) for a in range(axis + count)]
     behind = merged_axes(updates.shape, range(axis + count, ndim), rows)
     inner = behind[-1] if behind else Axis(1, {})
@@ -169,7 +167,9 @@ def _scatter(writer: KernelWriter, root: Node, out: View) -> None:
                 at = writer.moved(outer, inner, index)
                 new = read(writer.f, access(updates, at[updates]), inner.strides.get(updates, 0), lanes)
                 target, stride = access(root, at[root]), inner.strides.get(root, 0)
-                total = ELEMENTWISE[elementwise.add](writer.f, root, read(writer.f, target, stride, lanes), new)
+                total = ELEMENTWISE[elementwise.add](
+                    writer.f, root, read(writer.f, target, stride, lanes), new
+                )
                 write(writer.f, total, target, stride, lanes)
                 return []
 

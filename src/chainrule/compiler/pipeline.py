@@ -6,41 +6,58 @@ what a pass leaves, on standard error.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from pathlib import Path
 
 import numpy as np
 
+from chainrule._version import __version__
 from chainrule.compiler.emit import KernelWriter
 from chainrule.compiler.expand import expand
 from chainrule.compiler.fuse import Plan, fuse, root_of
 from chainrule.compiler.host import Target
 from chainrule.compiler.ir import I64, PTR, Function, Type, Value, const, module_text
 from chainrule.compiler.lowering import convert, scalar_of
-from chainrule.compiler.memory import ALIGNMENT, Layout, Place, arrange
+from chainrule.compiler.memory import ALIGNMENT, Layout, arrange
 from chainrule.compiler.simplify import simplify
-from chainrule.compiler.views import Strides, View, settle
-from chainrule.graph import Node, check, listing
+from chainrule.compiler.views import Strides, settle
+from chainrule.graph import Node, check, listing, topological
 from chainrule.ops import contract, movement
+from chainrule.ops.record import Array
 from chainrule.ops.source import constant, leaf
 
 
 @dataclass(frozen=True)
-class Code:
-    """A compiled graph before it becomes machine code: the module, and where its values lie.
+class Output:
+    """Where an output is left: in the arena (-1) or a leaf's memory, in bytes."""
 
-    ``buffers`` are the nodes whose memory the caller provides (leaves and constants), in the order of the
-    pointer table; the arena follows them.
+    slot: int
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Code:
+    """A compiled graph: the text of its module, and what has to lie where when it runs.
+
+    The pointer table holds the memory of ``leaves`` (numbered as they appear in the graph), then that of
+    ``constants``, then the arena.
     """
 
     text: str
-    buffers: tuple[Node, ...]
+    leaves: tuple[int, ...]
+    constants: tuple[Array, ...]
     arena_bytes: int
     status_offset: int
-    outputs: tuple[tuple[View, Place], ...]
+    outputs: tuple[Output, ...]
 
 
 @dataclass(frozen=True)
@@ -61,6 +78,7 @@ def lower(
     """The module of a graph; ``updates`` are (leaf, new value), ``strides`` those of leaves in unusual order."""
     count = len(outputs)
     nodes = [*outputs, *(value for _, value in updates)]
+    numbers = {node: i for i, node in enumerate(leaves_of(nodes, updates))}
     nodes = simplify(nodes)
     _dump("simplify", nodes)
     nodes = simplify(expand(nodes))
@@ -73,9 +91,15 @@ def lower(
     targets = [leaf for leaf, _ in updates]
     layout = arrange(plan, list(zip(targets, nodes[count:], strict=True)), strides)
     _dump_text("arrange", lambda: describe_layout(layout))
-    code = _emit(layout, nodes[:count], target, stream)
+    code = _emit(layout, nodes[:count], target, stream, numbers)
     _dump_text("emit", lambda: code.text)
     return code
+
+
+def leaves_of(nodes: Sequence[Node], updates: Sequence[tuple[Node, Node]]) -> list[Node]:
+    """Every leaf that a graph reads or updates, in a fixed order."""
+    found = [node for node in topological(nodes) if node.op is leaf]
+    return list(dict.fromkeys([*found, *(target for target, _ in updates)]))
 
 
 def _computed(node: Node) -> Node:
@@ -83,7 +107,13 @@ def _computed(node: Node) -> Node:
     return Node(movement.identity, (node,), {}) if root_of(node).op in (leaf, constant) else node
 
 
-def _emit(layout: Layout, outputs: Sequence[Node], target: Target, stream: Stream | None) -> Code:
+def _emit(
+    layout: Layout,
+    outputs: Sequence[Node],
+    target: Target,
+    stream: Stream | None,
+    numbers: Mapping[Node, int],
+) -> Code:
     writers = [KernelWriter(kernel, layout, target, "kernel") for kernel in layout.kernels]
     bodies = [str(writer.write()) for writer in writers]
     names: dict[str, str] = {}  # kernels with the same text are one function
@@ -92,27 +122,45 @@ def _emit(layout: Layout, outputs: Sequence[Node], target: Target, stream: Strea
         if body not in names:
             names[body] = writer.f.name = f"kernel{len(names)}"
             functions.append(writer.f)
-    buffers = [node for node in layout.places if layout.places[node].buffer is node]
+    leaves = [node for node in layout.places if node.op is leaf]
+    constants = [node for node in layout.places if node.op is constant]
+    buffers = [*leaves, *constants]
     status = layout.arena_bytes
     scratch = status + ALIGNMENT
     total = scratch + max([_scratch(writer) for writer in writers], default=0)
     step = Function("step", [(PTR, "table")])
     bases = [_table_entry(step, i) for i in range(len(buffers) + 1)]
-    slot = {node: base for node, base in zip([*buffers, None], bases, strict=True)}
+    slot: dict[Node | None, Value] = dict(zip([*buffers, None], bases, strict=True))
     for writer, body in zip(writers, bodies, strict=True):
-        extra = scratch if writer.kernel.root is not None and writer.kernel.root.op is contract.matmul else status
+        extra = (
+            scratch if writer.kernel.root is not None and writer.kernel.root.op is contract.matmul else status
+        )
         arguments = [_at(step, slot[buffer], offset) for buffer, offset in writer.places]
         arguments.append(_at(step, slot[None], extra))
         step.call(None, names[body], *arguments)
     _copy_late(step, layout, slot)
     step.ret()
-    found = tuple((v := layout.view(n), layout.places[v.root]) for n in outputs)
+    found = tuple(_output(layout, node, buffers) for node in outputs)
     ends = [step] if stream is None else [step, _loop(stream, buffers, found)]
-    text = module_text([*functions, *ends], target.attributes)
-    return Code(text, tuple(buffers), total, status, found)
+    return Code(
+        module_text([*functions, *ends], target.attributes),
+        tuple(numbers[node] for node in leaves),
+        tuple(np.ascontiguousarray(node.params["value"]) for node in constants),
+        total,
+        status,
+        found,
+    )
 
 
-def _loop(stream: Stream, buffers: Sequence[Node], outputs: Sequence[tuple[View, Place]]) -> Function:
+def _output(layout: Layout, node: Node, buffers: Sequence[Node]) -> Output:
+    view = layout.view(node)
+    place, size = layout.places[view.root], node.dtype.itemsize
+    slot = -1 if place.buffer is None else buffers.index(place.buffer)
+    strides = tuple(s * size for s in view.strides)
+    return Output(slot, place.offset + view.offset * size, view.shape, strides, node.dtype.str)
+
+
+def _loop(stream: Stream, buffers: Sequence[Node], outputs: Sequence[Output]) -> Function:
     """``run(table, data, order, steps, records)``: gather a minibatch, step, record the outputs, again."""
     f = Function("run", [(PTR, "table"), (PTR, "data"), (PTR, "order"), (I64, "steps"), (PTR, "records")])
     table, data, order, steps, records = f.parameters
@@ -135,10 +183,10 @@ def _loop(stream: Stream, buffers: Sequence[Node], outputs: Sequence[tuple[View,
                     size,
                 )
         f.call(None, "step", table)
-        for i, (view, place) in enumerate(outputs):
-            at = place.offset + view.offset * view.root.dtype.itemsize
-            value = f.load(_at(f, arena, at), Type(scalar_of(view.root.dtype)))
-            wide = convert(f, value, view.root.dtype, np.dtype(np.float64))
+        for i, output in enumerate(outputs):
+            dtype = np.dtype(output.dtype)
+            value = f.load(_at(f, arena, output.offset), Type(scalar_of(dtype)))
+            wide = convert(f, value, dtype, np.dtype(np.float64))
             slot = f.binary("add", f.binary("mul", loop.index, const(len(outputs), I64)), const(i, I64))
             f.store(wide, f.offset(records, slot, "double"))
     f.ret()
@@ -218,9 +266,78 @@ def describe_layout(layout: Layout) -> str:
     return "\n".join([*rows, f"arena {layout.arena_bytes} bytes, {len(layout.copies)} late copies"])
 
 
-def key_of(text: str, target: Target) -> str:
-    """What object code is filed under: everything that it depends on."""
+# What a graph is filed under
+
+
+def key_of(
+    outputs: Sequence[Node],
+    updates: Sequence[tuple[Node, Node]],
+    strides: Mapping[Node, Strides],
+    target: Target,
+    stream: Stream | None,
+) -> str:
+    """A digest of everything that the machine code depends on."""
     import llvmlite
 
-    parts = (text, target.triple, target.cpu, target.features, llvmlite.__version__)
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    digest = hashlib.sha256(_sources())
+    digest.update(repr((target, llvmlite.__version__, __version__, stream and stream.rows)).encode())
+    nodes = [*outputs, *(value for _, value in updates)]
+    names: dict[Node, int] = {}
+    for node in [*topological(nodes), *(target for target, _ in updates)]:
+        if node in names:
+            continue
+        row: list[object] = [node.op.name, [names[x] for x in node.inputs], node.dtype.str, node.shape]
+        if node.op is constant:
+            row.append(node.params["value"].tobytes())
+        elif node.op is leaf:
+            row.append(strides.get(node))
+        else:
+            row.append(sorted((k, str(v)) for k, v in node.params.items()))
+        digest.update(repr(row).encode())
+        names[node] = len(names)
+    fed = [] if stream is None else [names.get(node) for node in stream.inputs]
+    ends = ([names[n] for n in outputs], [(names[a], names[b]) for a, b in updates], fed)
+    digest.update(repr(ends).encode())
+    return digest.hexdigest()
+
+
+@functools.cache
+def _sources() -> bytes:
+    """A digest of the compiler itself: another compiler makes other code."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.digest()
+
+
+def to_bytes(code: Code, machine_code: bytes) -> bytes:
+    """A compiled graph as one file: a line of JSON, the constants, the object file."""
+    header = {
+        "leaves": code.leaves,
+        "constants": [(c.dtype.str, c.shape) for c in code.constants],
+        "arena_bytes": code.arena_bytes,
+        "status_offset": code.status_offset,
+        "outputs": [astuple(output) for output in code.outputs],
+    }
+    return b"\n".join(
+        [json.dumps(header).encode(), b"".join([*(c.tobytes() for c in code.constants), machine_code])]
+    )
+
+
+def from_bytes(content: bytes) -> tuple[Code, bytes]:
+    """The inverse of :func:`to_bytes`; the text is not kept."""
+    line, rest = content.split(b"\n", 1)
+    header = json.loads(line)
+    constants = []
+    for dtype, shape in header["constants"]:
+        count = int(np.prod(shape, dtype=np.int64))
+        constants.append(np.frombuffer(rest, dtype, count).reshape(shape))
+        rest = rest[count * np.dtype(dtype).itemsize :]
+    outputs = tuple(
+        Output(slot, offset, tuple(shape), tuple(strides), dtype)
+        for slot, offset, shape, strides, dtype in header["outputs"]
+    )
+    code = Code(
+        "", tuple(header["leaves"]), tuple(constants), header["arena_bytes"], header["status_offset"], outputs
+    )
+    return code, rest

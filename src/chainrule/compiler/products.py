@@ -22,13 +22,13 @@ def product_of(writer: KernelWriter, root: Node) -> tuple[Product, Node, Node, t
     a, b = root.inputs
     ndim = len(root.shape)
     order = writer.layout.orders[writer.kernel]
-    a_strides, b_strides = (writer.reads[x].strides[-2:] for x in (a, b))
+    (a_row, a_column), (b_row, b_column) = (writer.reads[x].strides[-2:] for x in (a, b))
     scalar = scalar_of(root.dtype)
     (m, k), n = a.shape[-2:], b.shape[-1]
     if order[-1] == ndim - 2:
-        turned = Product(n, m, k, (b_strides[1], b_strides[0]), (a_strides[1], a_strides[0]), scalar)
+        turned = Product(n, m, k, (b_column, b_row), (a_column, a_row), scalar)
         return turned, b, a, (ndim - 1, ndim - 2)
-    return Product(m, n, k, a_strides, b_strides, scalar), a, b, (ndim - 2, ndim - 1)
+    return Product(m, n, k, (a_row, a_column), (b_row, b_column), scalar), a, b, (ndim - 2, ndim - 1)
 
 
 def write_product(writer: KernelWriter, root: Node) -> None:
@@ -36,14 +36,11 @@ def write_product(writer: KernelWriter, root: Node) -> None:
     f, kernel = writer.f, writer.kernel
     product, left, right, (row_axis, column_axis) = product_of(writer, root)
     ndim = len(root.shape)
-    strides = {
-        node: row for node, row in writer.strides(kernel.space).items() if node not in root.inputs
-    }
-    for x in root.inputs:
-        lead = (1,) * (ndim - len(x.shape))
+    strides = {node: row for node, row in writer.strides(kernel.space).items() if node not in root.inputs}
+    for x in root.inputs:  # the product itself walks along the last two axes of its operands
         view = writer.reads[x]
         batch = view._replace(shape=(*view.shape[:-2], 1, 1), strides=(*view.strides[:-2], 0, 0))
-        strides[x] = broadcast_strides(batch._replace(shape=lead + batch.shape, strides=(0,) * len(lead) + batch.strides), kernel.space)
+        strides[x] = broadcast_strides(batch, kernel.space)
     batch_axes = [
         Axis(kernel.space[a], {node: row[a] for node, row in strides.items()}) for a in range(ndim - 2)
     ]

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from chainrule.compiler.host import Library, Target, host
-from chainrule.compiler.memory import ALIGNMENT, Place
-from chainrule.compiler.pipeline import Code, Stream, lower
-from chainrule.compiler.views import Strides, View
+from chainrule.compiler import cache
+from chainrule.compiler.host import Library, Target, assemble, host
+from chainrule.compiler.memory import ALIGNMENT
+from chainrule.compiler.pipeline import Code, Output, Stream, from_bytes, key_of, leaves_of, lower, to_bytes
+from chainrule.compiler.views import Strides
 from chainrule.errors import IndexOutOfRangeError
 from chainrule.graph import Node, topological
 from chainrule.ops.record import Array
-from chainrule.ops.source import constant, leaf
+from chainrule.ops.source import leaf
 
 Update = tuple[Node, Node]
 
@@ -34,15 +36,39 @@ class Binary:
     ) -> None:
         """Compile; with ``rows``, a native loop over minibatches of that many rows of the inputs comes with it."""
         self.inputs = tuple(inputs)
-        strides = unusual_strides([*outputs, *(value for _, value in updates)], set(inputs))
+        target = target or host()
+        nodes = [*outputs, *(value for _, value in updates)]
+        strides = unusual_strides(nodes, set(inputs))
         stream = None if rows is None else Stream(self.inputs, rows)
-        self.code: Code = lower(outputs, updates, strides, target or host(), stream)
-        self._library = Library(self.code.text, target or host())
+        self.code, machine_code = _compiled(outputs, updates, strides, target, stream)
+        leaves = leaves_of(nodes, updates)
+        self.leaves = tuple(
+            leaves[i] for i in self.code.leaves
+        )  # the nodes whose memory the table starts with
+        self._library = Library(machine_code, target)
         pointer = ctypes.c_void_p
         self.step = ctypes.CFUNCTYPE(None, pointer)(self._library.address("step"))
         if stream is not None:
             kinds = (pointer, pointer, pointer, ctypes.c_int64, pointer)
             self.run = ctypes.CFUNCTYPE(None, *kinds)(self._library.address("run"))
+
+
+def _compiled(
+    outputs: Sequence[Node],
+    updates: Sequence[Update],
+    strides: Mapping[Node, Strides],
+    target: Target,
+    stream: Stream | None,
+) -> tuple[Code, bytes]:
+    """From the cache, or made now. A dump is asked of the compiler, so then it runs."""
+    key = key_of(outputs, updates, strides, target, stream)
+    content = None if os.environ.get("CHAINRULE_DUMP") else cache.load(key)
+    if content is not None:
+        return from_bytes(content)
+    code = lower(outputs, updates, strides, target, stream)
+    machine_code = assemble(code.text, target)
+    cache.store(key, to_bytes(code, machine_code))
+    return code, machine_code
 
 
 def unusual_strides(outputs: Sequence[Node], inputs: set[Node]) -> dict[Node, Strides]:
@@ -63,18 +89,15 @@ class Instance:
 
     def __init__(self, binary: Binary, arrays: Mapping[Node, Array] | None = None) -> None:
         self.binary, self._code = binary, binary.code
+        constants = self._code.constants
         self._arena = aligned(self._code.arena_bytes)
-        self._kept: list[Any] = [None] * len(self._code.buffers)
-        self._table = np.zeros(len(self._code.buffers) + 1, np.uint64)
-        self._table[-1] = self._arena.ctypes.data
-        self._slots = {node: i for i, node in enumerate(self._code.buffers)}
-        for node in self._code.buffers:
-            if node.op is constant:
-                self.bind(node, np.ascontiguousarray(node.params["value"]))
-            elif arrays is not None and node in arrays:
-                self.bind(node, arrays[node])
-            elif node.value is not None:
-                self.bind(node, node.value)
+        self._kept: list[Any] = [*([None] * len(binary.leaves)), *constants, self._arena]
+        self._table = np.array([0 if x is None else x.ctypes.data for x in self._kept], np.uint64)
+        self._slots = {node: i for i, node in enumerate(binary.leaves)}
+        for node in binary.leaves:
+            array = node.value if arrays is None else arrays.get(node, node.value)
+            if array is not None:
+                self.bind(node, array)
 
     def bind(self, node: Node, array: Array) -> None:
         """Let a leaf stand for this array's memory."""
@@ -89,7 +112,7 @@ class Instance:
             self.bind(node, np.ascontiguousarray(array, dtype=node.dtype))
         self.binary.step(self._table.ctypes.data)
         self._check()
-        return [self._output(view, place) for view, place in self._code.outputs]
+        return [self._output(output) for output in self._code.outputs]
 
     def stream(self, data: Sequence[Array], order: Array) -> Array:
         """Run once for each row of ``order`` [steps, rows] of int64 row numbers into ``data``.
@@ -121,14 +144,9 @@ class Instance:
                 hint="run the same with the interpreter, which names the line",
             )
 
-    def _output(self, view: View, place: Place) -> Array:
-        dtype = view.root.dtype
-        if place.buffer is None:
-            memory = self._arena[place.offset :]
-        else:
-            memory = self._kept[self._slots[place.buffer]].reshape(-1, order="A").view(np.uint8)
-        strides = [s * dtype.itemsize for s in view.strides]
-        return np.ndarray(view.shape, dtype, memory, view.offset * dtype.itemsize, strides).copy()
+    def _output(self, output: Output) -> Array:
+        memory = self._kept[output.slot].reshape(-1, order="A").view(np.uint8)
+        return np.ndarray(output.shape, output.dtype, memory, output.offset, output.strides).copy()
 
 
 def aligned(count: int) -> Array:

@@ -45,9 +45,7 @@ def through(node: Node, view: View) -> View | None:
         return View(view.root, offset, node.shape, strides)
     if node.op is movement.broadcast:
         lead = len(node.shape) - len(view.shape)
-        kept = tuple(
-            0 if n == 1 else s for n, s in zip(view.shape, view.strides, strict=True)
-        )
+        kept = tuple(0 if n == 1 else s for n, s in zip(view.shape, view.strides, strict=True))
         return view._replace(shape=node.shape, strides=(0,) * lead + kept)
     return reshaped(view, node.shape)
 
