@@ -18,7 +18,7 @@ import numpy as np
 import scipy.special
 
 from chainrule.compiler import mathfn
-from chainrule.compiler.host import Library, Target, host
+from chainrule.compiler.host import Library, Target, assemble, host
 from chainrule.compiler.ir import I64, PTR, Function, Type, const, module_text
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -37,7 +37,7 @@ def compiled(name: str, scalar: str, lanes: int, target: Target) -> Callable[...
         arguments = [f.load(f.offset(source, loop.index, scalar), type) for source in sources]
         f.store(getattr(mathfn, name)(f, *arguments), f.offset(out, loop.index, scalar))
     f.ret()
-    library = Library(module_text([f], target.attributes), target)
+    library = Library(assemble(module_text([f], target.attributes), target), target)
     native = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (count + 1), ctypes.c_int64)(
         library.address("kernel")
     )
@@ -74,6 +74,7 @@ def _logistic(x: Array) -> Array:
     return np.where(x < 0, e, 1) / (1 + e)
 
 
+@np.errstate(all="ignore")
 def exact(name: str, *arrays: Array) -> Array:
     """The function in higher precision: double for float32, extended for float64."""
     functions = {
@@ -81,26 +82,23 @@ def exact(name: str, *arrays: Array) -> Array:
         "logistic": _logistic,
         "softplus": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
     }
-    with np.errstate(all="ignore"):
-        wide = [a.astype(np.float64 if a.dtype == np.float32 else np.longdouble) for a in arrays]
-        return functions.get(name, getattr(np, name, None))(*wide)
+    wide = [a.astype(np.float64 if a.dtype == np.float32 else np.longdouble) for a in arrays]
+    return functions.get(name, getattr(np, name, None))(*wide)
 
 
+@np.errstate(all="ignore")  # a NaN that signals, infinity less infinity
 def errors(got: Array, reference: Array) -> Array:
     """|got - reference| in ULP of the type of ``got``; infinite where only one is NaN, or signs differ."""
-    kind = np.finfo(got.dtype)
-    with np.errstate(all="ignore"):
-        _, exponent = np.frexp(reference)
-        gap = np.ldexp(reference.dtype.type(1), np.maximum(exponent - 1, kind.minexp) - kind.nmant)
-        # Beyond the largest number lies what would be the next one.
-        limit = np.ldexp(reference.dtype.type(1), kind.maxexp)
-        clipped = np.where(np.isinf(got), np.copysign(limit, got), got.astype(reference.dtype))
-        error = np.abs(clipped - np.clip(reference, -limit, limit)) / gap
-    same = (np.isnan(got) & np.isnan(reference)) | (got == reference)
-    error = np.where(same, 0, error)
-    wrong = (np.isnan(got) != np.isnan(reference)) | (
-        ~np.isnan(got) & (np.signbit(got) != np.signbit(reference))
-    )
+    kind, wide = np.finfo(got.dtype), got.astype(reference.dtype)
+    # Infinity stands for what would be the next number after the largest.
+    limit = np.ldexp(reference.dtype.type(1), kind.maxexp)
+    wide_in, exact_in = np.clip(wide, -limit, limit), np.clip(reference, -limit, limit)
+    exponent = np.where(exact_in == 0, kind.minexp, np.frexp(exact_in)[1] - 1)
+    gap = np.ldexp(reference.dtype.type(1), np.clip(exponent, kind.minexp, kind.maxexp - 1) - kind.nmant)
+    error = np.abs(wide_in - exact_in) / gap
+    nan, other = np.isnan(wide), np.isnan(reference)
+    error = np.where((nan & other) | (wide == reference), 0, error)
+    wrong = (nan != other) | (~nan & (np.signbit(wide) != np.signbit(reference)))
     return np.where(wrong, np.inf, error).astype(np.float64)
 
 
@@ -116,15 +114,15 @@ def patterns(scalar: str, count: int, seed: int = 0) -> Array:
     return np.concatenate([bits.view(dtype), (rng.uniform(-1, 1, scale.size) * scale).astype(dtype)])
 
 
+@np.errstate(all="ignore")
 def pairs(scalar: str, count: int, seed: int = 0) -> tuple[Array, Array]:
     """Arguments of power: bit patterns, and exponents that give results of every size."""
     rng = np.random.default_rng(seed)
     x = np.abs(patterns(scalar, count, seed))
     limit = 104 if scalar == "float" else 745
-    with np.errstate(all="ignore"):
-        y = rng.uniform(-limit, limit, count) / np.log(x.astype(np.float64))
-        y = np.where(rng.random(count) < 0.1, rng.integers(-9, 9, count), y)
-        x = np.where((y == np.round(y)) & (rng.random(count) < 0.5), -x, x)
+    y = rng.uniform(-limit, limit, count) / np.log(x.astype(np.float64))
+    y = np.where(rng.random(count) < 0.1, rng.integers(-9, 9, count), y)
+    x = np.where((y == np.round(y)) & (rng.random(count) < 0.5), -x, x)
     return x.astype(DTYPES[scalar]), y.astype(DTYPES[scalar])
 
 
