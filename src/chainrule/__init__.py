@@ -1,5 +1,7 @@
 """chainrule trains neural networks by back-propagation: readable, fast, and honest about what it computes."""
 
+from typing import TYPE_CHECKING
+
 from chainrule import errors
 from chainrule._version import __version__
 from chainrule.gradient_check import check_gradients
@@ -69,12 +71,26 @@ from chainrule.tensor import Tensor, no_grad, tensor
 from chainrule.training import Checkpoint, EarlyStopping, Epoch, GradientNorm, History, TrainingWarning, fit
 from chainrule.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
+if TYPE_CHECKING:
+    from chainrule.tables import TableModel, load_model
+else:
+
+    def __getattr__(name: str) -> object:
+        """Names of what takes long to import, which is imported when one of them is used."""
+        if name in {"TableModel", "load_model"}:
+            from chainrule import tables
+
+            return getattr(tables, name)
+        raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
+
+
 __all__ = [
     "Checkpoint",
     "EarlyStopping",
     "Epoch",
     "GradientNorm",
     "History",
+    "TableModel",
     "Tensor",
     "TrainingWarning",
     "__version__",
@@ -107,6 +123,7 @@ __all__ = [
     "int64",
     "jacobian",
     "jvp",
+    "load_model",
     "log",
     "log1p",
     "log_softmax",

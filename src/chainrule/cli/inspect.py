@@ -1,0 +1,56 @@
+"""``chainrule inspect``: what a saved model is and how it came about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chainrule.cli.terminal import Terminal
+from chainrule.data.describe import list_some
+
+if TYPE_CHECKING:
+    from chainrule.tables import TableModel
+
+COLUMNS = 100  # listed at most
+
+
+def inspect(
+    model: Annotated[Path, typer.Argument(help="A model that chainrule train saved.")],
+) -> None:
+    """Show a saved model: its target, score, network, columns and settings."""
+    from chainrule.tables import load_model
+
+    terminal = Terminal()
+    for name, text in describe(load_model(model)):
+        terminal.say(f"{name:<14}{text}")
+
+
+def describe(model: TableModel) -> Iterator[tuple[str, str]]:
+    """The lines that are shown, each with the name that stands before it."""
+    from chainrule.tables.architecture import layers
+    from chainrule.tables.scores import Score
+
+    facts, target = model.facts, model.preprocessor.target
+    score = Score(facts.metric, facts.score, facts.baseline, facts.held_out_rows or facts.training_rows)
+    yield "version", f"chainrule {facts.version}"
+    yield "data", f"{facts.data}: {facts.training_rows} rows to train, {facts.validation_rows} to validate"
+    yield "target", f"{target.name} ({target.task})"
+    if target.classes:
+        yield "classes", list_some(target.classes, limit=20)
+    yield "score", f"{score.describe()}, {facts.scored_on}"
+    yield "training", f"{facts.epochs} epochs, of which number {facts.best_epoch} is kept: {facts.stopped}"
+    yield "network", model.architecture.describe()
+    for name, shape, count in layers(model.network):
+        yield "", f"{name:<14}{shape:<16}{count:>10,} parameters"
+    yield "", f"{sum(p.size for p in model.network.parameters()):>40,} parameters in all"
+    columns = model.preprocessor.columns
+    yield "columns", f"{len(columns)}, which become {len(model.preprocessor.feature_names)} features"
+    for column in columns[:COLUMNS]:
+        shown = f": {list_some(column.categories)}" if column.categories else ""
+        yield "", f"{column.name} ({column.kind}{shown})"
+    if len(columns) > COLUMNS:
+        yield "", f"and {len(columns) - COLUMNS} more"
+    yield "settings", ", ".join(f"{name} {value}" for name, value in facts.settings.items())

@@ -1,0 +1,85 @@
+"""The settings of a training run on a table, and what is chosen where they say nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from chainrule.errors import SettingError
+from chainrule.optim.settings import check_count, check_flag, check_number
+
+STEPS = 4_000  # about as many as a small table needs
+EPOCHS = (20, 500)  # at least and at most, where their number is not given
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How to train on a table. The defaults suit tables of a hundred to a hundred thousand rows.
+
+    ``task`` is "classification", "regression", or None to find it out from the target. ``held_out`` is the
+    share of all rows that training never sees and that the score is of, ``validation`` the share of the other
+    rows by which the best epoch and the best restart are chosen. A table of fewer than 10 rows is not split.
+    ``penalty`` is the strength of an L2 penalty (the sum of all squared weights, times this). The rate falls
+    from ``lr`` to 0 along half a cosine. ``epochs`` None means as many as make about 4000 steps, from 20 to
+    500; ``patience`` None means a quarter of the epochs, 10 at least.
+
+    Raises SettingError for values out of range.
+    """
+
+    task: str | None = None
+    hidden: tuple[int, ...] = (64, 64)
+    activation: str = "relu"
+    dropout: float = 0.0
+    batch_norm: bool = False
+    restarts: int = 1
+    epochs: int | None = None
+    batch_size: int = 64
+    lr: float = 1e-2
+    weight_decay: float = 0.3
+    penalty: float = 0.0
+    validation: float = 0.1
+    held_out: float = 0.2
+    patience: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.task not in {None, "classification", "regression"}:
+            raise SettingError(
+                "there is no such task", expected="classification or regression", got=repr(self.task)
+            )
+        for width in self.hidden:
+            check_count("the width of a hidden layer", width)
+        for name in ("restarts", "batch_size"):
+            check_count(name, getattr(self, name))
+        for name in ("epochs", "patience"):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name))
+        for name in ("dropout", "validation", "held_out"):
+            check_number(name, getattr(self, name), least=0, below=1)
+        for name in ("weight_decay", "penalty"):
+            check_number(name, getattr(self, name), least=0)
+        check_number("lr", self.lr, above=0)
+        check_count("seed", self.seed, least=0)
+        check_flag("batch_norm", self.batch_norm)
+
+    def epochs_for(self, rows: int) -> int:
+        """The number of epochs for this many training rows.
+
+        >>> TrainingSettings().epochs_for(640), TrainingSettings(epochs=7).epochs_for(640)
+        (400, 7)
+        """
+        least, most = EPOCHS
+        steps = -(-rows // self.batch_size)
+        return self.epochs or min(max(STEPS // steps, least), most)
+
+    def patience_for(self, epochs: int) -> int:
+        """After how many epochs without a better validation loss training stops.
+
+        >>> TrainingSettings().patience_for(200)
+        50
+        """
+        return self.patience or max(epochs // 4, 10)
+
+    def listed(self) -> dict[str, str | int | float | bool | None]:
+        """All settings by name, as a model file and a report list them."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**values, "hidden": ",".join(map(str, self.hidden)) or "none"}
