@@ -271,7 +271,7 @@ def matmul(x: Any, y: Any) -> Any:
 
 def reshape(x: Any, shape: int | Sequence[int], *more: int) -> Any:
     """The same elements in another shape; one length may be -1."""
-    wanted = [shape, *more] if isinstance(shape, int) else list(shape)
+    wanted = [shape, *more] if isinstance(shape, int | np.integer) else list(shape)
     if wanted.count(-1) == 1:
         known = int(np.prod([n for n in wanted if n != -1], dtype=np.int64))
         size = int(np.prod(x.shape, dtype=np.int64))

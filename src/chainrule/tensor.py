@@ -186,6 +186,9 @@ class Tensor(Operators):
         parts = [text, f"dtype={shown}" if shown else "", "requires_grad=True" if self.requires_grad else ""]
         return f"tensor({', '.join(part for part in parts if part)})"
 
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and self.shape == () else format(str(self), spec)
+
     def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
         return f.equal(self, other)
 

@@ -1,6 +1,8 @@
 """Functions of functions: derivatives of Python functions of arrays, or of nested dicts, lists and tuples.
 
-Each runs the function on tensors, sweeps the graph that it leaves, and returns tensors. They nest.
+Each runs the function on tensors, sweeps the graph that it leaves, and returns tensors. They nest. What they
+return has a history only where the function depends on a tensor that requires a gradient, so that ``backward``
+reaches it; under ``no_grad`` it has none.
 """
 
 from __future__ import annotations

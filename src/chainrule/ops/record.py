@@ -59,6 +59,7 @@ class Primitive:
             f"{self.name} was applied to plain values only",
             expected="at least one tensor",
             got=", ".join(type(operand).__name__ for operand in inputs),
+            where=describe_line(user_line()),
             hint="wrap one in cr.tensor(...)",
         )
 
