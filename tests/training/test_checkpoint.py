@@ -94,6 +94,7 @@ def test_a_finished_run_is_not_trained_again(train, tmp_path, same_state):
     again = train(5, **RUNS["everything"], checkpoint=path, resume=True, callbacks=[epochs.append])
     check_same_run(again, expected, same_state)
     assert not epochs
+    assert not again[0].training
 
 
 def test_more_epochs_go_on_where_the_run_ended(train, tmp_path, same_state):
@@ -108,9 +109,9 @@ def test_resuming_without_callbacks_state_in_another_process_needs_no_pickle(tra
     train(**RUNS["everything"], checkpoint=path)
     tensors, metadata = load_tensors(path, kind="checkpoint")
     assert {
-        "live/model.0.weight",
-        "live/optimizer.steps",
-        "best/0.weight",
+        "live/0/model.0.weight",
+        "live/0/optimizer.steps",
+        "best/0/0.weight",
         "replica/0/loss",
     } <= tensors.keys()
     assert metadata["run"]["optimizer"].startswith("Adam(")
@@ -126,7 +127,7 @@ def test_saves_are_spaced_but_the_end_is_always_saved(train, tmp_path, monkeypat
         checkpoint, "save_tensors", lambda path, t, m, kind: (saved.append(m), original(path, t, m, kind))
     )
     train(**RUNS["plain"], epochs=20, checkpoint=cr.Checkpoint(tmp_path / "run.safetensors", seconds=1000))
-    assert [m["live"]["epochs"] for m in saved] == [0, 20]
+    assert [m["lives"]["0"]["epochs"] for m in saved] == [0, 20]
 
 
 @pytest.mark.parametrize(
@@ -211,7 +212,7 @@ def test_a_damaged_checkpoint_is_refused_and_left_alone(train, tmp_path, damage)
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("missing", ["live/model.0.weight", "replica/0/loss", "replica/0/state/0.weight"])
+@pytest.mark.parametrize("missing", ["live/0/model.0.weight", "replica/0/loss", "replica/0/state/0.weight"])
 def test_a_checkpoint_that_lacks_a_tensor_is_refused(train, tmp_path, missing):
     path = tmp_path / "run.safetensors"
     train(**RUNS["plain"], epochs=2, checkpoint=path)
@@ -226,7 +227,7 @@ def test_a_new_run_replaces_an_old_checkpoint(train, tmp_path):
     path = tmp_path / "run.safetensors"
     train(optimizer=optim.Adam(0.1), checkpoint=path)
     train(**RUNS["plain"], epochs=1, checkpoint=path)
-    assert load_tensors(path)[1]["live"]["epochs"] == 1
+    assert load_tensors(path)[1]["lives"]["0"]["epochs"] == 1
 
 
 # Disks
@@ -257,7 +258,7 @@ def test_a_disk_that_fills_up_does_not_end_the_training(train, tmp_path, monkeyp
     assert len(caught) == 1  # once, not once an epoch
     check_same_run(result, train(**RUNS["plain"]), same_state)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
-    assert load_tensors(path)[1]["live"]["epochs"] == 2  # the last one that was written
+    assert load_tensors(path)[1]["lives"]["0"]["epochs"] == 2  # the last one that was written
     monkeypatch.undo()
     resumed = train(**RUNS["plain"], checkpoint=path, resume=True)
     check_same_run(resumed, result, same_state)
@@ -272,7 +273,7 @@ def test_an_error_in_a_callback_loses_no_epoch(train, tmp_path, same_state):
     rarely = cr.Checkpoint(path, seconds=1000)
     with pytest.raises(SystemExit):
         train(**RUNS["plain"], checkpoint=rarely, callbacks=[fail])
-    assert load_tensors(path)[1]["live"]["epochs"] == 4
+    assert load_tensors(path)[1]["lives"]["0"]["epochs"] == 4
     resumed = train(5, **RUNS["plain"], checkpoint=rarely, resume=True)
     check_same_run(resumed, train(**RUNS["plain"]), same_state)
 

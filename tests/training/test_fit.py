@@ -46,6 +46,29 @@ def test_the_model_is_left_at_inference_without_gradients(make_model, regression
     np.testing.assert_array_equal(model.predict(regression[0]), model(regression[0]).numpy())
 
 
+def test_gradients_from_before_are_gone_even_where_nothing_is_trained(make_model, regression, tmp_path):
+    model = make_model()
+    settings = {
+        "loss": nn.squared_error,
+        "optimizer": optim.SGD(0.1),
+        "epochs": 1,
+        "checkpoint": tmp_path / "c",
+    }
+    cr.fit(model, regression, **settings)
+    nn.squared_error(model(regression[0]), regression[1]).backward()
+    cr.fit(model, regression, **settings, resume=True)
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_model_at_inference_is_trained_all_the_same(make_model, regression, same_state):
+    """As the model of a former fit is; dropout and batch normalisation must be at work again."""
+    models = [make_model(dropout=0.3, batch_norm=True) for _ in range(2)]
+    models[1].eval()
+    for model in models:
+        cr.fit(model, regression, loss=nn.squared_error, optimizer=optim.SGD(0.1), epochs=2, batch_size=20)
+    same_state(models[1].state_dict(), models[0].state_dict())
+
+
 def test_the_model_can_be_trained_by_hand_afterwards(make_model, regression, train_by_hand):
     model = make_model()
     cr.fit(model, regression, loss=nn.squared_error, optimizer=optim.Adam(0.01), epochs=2)

@@ -41,11 +41,12 @@ def test_a_replica_does_not_depend_on_the_models_present_parameters(train, make_
 
 
 def test_a_replica_is_what_initialise_and_a_single_run_give(train, make_model, regression, same_state):
-    """Replica 0 of several is reproducible by hand: initialise(seed, 0), then restarts=1."""
-    _, several = train(restarts=2)
-    model = make_model(9, dropout=0.2, batch_norm=True).initialise(4, 0)
-    train(model)
-    same_state(model.state_dict(), several.replicas[0].state)
+    """Every replica begins afresh: initialise(seed, replica), then restarts=1 (but for the rows' order)."""
+    _, several = train(restarts=3, shuffle=False)
+    for index, replica in enumerate(several.replicas):
+        model = make_model(9, dropout=0.2, batch_norm=True).initialise(4, index)
+        train(model, shuffle=False)
+        same_state(model.state_dict(), replica.state)
 
 
 def test_one_restart_trains_from_the_present_parameters(train, make_model):
