@@ -1,7 +1,7 @@
 """The largest errors of the compiled mathematical functions, in units in the last place.
 
-    python benchmarks/ulp.py             random bit patterns and dense sets; about a minute
-    python benchmarks/ulp.py exp --all   every float32 there is; about five minutes a function
+    python benchmarks/ulp.py             random bit patterns and everyday numbers; half a minute
+    python benchmarks/ulp.py exp --all   every float32 there is; ten minutes a function
 
 One ULP is the gap between the numbers of the type around the exact result; a correctly rounded result is off
 by at most 0.5. References: NumPy and SciPy in double for float32, in 80-bit extended precision for float64.
@@ -126,7 +126,7 @@ def pairs(scalar: str, count: int, seed: int = 0) -> tuple[Array, Array]:
     return x.astype(DTYPES[scalar]), y.astype(DTYPES[scalar])
 
 
-def every_float(chunk: int = 2**22) -> Iterator[Array]:
+def every_float(chunk: int = 2**16) -> Iterator[Array]:
     """All 2^32 float32 values."""
     for start in range(0, 2**32, chunk):
         yield np.arange(start, start + chunk, dtype=np.uint64).astype(np.uint32).view(np.float32)

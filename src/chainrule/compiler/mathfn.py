@@ -3,6 +3,7 @@
 Each takes the LLVM function being written and a float or double of any number of lanes, and appends the
 instructions that compute its result. NaN, infinities, denormals and signed zeros come out as IEEE and C99
 say. The instructions are the same for every number of lanes, so an element's bits do not depend on its place.
+Only sin and cos have a branch: the C library computes them for arguments beyond 2^17 (float), 2^40 (double).
 
 ``fmuladd`` is one rounding where the target has fused multiply-add and two where it has not (SSE2); what must
 be exact either way uses constants with trailing zeros, or ``fma``, which SSE2 leaves to the C library.
@@ -404,7 +405,7 @@ def _circular(f: Function, x: Value, name: str) -> Value:
 
 
 def _by_library(f: Function, x: Value, y: Value, name: str) -> Value:
-    """y, but the C library's result for arguments that are too large; a branch that is hardly ever taken."""
+    """y, but the C library's result where x is too large; a branch that is hardly ever taken."""
     huge = f.fcmp("ogt", f.intrinsic("fabs", x), const(_SIN_RANGE[x.type.scalar], x.type))
     some = huge
     if x.type.lanes > 1:
