@@ -1,7 +1,8 @@
 """Speed of the contraction kernels: one thread, against OpenBLAS called in the same way, and against the core's peak.
 
-Run ``OPENBLAS_NUM_THREADS=1 python benchmarks/matmul.py`` on a quiet machine; ``--json FILE`` keeps the figures. Engines take turns; a
-figure is the fastest and the median of its rounds. Loops over calls run in native code, so no call overhead counts.
+Run ``OPENBLAS_NUM_THREADS=1 python benchmarks/matmul.py`` on a quiet machine; ``--json FILE`` keeps the figures.
+Engines take turns; figures are of the fastest round and of the median one, the time ratio is the median of the rounds'
+ratios. Loops over calls run in native code, so that no call overhead counts.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import ctypes
 import json
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -22,8 +24,6 @@ import numpy as np
 from chainrule.compiler.host import Library, Target, assemble, host
 from chainrule.compiler.ir import I64, PTR, Function, Type, Value, const, module_text
 from chainrule.compiler.matmul import Product, emit_product, scratch_bytes
-
-Call = Callable[[], float]  # seconds of one product
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,13 @@ def cases() -> list[Case]:
     networks = [((4, 8, 3), 1), ((20, 64, 64, 10), 32), ((64, 128, 10), 128), ((784, 256, 128, 10), 200)]
     for sizes, batch in [*networks, ((1024, 1024, 1024, 10), 512)]:
         label = "-".join(map(str, sizes))
-        for i, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        for i, (before, after) in enumerate(pairwise(sizes)):
             found.append(Case(f"{label} forward", batch, after, before, b_turned=True))
             found.append(Case(f"{label} weights", after, before, batch, a_turned=True))
             if i:
                 found.append(Case(f"{label} inputs", batch, before, after))
     for sizes in ((64, 128, 10), (784, 256, 128, 10)):
-        for before, after in zip(sizes, sizes[1:], strict=False):
+        for before, after in pairwise(sizes):
             found.append(Case("one row", 1, after, before, b_turned=True))
     found += [Case("one output", 200, 1, 64, b_turned=True), Case("one row, turned", 1, 256, 784)]
     seen: dict[tuple[object, ...], Case] = {}
@@ -166,7 +166,14 @@ class Bench:
         flags = np.frombuffer(b"T" * case.b_turned + b"N" + b"T" * case.a_turned + b"N", np.uint8)
         factors = np.array([1, 0], dtype)
         at = lambda array, i=0: array.ctypes.data + i * array.itemsize  # noqa: E731
-        places = [at(flags, 0), at(flags, 1 + case.b_turned), at(ints, 0), at(ints, 1), at(ints, 2), at(factors)]
+        places = [
+            at(flags, 0),
+            at(flags, 1 + case.b_turned),
+            at(ints, 0),
+            at(ints, 1),
+            at(ints, 2),
+            at(factors),
+        ]
         places += [at(self.b), at(ints, 3), at(self.a), at(ints, 4), at(factors, 1), at(self.d), at(ints, 5)]
         self.arguments = (ctypes.c_void_p * 13)(*places)
         self.kept = ints, flags, factors
@@ -179,65 +186,84 @@ class Bench:
         return (time.perf_counter() - begin) / self.turns
 
     def openblas(self) -> float:
-        run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)(self.blas.address("driver"))
+        run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)(
+            self.blas.address("driver")
+        )
         begin = time.perf_counter()
         run(self.gemm, self.arguments, self.turns)
         return (time.perf_counter() - begin) / self.turns
 
 
-def measure(chosen: list[Case], scalar: str, target: Target, rounds: int, seconds: float) -> dict[str, object]:
-    """Seconds of every round of every engine, interleaved."""
-    blas = blas_driver()
-    library = Library(assemble(module_text([peak_function(target, scalar)], target.attributes), target), target)
+def peak_seconds(library: Library, operations: int, seconds: float) -> float:
+    """Of one operation, in the loop that only multiplies and adds."""
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(library.address("peak"))
-    data = np.zeros(2048, np.uint8)
+    data, turns = np.zeros(2048, np.uint8), int(seconds * 1e11 / operations)
+    begin = time.perf_counter()
+    run(data.ctypes.data, turns)
+    return (time.perf_counter() - begin) / turns / operations
+
+
+def measure(
+    chosen: list[Case], scalar: str, target: Target, rounds: int, seconds: float
+) -> dict[str, object]:
+    """All cases, engines in turn."""
+    blas = blas_driver()
+    peak = Library(assemble(module_text([peak_function(target, scalar)], target.attributes), target), target)
     operations = 2 * 12 * target.lanes(Type(scalar).bits)
     benches = [Bench(case, scalar, target, blas, seconds) for case in chosen]
-    times: dict[int, dict[str, list[float]]] = {i: {"chainrule": [], "openblas": []} for i in range(len(benches))}
-    peaks = []
+    own: list[list[float]] = [[] for _ in benches]
+    other: list[list[float]] = [[] for _ in benches]
+    fastest = float("inf")
     for _ in range(rounds):
-        turns = int(seconds * 1e11 / operations)
-        begin = time.perf_counter()
-        run(data.ctypes.data, turns)
-        peaks.append((time.perf_counter() - begin) / turns / operations)
-        for i, bench in enumerate(benches):
-            times[i]["chainrule"].append(bench.own())
-            times[i]["openblas"].append(bench.openblas())
-    peak = 1e-9 / min(peaks)
-    rows = [_row(bench, times[i], peak) for i, bench in enumerate(benches)]
-    return {"target": target.cpu, "vector_bytes": target.vector_bytes, "scalar": scalar, "peak": peak, "products": rows}
+        for bench, mine, theirs in zip(benches, own, other, strict=True):
+            fastest = min(fastest, peak_seconds(peak, operations, seconds / 10))
+            mine.append(bench.own())
+            theirs.append(bench.openblas())
+    rows = [row(b, mine, theirs, 1e-9 / fastest) for b, mine, theirs in zip(benches, own, other, strict=True)]
+    return {
+        "target": target.cpu,
+        "vector_bytes": target.vector_bytes,
+        "scalar": scalar,
+        "peak": 1e-9 / fastest,
+        "products": rows,
+    }
 
 
-def _row(bench: Bench, times: dict[str, list[float]], peak: float) -> dict[str, object]:
-    rate = {f"{name} {kind}": 1e-9 * bench.case.work / value for name, t in times.items() for kind, value in (("best", min(t)), ("median", float(np.median(t))))}
-    ratios = [y / x for x, y in zip(times["chainrule"], times["openblas"], strict=True)]
+def row(bench: Bench, own: list[float], openblas: list[float], peak: float) -> dict[str, object]:
+    """The figures of one case: GFLOP/s, ratios, seconds."""
+    work = 1e-9 * bench.case.work
     return {
         "case": vars(bench.case),
-        **rate,
-        "of peak": rate["chainrule best"] / peak,
-        "ratio": float(np.median(ratios)),
+        "chainrule": {"best": work / min(own), "median": work / float(np.median(own))},
+        "openblas": {"best": work / min(openblas), "median": work / float(np.median(openblas))},
+        "of peak": work / min(own) / peak,
+        "ratio": float(np.median(np.array(openblas) / np.array(own))),
         "compile": bench.compile_seconds,
     }
 
 
-def table(result: dict[str, object]) -> str:
+def table(result: dict[str, Any]) -> str:
     """Markdown."""
     lines = [
         f"{result['target']}, {result['scalar']}: measured peak {result['peak']:.1f} GFLOP/s",
         "",
-        "| product | M, N, K | chainrule best (median) GFLOP/s | of peak | OpenBLAS best (median) | time ratio | compile ms |",
+        "| product | M x N x K | chainrule GFLOP/s, best (median) | of peak | OpenBLAS | time ratio | compile ms |",
         "|---|---|---|---|---|---|---|",
     ]
-    for row in result["products"]:
-        case = row["case"]
-        shape = f"{case['M']} x {case['N']} x {case['K']}{', A turned' * case['a_turned']}{', B turned' * case['b_turned']}"
-        own, other = (f"{row[n + ' best']:.1f} ({row[n + ' median']:.1f})" for n in ("chainrule", "openblas"))
-        lines.append(f"| {case['label']} | {shape} | {own} | {row['of peak']:.0%} | {other} | {row['ratio']:.2f} | {1e3 * row['compile']:.1f} |")
+    for found in result["products"]:
+        case = found["case"]
+        turned = ", A turned" * case["a_turned"] + ", B turned" * case["b_turned"]
+        shape = f"{case['M']} x {case['N']} x {case['K']}{turned}"
+        own, other = (f"{found[n]['best']:.1f} ({found[n]['median']:.1f})" for n in ("chainrule", "openblas"))
+        figures = (
+            f"{own} | {found['of peak']:.0%} | {other} | {found['ratio']:.2f} | {1e3 * found['compile']:.1f}"
+        )
+        lines.append(f"| {case['label']} | {shape} | {figures} |")
     return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Speed of the contraction kernels.")
     parser.add_argument("--target", choices=["avx512", "avx2", "sse2"], help="leave out what lies above")
     parser.add_argument("--double", action="store_true")
     parser.add_argument("--rounds", type=int, default=30)
@@ -246,7 +272,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     chosen = [case for case in cases() if options.only in case.label]
-    result = measure(chosen, "double" if options.double else "float", host(options.target), options.rounds, options.seconds)
+    scalar = "double" if options.double else "float"
+    result = measure(chosen, scalar, host(options.target), options.rounds, options.seconds)
     print(table(result))
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")

@@ -1,21 +1,24 @@
-"""Products whose sums run along K in vectors: for one to a few columns, and for a few rows with B turned.
+"""Products whose sums run along K in vectors: for one to a few columns, and for a few rows where B lies turned.
 
-A tile of rows by columns has one vector of sums for each element; a tree of shuffles and additions then puts the totals of
-neighbours side by side. The order of additions depends on K alone.
+A tile of rows by columns has one vector of sums for each element; a tree of shuffles and additions then puts the
+totals of neighbours side by side. The order of additions depends on K alone.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 from chainrule.compiler.host import Target
 from chainrule.compiler.ir import I64, Function, Type, Value, const, first_lanes
-from chainrule.compiler.matmul.packing import difference, offset, span
+from chainrule.compiler.matmul.pieces import add, at, lanes_for, multiply_add, narrowed, smaller, span
 from chainrule.compiler.matmul.plan import Dots
-from chainrule.compiler.matmul.product import Epilogue, Product, add, lanes_for, multiply_add, smaller
+from chainrule.compiler.matmul.product import Epilogue, Product
+from chainrule.compiler.matmul.results import Rows, hand_over_rows
 
 
-def dots_scratch(product: Product, plan: Dots) -> int:
-    """Bytes for the turned copy of B."""
-    return product.K * product.N * product.bytes if plan.copy_b else 0
+def dots_parts(product: Product, plan: Dots) -> tuple[int, int]:
+    """Elements of scratch memory for the turned copy of B, and for the results of a tile."""
+    return product.K * product.N * plan.copy_b, plan.rows * (-(-plan.columns // 4) * 4)
 
 
 def write_dots(
@@ -30,145 +33,117 @@ def write_dots(
     epilogue: Epilogue,
     scratch: Value | None,
 ) -> None:
-    """Rows [first, last), of which there is at least one."""
-    apart = product.b_strides[1]
+    """Rows from first to before last; there is at least one."""
+    scalar, apart = product.scalar, product.b_strides[1]
+    buffer = at(f, scratch, dots_parts(product, plan)[0], 1, scalar) if scratch else None
     if plan.copy_b:
         assert scratch is not None
         _copy(f, product, b, scratch)
         b, apart = scratch, product.K
+    exact = plan.rows == 1 or (product.M % plan.rows == 0 and first.name == "0")
+    full = exact and (plan.rows == 1 or last.name == str(product.M))
     whole = product.N // plan.columns * plan.columns
     for start, stop, columns in ((0, whole, plan.columns), (whole, product.N, product.N - whole)):
         if stop > start:
-            tile = DotTile(f, target, product, plan.rows, columns, apart, epilogue)
+            tile = DotTile(f, target, product, plan.rows, columns, apart)
             with span(f, const(start, I64), const(stop, I64), columns) as column:
-                line = offset(f, b, column, apart, product.scalar)
+                line = at(f, b, column, apart, scalar)
                 with span(f, first, last, plan.rows) as row:
-                    tile.write(a, line, row, column, last)
+                    base = row if exact else smaller(f, row, const(product.M - plan.rows, I64))
+                    results = tile.results(at(f, a, base, product.a_strides[0], scalar), line)
+                    each = partial(_to_epilogue, f, epilogue, column, columns)
+                    hand_over_rows(f, Rows(base, row, last, exact, full), results, each, buffer)
+
+
+def _to_epilogue(
+    f: Function, epilogue: Epilogue, column: Value, count: int, row: Value, values: list[Value]
+) -> None:
+    """One row of ``count`` columns."""
+    done = 0
+    for value in values:
+        active = min(value.type.lanes, count - done)
+        lanes, mask = lanes_for(active)
+        epilogue(f, row, f.plus(column, done), narrowed(f, value, lanes), mask)
+        done += active
 
 
 def _copy(f: Function, product: Product, b: Value, to: Value) -> None:
     """B turned: the elements of a column side by side."""
     (b_k, b_n), scalar = product.b_strides, product.scalar
-    with f.loop(const(0, I64), const(product.K, I64), 1) as k:
-        source = offset(f, b, k.index, b_k, scalar)
-        place = f.offset(to, k.index, scalar)
+    with f.loop(const(0, I64), const(product.K, I64), 1) as loop:
+        source, place = at(f, b, loop.index, b_k, scalar), f.offset(to, loop.index, scalar)
         for n in range(product.N):
-            element = f.load(f.offset(source, const(n * b_n, I64), scalar), Type(scalar))
-            f.store(element, f.offset(place, const(n * product.K, I64), scalar))
+            f.store(f.load(at(f, source, n, b_n, scalar), Type(scalar)), at(f, place, n, product.K, scalar))
 
 
 class DotTile:
     """Writes tiles of rows by columns; ``apart`` is the distance between columns of B."""
 
     def __init__(
-        self,
-        f: Function,
-        target: Target,
-        product: Product,
-        rows: int,
-        columns: int,
-        apart: int,
-        epilogue: Epilogue,
+        self, f: Function, target: Target, product: Product, rows: int, columns: int, apart: int
     ) -> None:
         self.f, self.target, self.product = f, target, product
-        self.rows, self.columns, self.apart, self.epilogue = rows, columns, apart, epilogue
-        self.lanes = target.lanes(Type(product.scalar).bits)
+        self.rows, self.columns, self.apart = rows, columns, apart
+        self.vector = Type(product.scalar, target.lanes(Type(product.scalar).bits))
 
-    def write(self, a: Value, b: Value, row: Value, column: Value, last: Value) -> None:
-        """The tile at a row and column; its last rows may have been handed over by the tile before."""
-        f = self.f
-        base = smaller(f, row, const(self.product.M - self.rows, I64))
-        sums = self._sums(offset(f, a, base, self.product.a_strides[0], self.product.scalar), b)
+    def results(self, a: Value, b: Value) -> list[list[Value]]:
+        """Row by row, in vectors of up to 16 bytes, of which the last may hold more than there are columns."""
+        sums = self._sums(a, b)
         if self.columns == 1:
-            lines = [[v] for v in self._scalars([one for line in sums for one in line])]
-        else:
-            lines = [self._vectors(line) for line in sums]
-        before, behind = difference(f, row, base), difference(f, last, base)
-        for r, line in enumerate(lines):
-            inside = f.icmp("sgt", behind, const(r, I64))
-            with f.branch(f.binary("and", inside, f.icmp("sle", before, const(r, I64)))):
-                done = 0
-                for value in line:
-                    active = min(value.type.lanes, self.columns - done)
-                    lanes, mask = lanes_for(active)
-                    if lanes < value.type.lanes:
-                        value = f.shuffle(value, value, range(lanes)) if lanes > 1 else f.lane(value, 0)
-                    self.epilogue(f, f.plus(base, r), f.plus(column, done), value, mask)
-                    done += active
+            parts = self._vectors(sums)
+            every = [self.f.lane(part, i) for part in parts for i in range(part.type.lanes)]
+            return [[value] for value in every[: self.rows]]
+        return [self._vectors(sums[r : r + self.columns]) for r in range(0, len(sums), self.columns)]
 
-    def _sums(self, a: Value, b: Value) -> list[list[Value]]:
+    def _sums(self, a: Value, b: Value) -> list[Value]:
         """A vector of partial sums for every element of the tile."""
-        f, K = self.f, self.product.K
-        count = self.rows * self.columns
-        sums = [const(0, Type(self.product.scalar, self.lanes))] * count
-        whole = K // self.lanes * self.lanes
-        if whole:
-            with f.loop(const(0, I64), const(whole, I64), self.lanes, sums) as loop:
-                loop.values = self._step(a, b, loop.index, loop.values, None)
-            sums = loop.values
-        if whole < K:
-            sums = self._step(a, b, const(whole, I64), sums, first_lanes(K - whole, self.lanes))
-        return [sums[r * self.columns : (r + 1) * self.columns] for r in range(self.rows)]
+        f, depth, lanes = self.f, self.product.K, self.vector.lanes
+        sums = [const(0, self.vector)] * (self.rows * self.columns)
+        whole = depth // lanes * lanes
+        with f.loop(const(0, I64), const(whole, I64), lanes, sums) as loop:
+            loop.values = self._step(a, b, loop.index, loop.values, None)
+        if whole == depth:
+            return loop.values
+        return self._step(a, b, const(whole, I64), loop.values, first_lanes(depth - whole, lanes))
 
     def _step(self, a: Value, b: Value, k: Value, sums: list[Value], mask: Value | None) -> list[Value]:
-        f, scalar = self.f, self.product.scalar
-        type = Type(scalar, self.lanes)
+        f, scalar, result = self.f, self.product.scalar, list(sums)
         a, b = f.offset(a, k, scalar), f.offset(b, k, scalar)
-        lines = [
-            f.load(f.offset(a, const(r * self.product.a_strides[0], I64), scalar), type, mask)
-            for r in range(self.rows)
-        ]
-        result = list(sums)
+        places = [at(f, a, r, self.product.a_strides[0], scalar) for r in range(self.rows)]
+        lines = [f.load(place, self.vector, mask) for place in places]
         for c in range(self.columns):
-            column = f.load(f.offset(b, const(c * self.apart, I64), scalar), type, mask)
+            column = f.load(at(f, b, c, self.apart, scalar), self.vector, mask)
             for r, line in enumerate(lines):
-                at = r * self.columns + c
-                result[at] = multiply_add(f, self.target, line, column, result[at])
+                i = r * self.columns + c
+                result[i] = multiply_add(f, self.target, line, column, result[i])
         return result
 
     # Totals
 
     def _vectors(self, sums: list[Value]) -> list[Value]:
-        """Totals as vectors of 16 bytes, the last one filled up; then joined two by two while they are full."""
-        f, quarter = self.f, 16 * 8 // Type(self.product.scalar).bits
-        parts = []
-        for i in range(0, len(sums), quarter):
-            group = sums[i : i + quarter]
-            parts.append(self._total(group + [group[-1]] * (quarter - len(group))))
-        if len(parts) == 2 and len(sums) == self.lanes == 2 * quarter:
-            return [f.shuffle(*parts, range(self.lanes))]
+        """Totals as vectors of 16 bytes, the last one filled up; two that fill a vector of the target are joined."""
+        f, quarter = self.f, 16 // self.product.bytes
+        groups = [sums[i : i + quarter] for i in range(0, len(sums), quarter)]
+        parts = [self._total(group + group[-1:] * (quarter - len(group))) for group in groups]
+        if len(parts) == 2 and len(sums) == self.vector.lanes:
+            return [f.shuffle(parts[0], parts[1], range(len(sums)))]
         return parts
-
-    def _scalars(self, sums: list[Value]) -> list[Value]:
-        parts = self._vectors(sums)
-        every = [self.f.lane(part, i) for part in parts for i in range(part.type.lanes)]
-        return every[: len(sums)]
 
     def _total(self, sums: list[Value]) -> Value:
         """As many vectors as 16 bytes hold numbers -> one vector of their totals."""
-        f = self.f
-        quarter, lanes = len(sums), sums[0].type.lanes
-        while len(sums) > 1:  # neighbours are added inside each quarter of a register
+        f, quarter = self.f, len(sums)
+        while len(sums) > 1:  # neighbours are added, inside every 16 bytes
             sums = [self._paired(x, y, quarter) for x, y in zip(sums[::2], sums[1::2], strict=True)]
         total = sums[0]
-        while lanes > quarter:
-            lanes //= 2
-            low, high = (
-                f.shuffle(total, total, range(lanes)),
-                f.shuffle(total, total, range(lanes, 2 * lanes)),
+        while (half := total.type.lanes // 2) >= quarter:
+            total = add(
+                f, f.shuffle(total, total, range(half)), f.shuffle(total, total, range(half, 2 * half))
             )
-            total = add(f, low, high)
         return total
 
     def _paired(self, x: Value, y: Value, quarter: int) -> Value:
+        """Sums of neighbours: of x, then of y, inside every 16 bytes."""
         lanes = x.type.lanes
-        picked = [
-            [
-                start + i + from_y * lanes
-                for start in range(0, lanes, quarter)
-                for from_y in (0, 1)
-                for i in range(odd, quarter, 2)
-            ]
-            for odd in (0, 1)
-        ]
-        return add(self.f, *(self.f.shuffle(x, y, p) for p in picked))
+        starts = [s + of for s in range(0, lanes, quarter) for of in (0, lanes)]
+        even, odd = ([s + i for s in starts for i in range(first, quarter, 2)] for first in (0, 1))
+        return add(self.f, self.f.shuffle(x, y, even), self.f.shuffle(x, y, odd))

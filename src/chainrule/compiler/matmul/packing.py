@@ -6,81 +6,57 @@ tile of rows: ``depth`` steps of one element for each row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from chainrule.compiler.ir import I64, Function, Type, Value, const
+from chainrule.compiler.matmul.pieces import at, difference, lanes_for, smaller, span
 from chainrule.compiler.matmul.plan import Strip
-from chainrule.compiler.matmul.product import Product, lanes_for, smaller
+from chainrule.compiler.matmul.product import Product
 
-
-@contextmanager
-def span(f: Function, start: Value, stop: Value, step: int) -> Iterator[Value]:
-    """A loop whose index is known where it runs only once; it runs at least once."""
-    if start.name.isdigit() and stop.name.isdigit() and int(stop.name) - int(start.name) <= step:
-        yield start
-        return
-    with f.loop(start, stop, step) as loop:
-        yield loop.index
-
-
-def difference(f: Function, a: Value, b: Value) -> Value:
-    """a - b of indices."""
-    if b.name.isdigit():
-        return f.plus(a, -int(b.name))
-    return f.binary("sub", a, b)
-
-
-def offset(f: Function, pointer: Value, index: Value, stride: int, scalar: str) -> Value:
-    """The address ``index`` strides further."""
-    return f.offset(pointer, f.times(index, stride), scalar)
-
+Range = tuple[Value, Value]  # from the first to before the last
 
 # B
 
 
 def pack_b(
-    f: Function,
-    product: Product,
-    strip: Strip,
-    lanes: int,
-    b: Value,
-    tiles: tuple[Value, Value],
-    depth: Value,
-    to: Value,
+    f: Function, product: Product, strip: Strip, lanes: int, b: Value, tiles: Range, depth: Value, to: Value
 ) -> None:
-    """The columns of tiles [first, last) into panels; ``b`` is moved to the block's first step over K."""
-    scalar, wide, b_n = product.scalar, strip.vectors, product.b_strides[1]
-    first = offset(f, b, tiles[0], lanes * wide * b_n, scalar)
-    count = difference(f, tiles[1], tiles[0])
+    """The columns of tiles into panels; ``b`` is the strip's first column at the block's first step over K."""
+    scalar, b_n, wide = product.scalar, product.b_strides[1], lanes * strip.vectors
+    first, count = at(f, b, tiles[0], wide * b_n, scalar), difference(f, tiles[1], tiles[0])
     if b_n == 1:
         with span(f, const(0, I64), count, 1) as tile:
-            source = offset(f, first, tile, lanes * wide, scalar)
-            _copy_tile(f, product, strip, lanes, source, depth, offset(f, to, tile, lanes * wide * strip.depth, scalar))
+            source = at(f, first, tile, wide, scalar)
+            _copy_tile(f, product, strip, lanes, source, depth, at(f, to, tile, wide * strip.depth, scalar))
         return
-    whole = f.plus(f.times(count, wide), -(strip.active < lanes))
-    for start, stop, active in ((const(0, I64), whole, lanes), (whole, f.plus(whole, 1), strip.active)):
-        if stop.name != "0" and (active < lanes or start.name == "0"):
-            with span(f, start, stop, 1) as panel:
-                source = offset(f, first, panel, lanes * b_n, scalar)
-                _turn_panel(f, product, source, active, depth, offset(f, to, panel, lanes * strip.depth, scalar), lanes)
+    panels = f.times(count, strip.vectors)
+    whole = f.plus(panels, -1) if strip.active < lanes else panels
+    if whole.name != "0":
+        with span(f, const(0, I64), whole, 1) as panel:
+            source = at(f, first, panel, lanes * b_n, scalar)
+            _turn_panel(
+                f, product, lanes, lanes, source, depth, at(f, to, panel, lanes * strip.depth, scalar)
+            )
+    if strip.active < lanes:
+        source = at(f, first, whole, lanes * b_n, scalar)
+        _turn_panel(
+            f, product, lanes, strip.active, source, depth, at(f, to, whole, lanes * strip.depth, scalar)
+        )
 
 
 def _copy_tile(
     f: Function, product: Product, strip: Strip, lanes: int, b: Value, depth: Value, to: Value
 ) -> None:
     """The vectors of a tile, which lie side by side, to one panel each."""
-    scalar, last = product.scalar, strip.vectors - 1
+    scalar = product.scalar
     with span(f, const(0, I64), depth, 1) as k:
-        source, target = offset(f, b, k, product.b_strides[0], scalar), offset(f, to, k, lanes, scalar)
+        source, target = at(f, b, k, product.b_strides[0], scalar), at(f, to, k, lanes, scalar)
         for v in range(strip.vectors):
-            count, mask = lanes_for(strip.active) if v == last else (lanes, None)
-            values = f.load(f.offset(source, const(v * lanes, I64), scalar), Type(scalar, count), mask)
-            f.store(values, f.offset(target, const(v * lanes * strip.depth, I64), scalar))
+            count, mask = lanes_for(strip.active if v == strip.vectors - 1 else lanes)
+            values = f.load(at(f, source, v, lanes, scalar), Type(scalar, count), mask)
+            f.store(values, at(f, target, v, lanes * strip.depth, scalar))
 
 
 def _turn_panel(
-    f: Function, product: Product, b: Value, active: int, depth: Value, to: Value, lanes: int
+    f: Function, product: Product, lanes: int, active: int, b: Value, depth: Value, to: Value
 ) -> None:
     """``active`` columns that do not lie side by side; lanes in excess hold anything."""
     (b_k, b_n), scalar, steps = product.b_strides, product.scalar, product.K
@@ -89,69 +65,61 @@ def _turn_panel(
         last = f.plus(depth, -square)
         with span(f, const(0, I64), depth, square) as start:
             k = smaller(f, start, last)  # the last square begins earlier where it would stick out
-            for i, row in enumerate(turned(f, f.offset(b, k, scalar), b_n, scalar, lanes, active)):
-                f.store(row, offset(f, to, f.plus(k, i), lanes, scalar))
+            rows = turned(f, f.offset(b, k, scalar), b_n, scalar, lanes, active)
+            for i, row in enumerate(rows):
+                f.store(row, at(f, to, f.plus(k, i), lanes, scalar))
         return
     with span(f, const(0, I64), depth, 1) as k:
-        source, target = offset(f, b, k, b_k, scalar), offset(f, to, k, lanes, scalar)
+        source, target = at(f, b, k, b_k, scalar), at(f, to, k, lanes, scalar)
         for n in range(active):
-            element = f.load(f.offset(source, const(n * b_n, I64), scalar), Type(scalar))
-            f.store(element, f.offset(target, const(n, I64), scalar))
+            f.store(f.load(at(f, source, n, b_n, scalar), Type(scalar)), at(f, target, n, 1, scalar))
 
 
 def turned(f: Function, b: Value, b_n: int, scalar: str, lanes: int, active: int) -> list[Value]:
-    """Vectors of columns from columns that lie along K: as many steps over K as 16 bytes hold.
+    """Vectors of columns, from columns that lie along K: as many steps over K as 16 bytes hold.
 
-    Loads of 16 bytes put every column into its quarter of a register, so that only shuffles inside quarters are left.
+    Loads of 16 bytes put every column into its quarter of a register; only shuffles inside quarters are left.
     """
     square = 16 * 8 // Type(scalar).bits
     parts = []
     for i in range(square):
-        pieces = [
-            f.load(offset(f, b, const(min(n, active - 1), I64), b_n, scalar), Type(scalar, square))
-            for n in range(i, lanes, square)
-        ]
+        columns = [min(n, active - 1) for n in range(i, lanes, square)]
+        pieces = [f.load(at(f, b, n, b_n, scalar), Type(scalar, square)) for n in columns]
         while len(pieces) > 1:
-            pieces = [
-                f.shuffle(x, y, range(2 * x.type.lanes))
-                for x, y in zip(pieces[::2], pieces[1::2], strict=True)
-            ]
+            pairs = zip(pieces[::2], pieces[1::2], strict=True)
+            pieces = [f.shuffle(x, y, range(2 * x.type.lanes)) for x, y in pairs]
         parts.append(pieces[0])
     if square == 2:
-        return [_interleaved(f, *parts, picked) for picked in ((0, 2), (1, 3))]
+        x, y = parts
+        return [_shuffle_quarters(f, x, y, picked) for picked in ((0, 2), (1, 3))]
     low, high = (0, 4, 1, 5), (2, 6, 3, 7)
-    pairs = [_interleaved(f, parts[i], parts[i + 1], picked) for i in (0, 2) for picked in (low, high)]
+    zipped = [_shuffle_quarters(f, parts[i], parts[i + 1], picked) for i in (0, 2) for picked in (low, high)]
     first, last = (0, 1, 4, 5), (2, 3, 6, 7)
-    return [_interleaved(f, pairs[i], pairs[i + 2], picked) for i in (0, 1) for picked in (first, last)]
-
-
-def _interleaved(f: Function, x: Value, y: Value, picked: tuple[int, ...]) -> Value:
-    """The same shuffle of two quarters in every quarter of two vectors."""
-    quarter, lanes = len(picked), x.type.lanes
-    indices = [
-        start + p if p < quarter else lanes + start + p - quarter
-        for start in range(0, lanes, quarter)
-        for p in picked
+    return [
+        _shuffle_quarters(f, zipped[i], zipped[i + 2], picked) for i in (0, 1) for picked in (first, last)
     ]
-    return f.shuffle(x, y, indices)
+
+
+def _shuffle_quarters(f: Function, x: Value, y: Value, picked: tuple[int, ...]) -> Value:
+    """The same shuffle of 16 bytes of x and 16 bytes of y, all along both vectors."""
+    quarter, lanes = len(picked), x.type.lanes
+    starts = range(0, lanes, quarter)
+    return f.shuffle(x, y, [s + (p if p < quarter else lanes + p - quarter) for s in starts for p in picked])
 
 
 # A
 
 
 def pack_a(
-    f: Function, product: Product, strip: Strip, a: Value, rows: tuple[Value, Value], depth: Value, to: Value
+    f: Function, product: Product, strip: Strip, a: Value, rows: Range, depth: Value, to: Value
 ) -> None:
-    """The rows [first, last), tile by tile; ``a`` is moved to the block's first step over K."""
+    """Rows, tile by tile; ``a`` is the first row at the block's first step over K."""
     (a_m, a_k), scalar, height = product.a_strides, product.scalar, strip.rows
-    with span(f, rows[0], rows[1], height) as i:
-        source = offset(f, a, smaller(f, i, const(product.M - height, I64)), a_m, scalar)
-        panel = offset(f, to, difference(f, i, rows[0]), strip.depth, scalar)
+    with span(f, *rows, height) as i:
+        source = at(f, a, smaller(f, i, const(product.M - height, I64)), a_m, scalar)
+        panel = at(f, to, difference(f, i, rows[0]), strip.depth, scalar)
         with span(f, const(0, I64), depth, 1) as k:
-            here, target = offset(f, source, k, a_k, scalar), offset(f, panel, k, height, scalar)
-            if a_m == 1:
-                f.store(f.load(here, Type(scalar, height)), target)
-            else:
-                for r in range(height):
-                    element = f.load(offset(f, here, const(r, I64), a_m, scalar), Type(scalar))
-                    f.store(element, f.offset(target, const(r, I64), scalar))
+            here, target = at(f, source, k, a_k, scalar), at(f, panel, k, height, scalar)
+            lanes = height if a_m == 1 else 1
+            for r in range(0, height, lanes):
+                f.store(f.load(at(f, here, r, a_m, scalar), Type(scalar, lanes)), at(f, target, r, 1, scalar))

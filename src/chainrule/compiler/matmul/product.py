@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chainrule.compiler.host import Target
-from chainrule.compiler.ir import Function, Type, Value, first_lanes
+from chainrule.compiler.ir import Function, Type, Value
 
 Epilogue = Callable[[Function, Value, Value, Value, Value | None], None]
-"""Called with (function, row, column, results, mask): ``row`` and ``column`` are i64; ``results`` is a vector of
-columns from ``column`` on, of any power of two of lanes up to the target's, one lane being a scalar; ``mask`` is a
-literal whose first lanes are on, or None where all lanes count. Every element is handed over once. The text that it
-writes must depend on its arguments alone: it is written for trial once and thrown away, to see how long it is."""
+"""Called with (function, row, column, results, mask) when results are ready.
+
+``row`` and ``column`` are i64. ``results`` are those of the columns from ``column`` on: a vector of a power of two of
+lanes, at most the target's, or a scalar. ``mask`` is a literal whose first lanes are on, or None where all lanes count.
+Every element is handed over once, in no promised order. What is written must depend on the arguments alone: it is
+written for trial once, to see how long it is, and thrown away.
+"""
 
 
 @dataclass(frozen=True)
@@ -36,34 +38,7 @@ class Product:
 
     def normal(self) -> Product:
         """The same product with the strides that suit best along axes of one element, where any would do."""
-        (am, ak), (bk, bn) = self.a_strides, self.b_strides
-        a = (0 if self.M == 1 else am, 1 if self.K == 1 else ak)
-        b = (0 if self.K == 1 else bk, 1 if self.N == 1 else bn)
+        (a_m, a_k), (b_k, b_n) = self.a_strides, self.b_strides
+        a = (0 if self.M == 1 else a_m, 1 if self.K == 1 else a_k)
+        b = (0 if self.K == 1 else b_k, 1 if self.N == 1 else b_n)
         return Product(self.M, self.N, self.K, a, b, self.scalar)
-
-
-def lanes_for(active: int) -> tuple[int, Value | None]:
-    """The smallest vector for so many numbers, and the mask of those that count."""
-    lanes = 1 << (active - 1).bit_length()
-    return lanes, None if lanes == active else first_lanes(active, lanes)
-
-
-def multiply_add(f: Function, target: Target, a: Value, b: Value, c: Value) -> Value:
-    """a b + c; rounded once where the target can."""
-    if not a.type.is_float:
-        return f.binary("add", f.binary("mul", a, b), c)
-    if target.fma:
-        return f.fma(a, b, c)
-    return f.binary("fadd", f.binary("fmul", a, b), c)
-
-
-def add(f: Function, a: Value, b: Value) -> Value:
-    """a + b."""
-    return f.binary("fadd" if a.type.is_float else "add", a, b)
-
-
-def smaller(f: Function, a: Value, b: Value) -> Value:
-    """The smaller of two indices."""
-    if a.name.isdigit() and b.name.isdigit():
-        return min(a, b, key=lambda v: int(v.name))
-    return f.intrinsic("smin", a, b)

@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chainrule.compiler.host import Target
 from chainrule.compiler.ir import I64, Function, Type, Value, const
-from chainrule.compiler.matmul.packing import difference, offset, pack_a, pack_b, span
+from chainrule.compiler.matmul.packing import Range, pack_a, pack_b
+from chainrule.compiler.matmul.pieces import (
+    add,
+    at,
+    difference,
+    lanes_for,
+    multiply_add,
+    narrowed,
+    smaller,
+    span,
+    widened,
+)
 from chainrule.compiler.matmul.plan import Strip
-from chainrule.compiler.matmul.product import Epilogue, Product, add, lanes_for, multiply_add, smaller
+from chainrule.compiler.matmul.product import Epilogue, Product
+from chainrule.compiler.matmul.results import Rows, hand_over_rows
 
-HEAVY = 30  # lines of an epilogue; longer ones are written once for a loop over the rows of a tile
+
+def strip_parts(product: Product, strip: Strip, lanes: int) -> dict[str, int]:
+    """Elements of each thing that a strip keeps in scratch memory."""
+    width = lanes * strip.vectors
+    rows = -(-strip.height // strip.rows) * strip.rows
+    parts = {"tile": strip.rows * width}
+    if strip.pack_b:
+        parts["b"] = strip.depth * width * strip.breadth
+    if strip.pack_a:
+        parts["a"] = strip.depth * rows
+    if strip.depth < product.K:
+        parts["sums"] = rows * width * strip.breadth
+    return {name: -(-size // 16) * 16 for name, size in parts.items()}
 
 
 @dataclass(frozen=True)
 class Block:
-    """A part of the product: rows and tiles of columns [first, last), and where its operands and sums are."""
+    """A part of the product: its rows and tiles of columns, its steps over K, and where these begin in A and B."""
 
-    rows: tuple[Value, Value]
-    tiles: tuple[Value, Value]
+    rows: Range
+    tiles: Range
     depth: Value
     a: Value
     b: Value
@@ -38,255 +62,187 @@ class StripWriter:
     ) -> None:
         self.f, self.target, self.product, self.strip = f, target, product, strip
         self.epilogue = epilogue
-        self.lanes = target.lanes(Type(product.scalar).bits)
-        self.width = self.lanes * strip.vectors
+        self.vector = Type(product.scalar, target.lanes(Type(product.scalar).bits))
+        self.width = self.vector.lanes * strip.vectors
         self.partial = strip.depth < product.K
-        self.exact = self.full = False
+        self.exact = self.full = False  # as in ``Rows``
         self.parts: dict[str, Value] = {}
+        place = 0
         if scratch is not None:
-            place = 0
-            for name, size in scratch_parts(product, strip, self.lanes).items():
-                self.parts[name] = f.offset(scratch, const(place, I64), product.scalar)
+            for name, size in strip_parts(product, strip, self.vector.lanes).items():
+                self.parts[name] = self._at(scratch, place)
                 place += size
+
+    def _at(self, pointer: Value, index: Value | int, stride: int = 1) -> Value:
+        return at(self.f, pointer, index, stride, self.product.scalar)
 
     # Blocks
 
     def write(self, a: Value, b: Value, first: Value, last: Value) -> None:
-        """All rows [first, last) of the strip; there is at least one."""
+        """All rows from first to before last; there is at least one."""
         f, product, strip = self.f, self.product, self.strip
         self.exact = strip.rows == 1 or (product.M % strip.rows == 0 and first.name == "0")
-        self.full = self.exact and last.name == str(product.M)
-        b = f.offset(b, const(strip.first * product.b_strides[1], I64), product.scalar)
+        self.full = self.exact and (strip.rows == 1 or last.name == str(product.M))
+        b = self._at(b, strip.first, product.b_strides[1])
         with span(f, const(0, I64), const(strip.tiles, I64), strip.breadth) as tile:
-            tiles = (tile, smaller(f, f.plus(tile, strip.breadth), const(strip.tiles, I64)))
-            depth = const(product.K, I64)
+            tiles = tile, smaller(f, f.plus(tile, strip.breadth), const(strip.tiles, I64))
+            block = Block((first, last), tiles, const(product.K, I64), a, b)
             if strip.pack_b and not self.partial:
-                pack_b(f, product, strip, self.lanes, b, tiles, depth, self.parts["b"])
+                self._pack_b(block)
             if strip.height >= product.M:
-                self._rows(Block((first, last), tiles, depth, a, b))
+                self._rows(block)
             else:
                 with span(f, first, last, strip.height) as row:
-                    rows = (row, smaller(f, f.plus(row, strip.height), last))
-                    self._rows(Block(rows, tiles, depth, a, b))
+                    self._rows(replace(block, rows=(row, smaller(f, f.plus(row, strip.height), last))))
 
     def _rows(self, block: Block) -> None:
-        """One block of rows, all of K."""
+        """A block of rows, all of K."""
         f, product, strip = self.f, self.product, self.strip
         if not self.partial:
-            self._steps(block)
+            self._tiles(block)
             return
         self._clear(block)
-        with span(f, const(0, I64), const(product.K, I64), strip.depth) as k:
-            depth = smaller(f, const(strip.depth, I64), difference(f, const(product.K, I64), k))
-            a = offset(f, block.a, k, product.a_strides[1], product.scalar)
-            b = offset(f, block.b, k, product.b_strides[0], product.scalar)
-            part = Block(block.rows, block.tiles, depth, a, b)
-            pack_b(f, product, strip, self.lanes, b, block.tiles, depth, self.parts["b"])
-            self._steps(part)
-        self._finish_partial(block)
+        with span(f, const(0, I64), block.depth, strip.depth) as k:
+            depth = smaller(f, const(strip.depth, I64), difference(f, block.depth, k))
+            a, b = self._at(block.a, k, product.a_strides[1]), self._at(block.b, k, product.b_strides[0])
+            part = replace(block, depth=depth, a=a, b=b)
+            self._pack_b(part)
+            self._tiles(part)
+        self._finish(block)
 
-    def _steps(self, block: Block) -> None:
-        """One block of rows and of K: all its tiles."""
+    def _pack_b(self, block: Block) -> None:
+        lanes, to = self.vector.lanes, self.parts["b"]
+        pack_b(self.f, self.product, self.strip, lanes, block.b, block.tiles, block.depth, to)
+
+    def _tiles(self, block: Block) -> None:
+        """All tiles of a block."""
         f, product, strip = self.f, self.product, self.strip
         if strip.pack_a:
             pack_a(f, product, strip, block.a, block.rows, block.depth, self.parts["a"])
         with span(f, *block.tiles, 1) as tile:
-            inside = difference(f, tile, block.tiles[0])
             if strip.pack_b:
-                b = offset(f, self.parts["b"], inside, self.width * strip.depth, product.scalar)
+                b = self._at(self.parts["b"], difference(f, tile, block.tiles[0]), self.width * strip.depth)
             else:
-                b = offset(f, block.b, tile, self.width * product.b_strides[1], product.scalar)
+                b = self._at(block.b, tile, self.width * product.b_strides[1])
             with span(f, *block.rows, strip.rows) as row:
                 base = row if self.exact else smaller(f, row, const(product.M - strip.rows, I64))
                 if strip.pack_a:
-                    at = difference(f, row, block.rows[0])
-                    a = offset(f, self.parts["a"], at, strip.depth, product.scalar)
+                    a = self._at(self.parts["a"], difference(f, row, block.rows[0]), strip.depth)
                 else:
-                    a = offset(f, block.a, base, product.a_strides[0], product.scalar)
-                sums = self._tile(a, b, block.depth)
-                self._deliver(block, row, base, tile, sums)
+                    a = self._at(block.a, base, product.a_strides[0])
+                rows = Rows(base, row, block.rows[1], self.exact, self.full)
+                self._hand_over(block, rows, tile, self._sums(a, b, block.depth))
 
     # One tile
 
-    def _tile(self, a: Value, b: Value, depth: Value) -> list[list[Value]]:
+    def _sums(self, a: Value, b: Value, depth: Value) -> list[list[Value]]:
         """The sums of a tile, row by row."""
-        f, product, strip = self.f, self.product, self.strip
-        none = const(0, Type(product.scalar, self.lanes))
-        sets = [[none] * (strip.rows * strip.vectors) for _ in range(strip.splits)]
+        f, strip = self.f, self.strip
+        size, splits = strip.rows * strip.vectors, range(strip.splits)
+        sums = [const(0, self.vector)] * (size * strip.splits)
         careful = self._careful_steps()
-        always = careful > strip.unroll
-        fixed = int(depth.name) if depth.name.isdigit() else None
-        stop = depth
-        if fixed is not None:
-            whole = (fixed if always else fixed - careful) // strip.unroll * strip.unroll
-            stop = const(whole if whole > strip.unroll else 0, I64)
-        if stop.name != "0":
-            with f.loop(const(0, I64), stop, strip.unroll, [v for one in sets for v in one]) as loop:
-                sets = self._split(loop.values)
-                self._several(a, b, loop.index, range(strip.unroll), sets, always)
-                loop.values = [v for one in sets for v in one]
-            sets = self._split(loop.values)
-        if fixed is not None:
-            for k in range(int(stop.name), fixed):
-                self._several(a, b, const(0, I64), range(k, k + 1), sets, k >= fixed - careful)
-        while len(sets) > 1:
-            pairs = zip(sets[::2], sets[1::2], strict=True)
-            sets = [[add(f, x, y) for x, y in zip(*pair, strict=True)] for pair in pairs]
-        return [sets[0][r * strip.vectors : (r + 1) * strip.vectors] for r in range(strip.rows)]
+        looped, fixed = depth, int(depth.name) if depth.name.isdigit() else 0
+        if depth.name.isdigit():
+            turns = (fixed if careful > strip.unroll else fixed - careful) // strip.unroll
+            looped = const(turns * strip.unroll if turns > 1 else 0, I64)
+            fixed -= int(looped.name)
+        if looped.name != "0":
+            with f.loop(const(0, I64), looped, strip.unroll, sums) as loop:
+                here_a, here_b = (
+                    self._at(a, loop.index, self._a_strides[1]),
+                    self._at(b, loop.index, self._b_strides[0]),
+                )
+                sums = loop.values
+                for step in range(strip.unroll):
+                    sums = self._step(here_a, here_b, step, sums, careful > strip.unroll)
+                loop.values = sums
+            sums = loop.values
+        for left in range(fixed, 0, -1):
+            sums = self._step(a, b, int(depth.name) - left, sums, left <= careful)
+        parts = [sums[s * size : (s + 1) * size] for s in splits]
+        while len(parts) > 1:
+            pairs = zip(parts[::2], parts[1::2], strict=True)
+            parts = [[add(f, x, y) for x, y in zip(*pair, strict=True)] for pair in pairs]
+        return [parts[0][r : r + strip.vectors] for r in range(0, size, strip.vectors)]
 
-    def _split(self, values: list[Value]) -> list[list[Value]]:
-        size = len(values) // self.strip.splits
-        return [list(values[i : i + size]) for i in range(0, len(values), size)]
+    @property
+    def _a_strides(self) -> tuple[int, int]:
+        """From row to row and from step to step over K, as a tile reads A."""
+        return (1, self.strip.rows) if self.strip.pack_a else self.product.a_strides
+
+    @property
+    def _b_strides(self) -> tuple[int, int]:
+        """From step to step and from vector to vector, as a tile reads B."""
+        lanes, strip = self.vector.lanes, self.strip
+        return (lanes, lanes * strip.depth) if strip.pack_b else (self.product.b_strides[0], lanes)
 
     def _careful_steps(self) -> int:
         """The last steps over K, where reading more columns than there are would reach beyond the end of B."""
-        strip, product = self.strip, self.product
-        excess = lanes_for(strip.active)[0] - strip.active
-        stride = product.b_strides[0]
-        if strip.pack_b or not excess:
+        product = self.product
+        excess = lanes_for(self.strip.active)[0] - self.strip.active
+        if self.strip.pack_b or not excess:
             return 0
+        stride = product.b_strides[0]
         return min(product.K, -(-excess // stride)) if stride > 0 else product.K
 
-    def _several(
-        self, a: Value, b: Value, k: Value, steps: range, sets: list[list[Value]], careful: bool
-    ) -> None:
-        """Steps over K, from ``k`` on, added to the sets of sums in turn."""
-        f, product, strip = self.f, self.product, self.strip
-        a_m, a_k = (1, strip.rows) if strip.pack_a else product.a_strides
-        b_k, apart = (self.lanes, self.lanes * strip.depth) if strip.pack_b else (product.b_strides[0], self.lanes)
-        a, b = offset(f, a, k, a_k, product.scalar), offset(f, b, k, b_k, product.scalar)
-        for step in steps:
-            sums = sets[step % strip.splits]
-            columns = [
-                self._columns(f.offset(b, const(step * b_k + v * apart, I64), product.scalar), v, careful)
-                for v in range(strip.vectors)
-            ]
-            for r in range(strip.rows):
-                place = f.offset(a, const(r * a_m + step * a_k, I64), product.scalar)
-                x = f.splat(f.load(place, Type(product.scalar)), self.lanes)
-                for v, column in enumerate(columns):
-                    at = r * strip.vectors + v
-                    sums[at] = multiply_add(f, self.target, x, column, sums[at])
+    def _step(self, a: Value, b: Value, step: int, sums: list[Value], careful: bool) -> list[Value]:
+        """The sums after one more step over K; steps take turns in adding to the interleaved sums."""
+        f, strip, result = self.f, self.strip, list(sums)
+        (a_m, a_k), (b_k, b_v) = self._a_strides, self._b_strides
+        here = self._at(b, step, b_k)
+        columns = [self._columns(self._at(here, v, b_v), v, careful) for v in range(strip.vectors)]
+        place = step % strip.splits * strip.rows * strip.vectors
+        for r in range(strip.rows):
+            x = f.load(self._at(a, r * a_m + step * a_k), Type(self.product.scalar))
+            x = f.splat(x, self.vector.lanes)
+            for column in columns:
+                result[place] = multiply_add(f, self.target, x, column, result[place])
+                place += 1
+        return result
 
     def _columns(self, b: Value, vector: int, careful: bool) -> Value:
         """A vector of B; lanes beyond the product's columns hold anything."""
-        f, strip, scalar = self.f, self.strip, self.product.scalar
-        if strip.pack_b or vector < strip.vectors - 1:
-            return f.load(b, Type(scalar, self.lanes))
-        lanes, mask = lanes_for(strip.active)
-        value = f.load(b, Type(scalar, lanes), mask if careful else None)
-        if lanes == self.lanes:
-            return value
-        if lanes == 1:
-            return f.op(f"insertelement {Type(scalar, self.lanes)} poison, {value}, i32 0", Type(scalar, self.lanes))
-        return f.shuffle(value, value, [*range(lanes), *[-1] * (self.lanes - lanes)])
+        if self.strip.pack_b or vector < self.strip.vectors - 1:
+            return self.f.load(b, self.vector)
+        lanes, mask = lanes_for(self.strip.active)
+        value = self.f.load(b, self.vector._replace(lanes=lanes), mask if careful else None)
+        return widened(self.f, value, self.vector.lanes)
 
     # What happens to sums
 
-    def _deliver(self, block: Block, row: Value, base: Value, tile: Value, sums: list[list[Value]]) -> None:
-        """Hand over the rows of a tile that lie in [row, last); others were computed for nothing."""
+    def _hand_over(self, block: Block, rows: Rows, tile: Value, sums: list[list[Value]]) -> None:
+        """Give the rows of a tile to the epilogue, or add them to what is in memory."""
+
+        def each(row: Value, values: list[Value]) -> None:
+            if self.partial:
+                for place, value in zip(self._partial(block, row, tile), values, strict=True):
+                    self.f.store(add(self.f, self.f.load(place, self.vector), value), place)
+            else:
+                self._to_epilogue(row, tile, values)
+
+        hand_over_rows(self.f, rows, sums, each, None if self.partial else self.parts.get("tile"))
+
+    def _to_epilogue(self, row: Value, tile: Value, values: list[Value]) -> None:
         f, strip = self.f, self.strip
-        first = None if self.exact else difference(f, row, base)
-        last = const(strip.rows, I64) if self.full else difference(f, block.rows[1], base)
         column = f.plus(f.times(tile, self.width), strip.first)
-        if not self.partial and self._heavy():
-            self._deliver_slowly(first, last, base, column, sums)
-            return
-        for r, values in enumerate(sums):
-            if self.full or (self.exact and r == 0):
-                self._hand_over(block, f.plus(base, r), column, tile, values)
-                continue
-            inside = f.icmp("sgt", last, const(r, I64))
-            if first is not None:
-                inside = f.binary("and", inside, f.icmp("sle", first, const(r, I64)))
-            with f.branch(inside):
-                self._hand_over(block, f.plus(base, r), column, tile, values)
-
-    def _hand_over(self, block: Block, row: Value, column: Value, tile: Value, values: list[Value]) -> None:
-        if self.partial:
-            place = self._partial_place(block, row, tile)
-            for v, value in enumerate(values):
-                here = self.f.offset(place, const(v * self.lanes, I64), self.product.scalar)
-                self.f.store(add(self.f, self.f.load(here, value.type), value), here)
-        else:
-            self._to_epilogue(row, column, values)
-
-    def _to_epilogue(self, row: Value, column: Value, values: list[Value]) -> None:
         for v, value in enumerate(values):
-            active = self.strip.active if v == self.strip.vectors - 1 else self.lanes
-            narrow, mask = self._narrowed(value, active)
-            self.epilogue(self.f, row, self.f.plus(column, v * self.lanes), narrow, mask)
+            lanes, mask = lanes_for(strip.active if v == strip.vectors - 1 else self.vector.lanes)
+            self.epilogue(f, row, f.plus(column, v * self.vector.lanes), narrowed(f, value, lanes), mask)
 
-    def _narrowed(self, value: Value, active: int) -> tuple[Value, Value | None]:
-        """The first lanes of a vector, as an epilogue takes them."""
-        lanes, mask = lanes_for(active)
-        if lanes == value.type.lanes:
-            return value, mask
-        return self.f.lane(value, 0) if lanes == 1 else self.f.shuffle(value, value, range(lanes)), mask
-
-    def _heavy(self) -> bool:
-        """Whether the epilogue is long: it is written for trial, and what it wrote is taken away."""
-        f = self.f
-        if "tile" not in self.parts or self.strip.rows == 1:
-            return False
-        with f.trial() as lines:
-            index = f.op("freeze i64 0", I64)
-            value = const(0, Type(self.product.scalar, self.lanes))
-            self._to_epilogue(index, index, [f.op(f"freeze {value}", value.type)])
-        return len(lines) > HEAVY
-
-    def _deliver_slowly(
-        self, first: Value | None, last: Value, base: Value, column: Value, sums: list[list[Value]]
-    ) -> None:
-        """Through memory, row by row in a loop: the epilogue is written once."""
-        f, strip, scalar = self.f, self.strip, self.product.scalar
-        buffer = self.parts["tile"]
-        for r, values in enumerate(sums):
-            for v, value in enumerate(values):
-                f.store(value, f.offset(buffer, const(r * self.width + v * self.lanes, I64), scalar))
-        stop = smaller(f, last, const(strip.rows, I64))
-        with f.loop(first or const(0, I64), stop, 1) as loop:
-            line = offset(f, buffer, loop.index, self.width, scalar)
-            self._to_epilogue(f.binary("add", base, loop.index), column, self._loaded(line))
-
-    def _loaded(self, place: Value) -> list[Value]:
-        """The vectors of one row of a tile, from memory."""
-        type = Type(self.product.scalar, self.lanes)
-        places = [self.f.offset(place, const(v * self.lanes, I64), type.scalar) for v in range(self.strip.vectors)]
-        return [self.f.load(p, type) for p in places]
-
-    # Sums over K that are put together in memory
-
-    def _partial_place(self, block: Block, row: Value, tile: Value) -> Value:
-        f, strip, scalar = self.f, self.strip, self.product.scalar
-        line = offset(
-            f, self.parts["sums"], difference(f, row, block.rows[0]), self.width * strip.breadth, scalar
-        )
-        return offset(f, line, difference(f, tile, block.tiles[0]), self.width, scalar)
+    def _partial(self, block: Block, row: Value, tile: Value) -> list[Value]:
+        """Where the sums of one row of a tile are put together in memory."""
+        f, line = self.f, self.width * self.strip.breadth
+        place = self._at(self.parts["sums"], difference(f, row, block.rows[0]), line)
+        place = self._at(place, difference(f, tile, block.tiles[0]), self.width)
+        return [self._at(place, v, self.vector.lanes) for v in range(self.strip.vectors)]
 
     def _clear(self, block: Block) -> None:
-        f, strip = self.f, self.strip
-        count = f.times(difference(f, block.rows[1], block.rows[0]), self.width * strip.breadth)
-        with f.loop(const(0, I64), count, self.lanes) as loop:
-            place = f.offset(self.parts["sums"], loop.index, self.product.scalar)
-            f.store(const(0, Type(self.product.scalar, self.lanes)), place)
+        f, line = self.f, self.width * self.strip.breadth
+        count = f.times(difference(f, block.rows[1], block.rows[0]), line)
+        with f.loop(const(0, I64), count, self.vector.lanes) as loop:
+            f.store(const(0, self.vector), self._at(self.parts["sums"], loop.index))
 
-    def _finish_partial(self, block: Block) -> None:
-        f, strip = self.f, self.strip
-        with span(f, *block.rows, 1) as row, span(f, *block.tiles, 1) as tile:
-            place = self._partial_place(block, row, tile)
-            self._to_epilogue(row, f.plus(f.times(tile, self.width), strip.first), self._loaded(place))
-
-
-def scratch_parts(product: Product, strip: Strip, lanes: int) -> dict[str, int]:
-    """Elements of each thing a strip keeps in scratch memory; multiples of 16."""
-    width = lanes * strip.vectors
-    rows = -(-strip.height // strip.rows) * strip.rows
-    parts = {"tile": strip.rows * width}
-    if strip.pack_b:
-        parts["b"] = strip.depth * width * strip.breadth
-    if strip.pack_a:
-        parts["a"] = strip.depth * rows
-    if strip.depth < product.K:
-        parts["sums"] = rows * width * strip.breadth
-    return {name: -(-size // 16) * 16 for name, size in parts.items()}
+    def _finish(self, block: Block) -> None:
+        with span(self.f, *block.rows, 1) as row, span(self.f, *block.tiles, 1) as tile:
+            values = [self.f.load(place, self.vector) for place in self._partial(block, row, tile)]
+            self._to_epilogue(row, tile, values)
