@@ -96,3 +96,83 @@ def test_a_run_that_diverges_ends_with_finite_parameters(make_model, regression,
     with pytest.warns(cr.TrainingWarning, match="diverged"):
         cr.fit(model, regression, executor=executor, **settings)
     assert all(np.isfinite(p.data).all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("settings", [{}, {"stop": cr.EarlyStopping(2)}, {"batch_size": 7}], ids=str)
+def test_threads_and_restarts_change_no_bit(train, same_state, settings):
+    settings = {"epochs": 6, **settings}
+    model, alone = train(restarts=5, threads=1, **settings)
+    other, together = train(restarts=5, threads=3, **settings)
+    _, fewer = train(restarts=2, threads=2, **settings)
+    same_state(model.state_dict(), other.state_dict())
+    for mine, its in zip(alone.replicas, together.replicas, strict=True):
+        assert mine.loss == its.loss
+        assert mine.validation_loss == its.validation_loss
+        assert mine.stopped == its.stopped
+        same_state(mine.state, its.state)
+    for mine, its in zip(alone.replicas, fewer.replicas, strict=False):
+        assert mine.loss == its.loss
+        same_state(mine.state, its.state)
+
+
+def test_callbacks_see_and_stop_the_replica_they_are_told_of(train):
+    seen = []
+
+    def look(epoch):
+        assert not epoch.model.training
+        seen.append((epoch.replica, epoch.number, epoch.model.state_dict()["0.weight"].copy()))
+        return epoch.number == 1 + epoch.replica
+
+    _, history = train(restarts=3, threads=2, epochs=6, callbacks=[look])
+    assert sorted((r, n) for r, n, _ in seen) == [(r, n) for r in range(3) for n in range(1, r + 2)]
+    for replica, number, weight in seen:
+        if number == 1 + replica:
+            np.testing.assert_array_equal(weight, history.replicas[replica].state["0.weight"])
+            assert history.stopped[replica] == f"stopped by a callback after epoch {number}"
+
+
+def test_a_callback_may_change_the_parameters_of_its_replica(train):
+    def reset(epoch):
+        if epoch.number == 2:
+            for p in epoch.model.parameters():
+                p.data[...] = 0.125
+
+    _, history = train(restarts=3, threads=3, epochs=2, callbacks=[reset])
+    for replica in history.replicas:
+        assert (replica.state["0.weight"] == 0.125).all()
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_error_in_a_callback_ends_all_threads(train, error, capsys):
+    def fail(epoch):
+        if epoch.number == 3:
+            raise error("from the callback")
+
+    if error is KeyboardInterrupt:
+        model, history = train(restarts=4, threads=2, epochs=1000, callbacks=[fail])
+        assert history.interrupted
+        assert all(len(replica.loss) >= 1 for replica in history.replicas)
+        assert "interrupted" in capsys.readouterr().err
+        assert any(
+            all(np.array_equal(model.state_dict()[k], v) for k, v in r.state.items()) for r in history.replicas
+        )
+    else:
+        with pytest.raises(RuntimeError, match="from the callback"):
+            train(restarts=4, threads=2, epochs=1000, callbacks=[fail])
+
+
+def test_restarts_in_threads_are_resumed_with_the_same_bits(train, tmp_path, same_state):
+    expected, straight = train(restarts=5, threads=2, epochs=6)
+    path, copy = tmp_path / "run.safetensors", tmp_path / "copy.safetensors"
+    seen = 0
+
+    def keep(epoch):
+        nonlocal seen
+        seen += 1
+        if seen == 11:
+            shutil.copy(path, copy)
+
+    train(restarts=5, threads=2, epochs=6, checkpoint=cr.Checkpoint(path, seconds=0), callbacks=[keep])
+    resumed, history = train(restarts=5, threads=3, epochs=6, checkpoint=copy, resume=True)
+    same_state(resumed.state_dict(), expected.state_dict())
+    np.testing.assert_array_equal(history.loss, straight.loss)

@@ -15,7 +15,7 @@ from chainrule.errors import SettingError
         {"restarts": 0}, {"seed": -1}, {"seed": None}, {"clip_norm": 0.0}, {"clip_norm": np.nan},
         {"optimizer": "adam"}, {"optimizer": optim.Adam}, {"loss": "mse"}, {"penalty": 0.1},
         {"callbacks": print}, {"callbacks": [1]}, {"stop": 5}, {"stop": [cr.GradientNorm()] * 2},
-        {"progress": "bar"}, {"executor": "gpu"}, {"threads": 2}, {"resume": True},
+        {"progress": "bar"}, {"executor": "gpu"}, {"threads": 0}, {"resume": True},
     ],
     ids=str,
 )  # fmt: skip

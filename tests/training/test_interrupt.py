@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import chainrule as cr
 from chainrule import nn, optim
 from chainrule.tensor import GRAD_ENABLED, TRACE
 from chainrule.training import executors
+from chainrule.training.trainer import Trainer
 
 PACKAGE = str(Path(cr.__file__).parent)
 
@@ -70,7 +72,7 @@ def test_interrupted_within_an_epoch(train, make_model, monkeypatch, same_state,
                 patch.setattr(executors.np, "copyto", copyto)
                 return super().__call__(*arrays)
 
-    monkeypatch.setitem(executors.RUNNERS, "interpreted", Interrupted)
+    monkeypatch.setitem(executors.RUNNERS, "interpreted", lambda step: partial(Interrupted, step))
     model, history = train()
     monkeypatch.undo()
     done = after_steps // 4
@@ -119,6 +121,34 @@ def test_a_rule_that_had_not_been_asked_yet_is_asked_on_resuming(train, tmp_path
     _, history = train(checkpoint=path, stop=rule, resume=True)
     assert history.epochs == 1
     assert history.stopped[0].startswith("critical point reached")
+
+
+def test_while_an_epoch_is_being_entered(train, monkeypatch, same_state):
+    """Its loss is in the curves already, its parameters are not saved yet: it does not count."""
+    snapshots, original = 0, Trainer.snapshot
+
+    def snapshot(self):
+        nonlocal snapshots
+        snapshots += 1
+        if snapshots == 4:  # at the start of fit, after epochs 1, 2 and 3
+            raise KeyboardInterrupt
+        return original(self)
+
+    monkeypatch.setattr(Trainer, "snapshot", snapshot)
+    model, history = train()
+    monkeypatch.undo()
+    expected, straight = train(epochs=2)
+    np.testing.assert_array_equal(history.loss, straight.loss)
+    same_state(model.state_dict(), expected.state_dict())
+
+
+def test_a_no_grad_block_that_was_cut_off_does_not_outlive_the_run(train, capsys):
+    def cut_off(epoch):
+        GRAD_ENABLED.set(False)
+        raise KeyboardInterrupt
+
+    train(callbacks=[cut_off])
+    assert GRAD_ENABLED.get()
 
 
 def test_ctrl_c_twice(train, monkeypatch, same_state, capsys):

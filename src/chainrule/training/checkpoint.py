@@ -19,9 +19,9 @@ from chainrule.training.batches import Rows
 from chainrule.training.history import Replica
 from chainrule.training.trainer import MODEL
 
-_CURVES = ("loss", "validation_loss", "gradient_norm")
+CURVES = ("loss", "validation_loss", "gradient_norm")
 _FACTS = ("steps", "stopped", "kept_epoch")  # of a replica
-_COUNTS = ("epochs", "steps", "best_epoch", "improved_epoch")  # of the unfinished one
+_COUNTS = ("epochs", "steps", "best_epoch", "improved_epoch")  # of an unfinished one
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Live:
-    """The unfinished replica after its last finished epoch: one object, replaced whole, so never half true.
+    """An unfinished replica after its last finished epoch: one object, replaced whole, so never half true.
 
     ``best`` and the two epochs (counted from 0; -1: none yet) serve early stopping: the model's tensors at
     the lowest loss, and the last epoch that improved enough to go on waiting.
@@ -55,10 +55,10 @@ class Live:
 
 @dataclass
 class RunState:
-    """A run between two epochs: all replicas so far, the last of which may be unfinished."""
+    """A run between two epochs: the replicas begun so far by number, and of those under way their state."""
 
-    replicas: list[Replica]
-    live: Live
+    replicas: dict[int, Replica]
+    lives: dict[int, Live]
 
 
 class Saver:
@@ -75,16 +75,20 @@ class Saver:
         if not always and now - self._last < self._pause:
             return
         self._last = now
-        tensors: dict[str, Array] = {f"live/{k}": v for k, v in run.live.tensors.items()}
-        tensors |= {f"best/{k}": v for k, v in run.live.best.items()}
-        for i, replica in enumerate(run.replicas):
-            for curve in _CURVES:
-                tensors[f"replica/{i}/{curve}"] = np.array(getattr(replica, curve), np.float64)
+        replicas, lives = dict(run.replicas), dict(run.lives)  # other threads go on
+        tensors: dict[str, Array] = {}
+        for i, live in lives.items():
+            tensors |= {f"live/{i}/{k}": v for k, v in live.tensors.items()}
+            tensors |= {f"best/{i}/{k}": v for k, v in live.best.items()}
+        for i, replica in replicas.items():
+            for curve in CURVES:
+                values = getattr(replica, curve)[: lives[i].epochs if i in lives else None]
+                tensors[f"replica/{i}/{curve}"] = np.array(values, np.float64)
             tensors |= {f"replica/{i}/state/{k}": v for k, v in replica.state.items()}
         metadata = {
             "run": self._description,
-            "replicas": [{name: getattr(replica, name) for name in _FACTS} for replica in run.replicas],
-            "live": {name: getattr(run.live, name) for name in _COUNTS},
+            "replicas": {str(i): {name: getattr(r, name) for name in _FACTS} for i, r in replicas.items()},
+            "lives": {str(i): {name: getattr(r, name) for name in _COUNTS} for i, r in lives.items()},
         }
         save_tensors(self.path, tensors, metadata, kind="checkpoint")
 
@@ -110,24 +114,26 @@ class Saver:
         Raises SettingError where it was started with other settings, ModelFileError for a damaged file.
         """
         tensors, metadata = load_tensors(self.path, kind="checkpoint")
+        self._check_same(metadata.get("run"))
         try:
-            run, facts, live = metadata["run"], metadata["replicas"], metadata["live"]
-            self._check_same(run)
-            replicas = [_read_replica(tensors, i, fact) for i, fact in enumerate(facts)]
-            state = Live(
-                **{name: int(live[name]) for name in _COUNTS},
-                tensors=_part(tensors, "live/"),
-                best=_part(tensors, "best/"),
-            )
-            _check_like(state.tensors, like)
-            for kept in (state.best, *(replica.state for replica in replicas)):
-                if kept:
-                    _check_like(kept, model_part(like))
-        except (AttributeError, KeyError, TypeError, ShapeError) as error:
+            replicas = {int(i): _read_replica(tensors, i, fact) for i, fact in metadata["replicas"].items()}
+            lives = {int(i): _read_live(tensors, i, counts) for i, counts in metadata["lives"].items()}
+            for live in lives.values():
+                _check_like(live.tensors, like)
+            kept = [
+                *(live.best for live in lives.values()),
+                *(replica.state for replica in replicas.values()),
+            ]
+            for state in kept:
+                if state:
+                    _check_like(state, model_part(like))
+        except (AttributeError, KeyError, TypeError, ValueError, ShapeError) as error:
             raise ModelFileError(f"{self.path}: the checkpoint is damaged", got=repr(error)) from None
-        return RunState(replicas, state)
+        return RunState(replicas, lives)
 
-    def _check_same(self, saved: dict[str, Any]) -> None:
+    def _check_same(self, saved: Any) -> None:
+        if not isinstance(saved, dict):
+            raise ModelFileError(f"{self.path}: the checkpoint is damaged", got=f"run {saved!r}")
         names = [name for name, value in self._description.items() if saved.get(name) != value]
         if names:
             raise SettingError(
@@ -169,12 +175,20 @@ def _check_like(found: dict[str, Array], like: dict[str, Array]) -> None:
         raise ShapeError("the tensors are not those of this run", expected=forms[1], got=forms[0])
 
 
-def _read_replica(tensors: dict[str, Array], index: int, fact: dict[str, Any]) -> Replica:
-    curves = {curve: tensors[f"replica/{index}/{curve}"].tolist() for curve in _CURVES}
+def _read_replica(tensors: dict[str, Array], index: str, fact: dict[str, Any]) -> Replica:
+    curves = {curve: tensors[f"replica/{index}/{curve}"].tolist() for curve in CURVES}
     return Replica(
         **curves,
         steps=int(fact["steps"]),
         stopped=str(fact["stopped"]),
         kept_epoch=int(fact["kept_epoch"]),
         state=_part(tensors, f"replica/{index}/state/"),
+    )
+
+
+def _read_live(tensors: dict[str, Array], index: str, counts: dict[str, Any]) -> Live:
+    return Live(
+        **{name: int(counts[name]) for name in _COUNTS},
+        tensors=_part(tensors, f"live/{index}/"),
+        best=_part(tensors, f"best/{index}/"),
     )

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
+from chainrule.graph import Node
 from chainrule.interpret import Interpreted
 from chainrule.ops.record import Array
 from chainrule.training.step import Step
+
+if TYPE_CHECKING:
+    from chainrule.compiler.program import Binary
 
 Executor = Literal["compiled", "interpreted"]
 Tick = Callable[[], None]
@@ -28,17 +33,19 @@ class Runner(Protocol):
 
 
 class InterpretedStep:
-    """A step run node by node with NumPy."""
+    """A step run node by node with NumPy. ``arrays`` is the memory that leaves stand for, if not their own."""
 
-    def __init__(self, step: Step) -> None:
-        self._count = len(step.outputs)
-        self._program = Interpreted(step.inputs, [*step.outputs, *(after for _, _, after in step.updates)])
-        self._buffers = [tensor.numpy() for tensor, _, _ in step.updates]
+    def __init__(self, step: Step, arrays: Mapping[Node, Array] | None = None) -> None:
+        arrays = arrays or {}
+        self._count, self._state = len(step.outputs), list(arrays.values())
+        results = [*step.outputs, *(after for _, _, after in step.updates)]
+        self._program = Interpreted([*step.inputs, *arrays], results)
+        self._buffers = [arrays.get(before, tensor.numpy()) for tensor, before, _ in step.updates]
         self._changing = {id(buffer) for buffer in self._buffers}
 
     def __call__(self, *arrays: Array) -> list[Array]:
         """Run once: the outputs; updated tensors change in place, all at the same time (SPEC B18)."""
-        values = self._program(*arrays)
+        values = self._program(*arrays, *self._state)
         # a value that is a buffer, or a view of one, is about to change
         new = [
             v if v.flags.owndata and id(v) not in self._changing else v.copy() for v in values[self._count :]
@@ -57,16 +64,12 @@ class InterpretedStep:
 
 
 class CompiledStep:
-    """A step as machine code, for minibatches of one size."""
+    """A step as machine code, for minibatches of one size, on memory of its own."""
 
-    def __init__(self, step: Step) -> None:
-        from chainrule.compiler.program import Binary, Instance
+    def __init__(self, binary: Binary, arrays: Mapping[Node, Array]) -> None:
+        from chainrule.compiler.program import Instance
 
-        updates = [(before, after) for _, before, after in step.updates]
-        rows = step.inputs[0].shape[0]
-        single = all(output.shape == () for output in step.outputs)
-        binary = Binary(step.inputs, step.outputs, updates, rows=rows if single else None)
-        self._program = Instance(binary)
+        self._program = Instance(binary, arrays)
         self._chunk = 1
 
     def __call__(self, *arrays: Array) -> list[Array]:
@@ -88,7 +91,23 @@ class CompiledStep:
         return np.concatenate(parts)
 
 
-RUNNERS: dict[Executor, Callable[[Step], Runner]] = {
-    "compiled": CompiledStep,
-    "interpreted": InterpretedStep,
+def compiled(step: Step) -> Callable[[Mapping[Node, Array]], Runner]:
+    """Compile once; the result makes runners on any memory."""
+    from chainrule.compiler.program import Binary
+
+    updates = [(before, after) for _, before, after in step.updates]
+    scalars = all(output.shape == () for output in step.outputs)
+    binary = Binary(step.inputs, step.outputs, updates, rows=step.inputs[0].shape[0] if scalars else None)
+    return partial(CompiledStep, binary)
+
+
+def interpreted(step: Step) -> Callable[[Mapping[Node, Array]], Runner]:
+    """Nothing to do beforehand."""
+    return partial(InterpretedStep, step)
+
+
+#: what makes a traced step ready, by the executor's name
+RUNNERS: dict[Executor, Callable[[Step], Callable[[Mapping[Node, Array]], Runner]]] = {
+    "compiled": compiled,
+    "interpreted": interpreted,
 }

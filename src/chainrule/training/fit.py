@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
@@ -65,8 +66,8 @@ def fit(
     scalar; ``penalty(model)`` is added to what is minimised but not to the reported losses. The optimizer is
     taken as a description: its state starts anew, in a copy.
 
-    ``restarts=1`` trains from the model's present parameters; ``restarts=R`` trains R networks one after the
-    other from fresh initial values drawn by (seed, replica) and keeps the one with the lowest validation loss
+    ``restarts=1`` trains from the model's present parameters; ``restarts=R`` trains R networks
+    from fresh initial values drawn by (seed, replica) and keeps the one with the lowest validation loss
     (without ``validation``: training loss) (SPEC A11, B20). ``stop`` is ``cr.EarlyStopping``, which keeps the
     best epoch's parameters, ``cr.GradientNorm``, or a list of both. A callback receives a ``cr.Epoch`` after
     each epoch, with the model in inference mode, and ends the replica by returning True. A run whose loss or
@@ -82,7 +83,8 @@ def fit(
 
     The same seed gives the same numbers. ``executor`` is "interpreted" (NumPy, node by node) or "compiled"
     (the whole step as machine code, the loop over minibatches native); the two agree up to rounding.
-    ``threads`` is for many restarts at once, which are to come.
+    Compiled replicas train at the same time, on ``threads`` threads (None: as many as there are processors that
+    this process may use); neither their number nor ``restarts`` changes a bit of a replica's result.
 
     Raises DataError for data that cannot be trained on (non-finite values are named by row and column),
     ShapeError for shapes that do not fit, SettingError for settings out of range.
@@ -101,7 +103,6 @@ def fit(
     _check_kinds(
         model=model, loss=loss, optimizer=optimizer, penalty=penalty, callbacks=callbacks, progress=progress
     )
-    _check_executor(executor, threads)
     if resume and checkpoint is None:
         raise SettingError(
             "resume=True needs the checkpoint to go on from", hint='checkpoint="run.safetensors"'
@@ -123,16 +124,20 @@ def fit(
         None if clip_norm is None else check_number("clip_norm", clip_norm, above=0),
         executor,
     )
+    workers = _workers(executor, threads, settings.restarts, optimizer)
     for part in (rows, held_out):
         if part is not None:
             copy_context().run(_check_loss, objective, part)
     stepping = None if isinstance(optimizer, LBFGS) else _own(optimizer, rows, epochs, settings)
     trainer = Trainer(objective, rows, held_out, stepping, settings)
-    saver, state = None, RunState([], Live.start(trainer.snapshot()))
+    saver, state = None, RunState({}, {0: Live.start(trainer.snapshot())})
     if checkpoint is not None:
         saver = _saver(checkpoint, trainer, describe(optimizer), rules, epochs)
         state = _open(saver, state, resume, settings)
-    run = Run(trainer, epochs, rules, callbacks, Display(progress, epochs, restarts), saver, state)
+    trainers = [trainer] if workers == 1 else [trainer.twin() for _ in range(workers)]
+    run = Run(
+        trainers, epochs, rules, callbacks, Display(progress, epochs, restarts), saver, state, user_line()
+    )
     work = partial(train_full_batch, run, optimizer) if isinstance(optimizer, LBFGS) else run.train
     return _train(run, work)
 
@@ -178,13 +183,19 @@ def _check_kinds(**given: Any) -> None:
             raise SettingError(f"fit: {name} is of the wrong kind", expected=expected, got=repr(given[name]))
 
 
-def _check_executor(executor: str, threads: int | None) -> None:
-    if executor not in RUNNERS or threads is not None:
-        raise SettingError(
-            "there is no such executor, or it has no threads to set yet",
-            expected=f"executor one of {', '.join(RUNNERS)}, and threads=None",
-            got=f"executor={executor!r}, threads={threads!r}",
-        )
+def _workers(executor: str, threads: int | None, restarts: int, optimizer: object) -> int:
+    """How many replicas train at the same time."""
+    if executor not in RUNNERS:
+        raise SettingError("executor: not known", expected=" or ".join(RUNNERS), got=repr(executor))
+    count = available_cores() if threads is None else check_count("threads", threads)
+    # NumPy's interpreter and SciPy's L-BFGS hold Python's lock, so threads would only get in each other's way
+    alone = executor == "interpreted" or isinstance(optimizer, LBFGS)
+    return 1 if alone else max(1, min(count, restarts))
+
+
+def available_cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _check_loss(objective: Objective, rows: Rows) -> None:
@@ -247,7 +258,7 @@ def _open(saver: Saver, fresh: RunState, resume: bool, settings: Settings) -> Ru
     if not (resume and saver.path.exists()):
         saver.start(fresh)
         return fresh
-    state = saver.load(fresh.live.tensors)
-    if settings.restarts == 1 and state.replicas and state.replicas[-1].stopped == ALL_EPOCHS:
-        state.replicas[-1].stopped = ""  # there may be more epochs now
+    state = saver.load(fresh.lives[0].tensors)
+    if settings.restarts == 1 and 0 in state.replicas and state.replicas[0].stopped == ALL_EPOCHS:
+        state.replicas[0].stopped = ""  # there may be more epochs now
     return state

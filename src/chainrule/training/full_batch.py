@@ -36,19 +36,19 @@ def check_full_batch(model: Module, *, checkpoint: object, clip_norm: float | No
 
 def train_full_batch(run: Run, optimizer: LBFGS) -> None:
     """Train all replicas; the number of iterations is the optimizer's ``max_iterations``."""
-    for _ in range(run.trainer.settings.restarts):
-        run.begin()
-        search = _Search(run)
+    for index in range(run.trainer.settings.restarts):
+        run.begin(index, run.trainer)
+        search = _Search(run, index)
         start = flatten_parameters(run.trainer.model)
         result = optimizer.minimise(search.value_and_gradient, start, search.after_iteration)
-        run.finish(search.reason or result.message)
+        run.finish(index, search.reason or result.message)
 
 
 class _Search:
     """What the optimizer asks of one replica: values, and who is told of an iteration."""
 
-    def __init__(self, run: Run) -> None:
-        self._run, self._trainer = run, run.trainer
+    def __init__(self, run: Run, index: int) -> None:
+        self._run, self._trainer, self._index = run, run.trainer, index
         self.reason = ""
         self._last: tuple[Array, float, list[Array]] | None = None  # theta, objective, gradients
         self._clock = time.perf_counter()
@@ -73,7 +73,7 @@ class _Search:
         epoch = Epoch(
             number=iteration,
             epochs=run.epochs,
-            replica=len(run.state.replicas) - 1,
+            replica=self._index,
             restarts=trainer.settings.restarts,
             loss=objective if trainer.objective.penalty is None else trainer.training_loss(),
             validation_loss=trainer.validation_loss(),
@@ -82,5 +82,5 @@ class _Search:
             seconds=self._clock - started,
             model=trainer.model,
         )
-        self.reason = run.after_epoch(epoch) or run.rules_say()
+        self.reason = run.after_epoch(epoch, trainer) or run.rules_say(self._index, trainer)
         return bool(self.reason)

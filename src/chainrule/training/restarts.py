@@ -1,23 +1,30 @@
-"""Trains one replica after the other, epoch by epoch, and keeps what must survive a stop at any moment."""
+"""Trains replicas epoch by epoch, several at a time, and keeps what must survive a stop at any moment."""
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from chainrule.errors import user_line
+from chainrule.errors import SourceLine
 from chainrule.files import FileWriteError
-from chainrule.training.checkpoint import Live, RunState, Saver, model_part
+from chainrule.training.checkpoint import CURVES, Live, RunState, Saver, model_part
 from chainrule.training.history import History, Replica
 from chainrule.training.progress import Display, Epoch
 from chainrule.training.stopping import EarlyStopping, GradientNorm, StopRule
 from chainrule.training.trainer import Trainer
 
 Callback = Callable[[Epoch], object]
+#: what a thread tells: an epoch and where the answer goes, that it is done, or why it failed
+Reports = queue.Queue["tuple[Epoch, Trainer, Future[str]] | BaseException | None"]
 ALL_EPOCHS = "all epochs done"
 
 
@@ -29,94 +36,171 @@ class TrainingWarning(UserWarning):
 class Run:
     """A run under way: who trains, when it ends, who watches, and what is already done.
 
-    An exception, Ctrl-C above all, may end it at any moment. Therefore ``state`` changes by single
-    assignments, and ``settle`` derives everything else from it.
+    Each trainer has a thread of its own; a replica stays with one trainer. An exception, Ctrl-C above all,
+    may end the run at any moment. Therefore ``state`` changes by single assignments, and ``settle`` derives
+    everything else from it. Callbacks, display and checkpoint belong to the thread that called ``fit``.
     """
 
-    trainer: Trainer
+    trainers: list[Trainer]
     epochs: int
     rules: Sequence[StopRule]
     callbacks: Sequence[Callback]
     display: Display
     saver: Saver | None
     state: RunState
+    line: SourceLine | None = None  # where fit was called
     _told_of_failure: bool = False
+    _cancelled: bool = False
+    _reports: Callable[[Epoch, Trainer], str] | None = None
 
     @property
-    def replica(self) -> Replica:
-        """The one that is being trained, or was trained last."""
-        return self.state.replicas[-1]
+    def trainer(self) -> Trainer:
+        """The first trainer; the only one unless replicas train at the same time."""
+        return self.trainers[0]
 
     def train(self) -> None:
         """Train all replicas that are not finished yet."""
-        self.trainer.restore(self.state.live.tensors)
-        while self._work_remains():
-            if not self.state.replicas or self.replica.stopped:
-                self.begin()
-            self._train_replica()
+        waiting = deque(
+            index
+            for index in range(self.trainer.settings.restarts)
+            if index not in self.state.replicas or not self.state.replicas[index].stopped
+        )
+        if len(self.trainers) > 1 and len(waiting) > 1:
+            self._train_in_threads(waiting)
+        else:
+            self._train_all(waiting, self.trainer)
+
+    def _train_all(self, waiting: deque[int], trainer: Trainer) -> None:
+        """Take replica after replica until none is left."""
+        while waiting and not self._cancelled:
+            index = waiting.popleft()  # each thread takes the next one
+            known = index in self.state.replicas or trainer.settings.restarts == 1
+            if known and index in self.state.lives:
+                trainer.restore(self.state.lives[index].tensors)
+                self.state.replicas.setdefault(index, Replica())
+            else:
+                self.begin(index, trainer)
+            self._train_replica(index, trainer)
+
+    def _train_in_threads(self, waiting: deque[int]) -> None:
+        """One thread a trainer; this thread shows, saves and calls back what they report."""
+        reports: Reports = queue.Queue()
+
+        def report(epoch: Epoch, trainer: Trainer) -> str:
+            answer: Future[str] = Future()
+            reports.put((epoch, trainer, answer))
+            # without callbacks nobody's answer is waited for
+            return answer.result() if self.callbacks else ""
+
+        def work(trainer: Trainer) -> None:
+            try:
+                self._train_all(waiting, trainer)
+            except BaseException as error:
+                reports.put(error)
+            else:
+                reports.put(None)
+
+        self._reports = report
+        count = min(len(self.trainers), len(waiting))
+        answer: Future[str] | None = None
+        with ThreadPoolExecutor(count, thread_name_prefix="chainrule") as pool:
+            try:
+                for trainer in self.trainers[:count]:
+                    pool.submit(copy_context().run, work, trainer)
+                while count:
+                    item = reports.get()
+                    if isinstance(item, BaseException):
+                        raise item
+                    if item is None:
+                        count -= 1
+                        continue
+                    epoch, trainer, answer = item
+                    answer.set_result(self._tell(epoch, trainer))
+                    self._save(always=False)
+            finally:  # also after Ctrl-C: the threads stop at the end of their native call
+                self._cancelled, self._reports = True, None
+                if answer is not None and not answer.done():
+                    answer.cancel()
+                _answer_all(reports)
+        self._save(always=True)
 
     def _work_remains(self) -> bool:
-        done = sum(bool(replica.stopped) for replica in self.state.replicas)
+        done = sum(bool(replica.stopped) for replica in self.state.replicas.values())
         return done < self.trainer.settings.restarts
 
-    def begin(self) -> None:
-        """Start the next replica."""
-        self.trainer.begin(len(self.state.replicas))
-        self.state.live = Live.start(self.trainer.snapshot())
-        self.state.replicas.append(Replica())
+    def begin(self, index: int, trainer: Trainer) -> None:
+        """Start a replica."""
+        trainer.begin(index)
+        self.state.lives[index] = Live.start(trainer.snapshot())
+        self.state.replicas[index] = Replica()
 
-    def _train_replica(self) -> None:
-        while not self.replica.stopped:
+    def _train_replica(self, index: int, trainer: Trainer) -> None:
+        while not self.state.replicas[index].stopped and not self._cancelled:
             # the rules are asked before an epoch, so that a resumed run asks them as well
-            done = ALL_EPOCHS if self.state.live.epochs >= self.epochs else ""
-            reason = self.rules_say() or done or self._one_epoch()
+            done = ALL_EPOCHS if self.state.lives[index].epochs >= self.epochs else ""
+            reason = self.rules_say(index, trainer) or done or self._one_epoch(index, trainer)
             if reason:
-                self.finish(reason)
-            self._save(always=not self._work_remains())
+                self.finish(index, reason)
+            if self._reports is None:
+                self._save(always=not self._work_remains())
 
-    def _one_epoch(self) -> str:
+    def _one_epoch(self, index: int, trainer: Trainer) -> str:
         """Train one epoch; a reason to stop after it, or nothing."""
-        number, index, started = self.state.live.epochs + 1, len(self.state.replicas) - 1, time.perf_counter()
-        result = self.trainer.run_epoch(index, number - 1, self.display.tick)
-        validation = self.trainer.validation_loss()
-        diverged = self._diverged(number, result.loss, validation)
+        number, started = self.state.lives[index].epochs + 1, time.perf_counter()
+        result = trainer.run_epoch(index, number - 1, self._tick)
+        validation = trainer.validation_loss()
+        diverged = self._diverged(index, trainer, number, result.loss, validation)
         if diverged:
             return diverged
         epoch = Epoch(
             number=number,
             epochs=self.epochs,
             replica=index,
-            restarts=self.trainer.settings.restarts,
+            restarts=trainer.settings.restarts,
             loss=result.loss,
             validation_loss=validation,
             gradient_norm=result.gradient_norm,
             steps=result.steps,
             seconds=time.perf_counter() - started,
-            model=self.trainer.model,
+            model=trainer.model,
         )
-        return self.after_epoch(epoch)
+        return self.after_epoch(epoch, trainer)
 
-    def after_epoch(self, epoch: Epoch) -> str:
+    def _tick(self) -> None:
+        if self._cancelled:
+            raise _Cancelled
+        if self._reports is None:
+            self.display.tick()
+
+    def after_epoch(self, epoch: Epoch, trainer: Trainer) -> str:
         """Enter a finished epoch into the run and tell everybody; a callback's reason to stop, or nothing."""
-        self._commit(epoch)
+        self._commit(epoch, trainer)
+        reports = self._reports
+        return self._tell(epoch, trainer) if reports is None else reports(epoch, trainer)
+
+    def _tell(self, epoch: Epoch, trainer: Trainer) -> str:
+        """Show the epoch and ask the callbacks, with the model in the state that the replica is in."""
         self.display.epoch(epoch)
         if not self.callbacks:
             return ""
-        self.trainer.model.eval()  # a callback that calls the model must not drop units or move moments
+        trainer.show()
+        trainer.model.eval()  # a callback that calls the model must not drop units or move moments
         answers = [callback(epoch) for callback in self.callbacks]
         # what a callback wrote into the parameters is part of the run too
-        self.state.live = replace(self.state.live, tensors=self.trainer.snapshot())
+        trainer.take_over()
+        live = self.state.lives[epoch.replica]
+        self.state.lives[epoch.replica] = replace(live, tensors=trainer.snapshot())
         stop = any(isinstance(answer, bool | np.bool_) and answer for answer in answers)
         return f"stopped by a callback after epoch {epoch.number}" if stop else ""
 
-    def _commit(self, epoch: Epoch) -> None:
+    def _commit(self, epoch: Epoch, trainer: Trainer) -> None:
         """Make the epoch part of the run: after the last assignment an interruption does not lose it."""
-        live, replica = self.state.live, self.replica
+        live, replica = self.state.lives[epoch.replica], self.state.replicas[epoch.replica]
         replica.loss.append(epoch.loss)
         replica.gradient_norm.append(epoch.gradient_norm)
         if epoch.validation_loss is not None:
             replica.validation_loss.append(epoch.validation_loss)
-        tensors, steps = self.trainer.snapshot(), live.steps + epoch.steps
+        tensors, steps = trainer.snapshot(), live.steps + epoch.steps
         now, best, best_epoch, improved = live.epochs, live.best, live.best_epoch, live.improved_epoch
         rule = next((rule for rule in self.rules if isinstance(rule, EarlyStopping)), None)
         if rule is not None:
@@ -125,31 +209,34 @@ class Run:
                 best, best_epoch = model_part(tensors), now
             if improved < 0 or curve[now] < curve[improved] - rule.min_delta:
                 improved = now
-        self.state.live = Live(now + 1, steps, tensors, best, best_epoch, improved)
+        self.state.lives[epoch.replica] = Live(now + 1, steps, tensors, best, best_epoch, improved)
 
-    def _diverged(self, number: int, loss: float, validation: float | None) -> str:
+    def _diverged(
+        self, index: int, trainer: Trainer, number: int, loss: float, validation: float | None
+    ) -> str:
         """Why the epoch cannot be kept: a loss or a parameter that is not finite; nothing if it can."""
         if not np.isfinite(loss):
             what = f"the loss became {loss}"
         elif validation is not None and not np.isfinite(validation):
             what = f"the validation loss became {validation}"
-        elif not self.trainer.is_finite():
+        elif not trainer.is_finite():
             what = "a parameter or the optimizer's state is no longer finite"
         else:
             return ""
         reason = f"diverged: {what} in epoch {number}"
         warn(
-            f"replica {len(self.state.replicas) - 1} {reason}; its parameters are those of the last finite "
-            "epoch. Try a smaller step size, clip_norm=1.0, or standardised inputs."
+            f"replica {index} {reason}; its parameters are those of the last finite "
+            "epoch. Try a smaller step size, clip_norm=1.0, or standardised inputs.",
+            self.line,
         )
         return reason
 
-    def rules_say(self) -> str:
+    def rules_say(self, index: int, trainer: Trainer) -> str:
         """A stop rule's reason to end the replica, or nothing; depends on the run's state alone."""
-        live = self.state.live
+        live = self.state.lives[index]
         for rule in self.rules if live.epochs else ():
             if isinstance(rule, GradientNorm):
-                norm = self.trainer.full_gradient_norm()
+                norm = trainer.full_gradient_norm()
                 if norm <= rule.tolerance:
                     at = f"gradient norm {norm:.3g} <= {rule.tolerance:g} after epoch {live.epochs}"
                     return f"critical point reached: {at}"
@@ -157,16 +244,18 @@ class Run:
                 return f"no improvement in {rule.patience} epochs after epoch {live.improved_epoch + 1}"
         return ""
 
-    def finish(self, reason: str) -> None:
-        """End the replica."""
-        self.state.replicas[-1] = self._ended(self.replica, reason)
+    def finish(self, index: int, reason: str) -> None:
+        """End a replica."""
+        self.state.replicas[index] = self._ended(index, reason)
+        if self.trainer.settings.restarts > 1:  # a single one may get more epochs when it is resumed
+            del self.state.lives[index]
 
-    def _ended(self, replica: Replica, reason: str) -> Replica:
+    def _ended(self, index: int, reason: str) -> Replica:
         """The replica with the parameters of its last finished epoch or, for early stopping, of its best."""
-        live = self.state.live
-        replica.trim(live.epochs)
+        live, replica = self.state.lives[index], self.state.replicas.get(index, Replica())
+        curves = {name: getattr(replica, name)[: live.epochs] for name in CURVES}
         kept = (live.best, live.best_epoch) if live.best else (model_part(live.tensors), live.epochs - 1)
-        return replace(replica, state=kept[0], kept_epoch=kept[1], steps=live.steps, stopped=reason)
+        return replace(replica, **curves, state=kept[0], kept_epoch=kept[1], steps=live.steps, stopped=reason)
 
     def _save(self, *, always: bool) -> None:
         """Write the checkpoint; a full disk is no reason to lose the training that it protects."""
@@ -178,19 +267,20 @@ class Run:
         except FileWriteError as error:
             if not self._told_of_failure:
                 self._told_of_failure = True
-                warn(f"{error.what}; training goes on, and the previous checkpoint is untouched")
+                text = f"{error.what}; training goes on, and the previous checkpoint is untouched"
+                warn(text, self.line)
 
     def settle(self, interrupted: bool, seconds: float) -> History:
         """However the run ended: the model holds the best replica's parameters, in inference mode.
 
         The run's state stays as it was, so this may be repeated after an interruption of its own.
         """
-        model, replicas = self.trainer.model, list(self.state.replicas)
-        if not replicas or not self.replica.stopped:
-            last = replicas.pop() if replicas else Replica()
-            replicas.append(self._ended(last, f"interrupted after epoch {self.state.live.epochs}"))
-        history = History(replicas, seconds, interrupted, model)
-        model.load_state_dict(replicas[history.best].state)
+        model, replicas = self.trainer.model, dict(self.state.replicas)
+        for index, live in self.state.lives.items():
+            if index not in replicas or not replicas[index].stopped:
+                replicas[index] = self._ended(index, f"interrupted after epoch {live.epochs}")
+        history = History([replicas[index] for index in sorted(replicas)], seconds, interrupted, model)
+        model.load_state_dict(history.replicas[history.best].state)
         model.zero_grad()
         model.eval()
         if self._work_remains():
@@ -198,6 +288,19 @@ class Run:
         return history
 
 
-def warn(text: str) -> None:
+class _Cancelled(Exception):  # noqa: N818 - not an error
+    """The run ended in another thread."""
+
+
+def _answer_all(reports: Reports) -> None:
+    """Let no thread wait for an answer that will not come."""
+    with contextlib.suppress(queue.Empty):
+        while True:
+            item = reports.get_nowait()
+            if isinstance(item, tuple):
+                item[2].cancel()
+
+
+def warn(text: str, line: SourceLine | None) -> None:
     """A TrainingWarning at the user's line."""
-    warnings.warn_explicit(text, TrainingWarning, *(user_line() or ("chainrule", 0)))
+    warnings.warn_explicit(text, TrainingWarning, *(line or ("chainrule", 0)))

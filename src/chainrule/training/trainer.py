@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 
 import numpy as np
 
-from chainrule.ops.record import Array, Form, is_float
+from chainrule.graph import Node
+from chainrule.ops.record import Array, is_float
 from chainrule.optim.optimizer import Optimizer
 from chainrule.tensor import Tensor
 from chainrule.training.batches import Rows, epoch_orders
@@ -43,9 +46,10 @@ class EpochResult:
 
 
 class Trainer:
-    """Runs epochs of one model. The state is the parameters, the buffers and the optimizer's state.
+    """Runs epochs of one model on ``arrays``: its parameters and buffers, and the optimizer's state, by name.
 
-    Without an optimizer only the whole objective and its gradient are to be had.
+    These are the tensors' own memory; a ``twin`` shares everything but has arrays of its own, so that several
+    replicas train at the same time. Without an optimizer only the objective and its gradient are to be had.
     """
 
     def __init__(
@@ -58,40 +62,67 @@ class Trainer:
     ) -> None:
         self.objective, self.model = objective, objective.model
         self.rows, self.validation, self.optimizer, self.settings = rows, validation, optimizer, settings
-        self._optimizer_start = {} if optimizer is None else optimizer.attach(self.model).state_dict()
-        self._steps: dict[int, Runner] = {}
-        self._loss_steps: dict[tuple[Form, Form], Runner] = {}
+        if optimizer is not None:
+            optimizer.attach(self.model)
+        self.tensors = self._named_tensors()
+        self.arrays = {name: tensor.numpy() for name, tensor in self.tensors.items()}
+        self._start = {
+            name: array.copy() for name, array in self.arrays.items() if not name.startswith(MODEL)
+        }
+        self._lock = threading.Lock()  # tracing and initialising go through the model itself
+        self._prepared: dict[object, tuple[Callable[[Mapping[Node, Array]], Runner], dict[Node, str]]] = {}
+        self._runners: dict[object, Runner] = {}
 
-    # State
-
-    @cached_property
-    def tensors(self) -> dict[str, Tensor]:
-        """Everything that an epoch changes, by name."""
+    def _named_tensors(self) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {f"{MODEL}{name}": tensor for name, tensor in self.model.named_state()}
         if self.optimizer is not None:
             found |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.named_state()}
         return found
 
+    def twin(self) -> Trainer:
+        """A trainer of the same steps on memory of its own."""
+        other = copy.copy(self)
+        other.arrays = {name: array.copy(order="K") for name, array in self.arrays.items()}
+        other._runners = {}
+        return other
+
+    # State
+
     def snapshot(self) -> dict[str, Array]:
         """Copies of the state."""
-        return {name: tensor.numpy().copy() for name, tensor in self.tensors.items()}
+        return {name: array.copy() for name, array in self.arrays.items()}
 
     def restore(self, snapshot: Mapping[str, Array]) -> None:
         """Put a snapshot back."""
+        for name, array in self.arrays.items():
+            np.copyto(array, snapshot[name])
+
+    def show(self) -> None:
+        """Put this trainer's state into the model and the optimizer themselves."""
         for name, tensor in self.tensors.items():
-            np.copyto(tensor.numpy(), snapshot[name])
+            if tensor.numpy() is not self.arrays[name]:
+                np.copyto(tensor.numpy(), self.arrays[name])
+
+    def take_over(self) -> None:
+        """The inverse of :meth:`show`."""
+        for name, tensor in self.tensors.items():
+            if tensor.numpy() is not self.arrays[name]:
+                np.copyto(self.arrays[name], tensor.numpy())
 
     def is_finite(self) -> bool:
         """Whether every number of the state is."""
-        arrays = [tensor.numpy() for tensor in self.tensors.values()]
-        return all(bool(np.isfinite(array).all()) for array in arrays if is_float(array.dtype))
+        return all(bool(np.isfinite(array).all()) for array in self.arrays.values() if is_float(array.dtype))
 
     def begin(self, replica: int) -> None:
         """Start a replica: its own first parameters where there are several, a fresh optimizer."""
         if self.settings.restarts > 1:
-            self.model.initialise(self.settings.seed, replica)
-        if self.optimizer is not None:
-            self.optimizer.load_state_dict(self._optimizer_start)
+            with self._lock:
+                self.model.initialise(self.settings.seed, replica)
+                for name, tensor in self.tensors.items():
+                    if name.startswith(MODEL):
+                        np.copyto(self.arrays[name], tensor.numpy())
+        for name, value in self._start.items():
+            np.copyto(self.arrays[name], value)
 
     # Work
 
@@ -111,18 +142,26 @@ class Trainer:
         loss, norm = weights @ records / weights.sum()
         return EpochResult(float(loss), float(norm), len(records))
 
-    def _ready(self, step: Step) -> Runner:
-        return RUNNERS[self.settings.executor](step)
-
     def _step(self, count: int) -> Runner:
-        """The training step for a minibatch of this many rows, traced once."""
-        assert self.optimizer is not None
-        if count not in self._steps:
-            step = training_step(
-                self.objective, self.optimizer, self.settings.clip_norm, self.rows.forms(count)
-            )
-            self._steps[count] = self._ready(step)
-        return self._steps[count]
+        """The training step for a minibatch of this many rows."""
+
+        def make() -> Step:
+            assert self.optimizer is not None
+            forms = self.rows.forms(count)
+            return training_step(self.objective, self.optimizer, self.settings.clip_norm, forms)
+
+        return self._ready(("train", count), make)
+
+    def _ready(self, key: object, make: Callable[[], Step]) -> Runner:
+        """A step on this trainer's arrays; traced and compiled once for all twins."""
+        if key not in self._runners:
+            with self._lock:
+                if key not in self._prepared:
+                    leaves = {tensor.node: name for name, tensor in self.tensors.items()}
+                    self._prepared[key] = RUNNERS[self.settings.executor](make()), leaves
+            prepared, leaves = self._prepared[key]
+            self._runners[key] = prepared({node: self.arrays[name] for node, name in leaves.items()})
+        return self._runners[key]
 
     def validation_loss(self) -> float | None:
         """Mean loss over the validation rows at inference; None where there are none."""
@@ -138,19 +177,15 @@ class Trainer:
             part = slice(start, start + EVALUATION_ROWS)
             x, y = rows.x[part], rows.y[part]
             forms = rows.forms(len(x))
-            if forms not in self._loss_steps:
-                self._loss_steps[forms] = self._ready(loss_step(self.objective, forms))
-            values.append(float(self._loss_steps[forms](x, y)[0]))
+            step = self._ready(forms, partial(loss_step, self.objective, forms))
+            values.append(float(step(x, y)[0]))
             weights.append(len(x))
         return _mean(values, weights)
 
-    @cached_property
-    def _gradient_step(self) -> Runner:
-        return self._ready(gradient_step(self.objective, self.rows.forms(len(self.rows))))
-
     def objective_and_gradient(self) -> tuple[float, list[Array]]:
         """Loss plus penalty over all training rows at inference, and its gradient for each parameter."""
-        value, *gradients = self._gradient_step(self.rows.x, self.rows.y)
+        make = partial(gradient_step, self.objective, self.rows.forms(len(self.rows)))
+        value, *gradients = self._ready("gradient", make)(self.rows.x, self.rows.y)
         return float(value), gradients
 
     def full_gradient_norm(self) -> float:
