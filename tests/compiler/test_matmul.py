@@ -6,6 +6,7 @@ import ctypes
 import mmap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -18,7 +19,9 @@ from chainrule.compiler.ir import I64, PTR, Function, Type, Value, const, module
 from chainrule.compiler.matmul import Product, emit_product, row_step, scratch_bytes
 from chainrule.compiler.matmul.plan import Dots, plan
 
-TARGETS = {level: host(level) for level in (None, "avx2", "sse2")}
+TARGETS: dict[str | None, Target] = {level: host(level) for level in (None, "avx2", "sse2")}
+# code for 64-byte vectors runs anywhere, if slowly: LLVM splits them
+TARGETS["wide"] = replace(host("sse2"), vector_bytes=64, registers=32)
 SCALARS = {"float": np.float32, "double": np.float64, "i32": np.int32, "i64": np.int64}
 GUARD = 64  # elements around what a kernel may write
 
