@@ -1,13 +1,16 @@
 """The compiled step is the interpreted one up to rounding, and as safe to stop and to resume."""
 
 import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.training import executors
+from chainrule.training import executors, restarts
 
 
 @pytest.fixture
@@ -154,7 +157,8 @@ def test_an_error_in_a_callback_ends_all_threads(train, error, capsys):
         assert all(len(replica.loss) >= 1 for replica in history.replicas)
         assert "interrupted" in capsys.readouterr().err
         assert any(
-            all(np.array_equal(model.state_dict()[k], v) for k, v in r.state.items()) for r in history.replicas
+            all(np.array_equal(model.state_dict()[k], v) for k, v in r.state.items())
+            for r in history.replicas
         )
     else:
         with pytest.raises(RuntimeError, match="from the callback"):
@@ -176,3 +180,65 @@ def test_restarts_in_threads_are_resumed_with_the_same_bits(train, tmp_path, sam
     resumed, history = train(restarts=5, threads=3, epochs=6, checkpoint=copy, resume=True)
     same_state(resumed.state_dict(), expected.state_dict())
     np.testing.assert_array_equal(history.loss, straight.loss)
+
+
+def test_a_callback_that_takes_its_time_sees_one_replica_only(train, same_state):
+    """Meanwhile other threads begin replicas and trace steps, which go through the same model."""
+    torn = []
+
+    def look(epoch):
+        before = epoch.model.state_dict()
+        time.sleep(0.002)
+        torn.extend(name for name, value in epoch.model.state_dict().items() if (value != before[name]).any())
+
+    _, alone = train(restarts=12, threads=1, epochs=2)
+    _, together = train(restarts=12, threads=4, epochs=2, callbacks=[look])
+    assert not torn
+    for mine, its in zip(alone.replicas, together.replicas, strict=True):
+        assert mine.loss == its.loss
+        same_state(mine.state, its.state)
+
+
+@pytest.mark.parametrize("callbacks", [[], [lambda epoch: time.sleep(0.001)]], ids=["none", "a slow one"])
+def test_ctrl_c_ends_all_threads_at_once(train, monkeypatch, capsys, callbacks):
+    """The signal reaches the thread that called fit, wherever the others are."""
+    seen, original = 0, restarts.Run._tell
+
+    def tell(self, epoch, trainer):
+        nonlocal seen
+        seen += 1
+        if seen == 20:
+            raise KeyboardInterrupt
+        return original(self, epoch, trainer)
+
+    monkeypatch.setattr(restarts.Run, "_tell", tell)
+    before = threading.active_count()
+    started = time.perf_counter()
+    model, history = train(restarts=8, threads=4, epochs=100_000, callbacks=callbacks)
+    assert time.perf_counter() - started < 20
+    assert threading.active_count() == before
+    assert history.interrupted
+    kept = history.replicas[history.best].state
+    assert all((model.state_dict()[name] == value).all() for name, value in kept.items())
+
+
+def test_ctrl_c_again_while_the_threads_are_waited_for(train, monkeypatch, capsys):
+    def interrupt(epoch):
+        raise KeyboardInterrupt
+
+    waits, original = 0, ThreadPoolExecutor.shutdown
+
+    def shutdown(self, wait=True, **settings):
+        nonlocal waits
+        waits += 1
+        if waits == 1:
+            raise KeyboardInterrupt
+        return original(self, wait, **settings)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", shutdown)
+    model, history = train(restarts=8, threads=4, epochs=100_000, callbacks=[interrupt])
+    state = model.state_dict()
+    time.sleep(0.3)
+    kept = history.replicas[history.best].state
+    for name, value in model.state_dict().items():  # no thread is left that could change them
+        assert (value == state[name]).all() and (value == kept[name]).all()

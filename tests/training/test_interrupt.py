@@ -268,6 +268,8 @@ import numpy as np
 import chainrule as cr
 from chainrule import nn, optim
 
+pytestmark = pytest.mark.usefixtures("by_interpreter")
+
 rng = np.random.default_rng(0)
 x = rng.normal(size=(4000, 3))
 y = np.sin(x[:, :2])
@@ -303,8 +305,9 @@ def test_a_real_ctrl_c_in_the_middle_of_an_epoch(tmp_path, same_state):
     out, error = process.communicate(timeout=60)
     assert process.returncode == 0
     interrupted = dict(np.load(tmp_path / "interrupted.npz"))
-    done = 1 + out.count("epoch")
-    assert interrupted.pop("interrupted") and interrupted["loss"].shape == (1, done)
+    done = interrupted["loss"].size
+    told = int((out.split() or ["epoch", "1"])[-1])
+    assert interrupted.pop("interrupted") and told <= done <= told + 1
     assert error == f"chainrule: interrupted; the model holds its parameters after epoch {done}\n"
     subprocess.run(command("other.safetensors", "done.npz", done), env=environment, check=True)
     straight = dict(np.load(tmp_path / "done.npz"))

@@ -8,9 +8,9 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from chainrule.training.trainer import Trainer
 
 Callback = Callable[[Epoch], object]
 #: what a thread tells: an epoch and where the answer goes, that it is done, or why it failed
-Reports = queue.Queue["tuple[Epoch, Trainer, Future[str]] | BaseException | None"]
+Reports = queue.SimpleQueue["tuple[Epoch, Trainer, Future[str]] | BaseException | None"]
 ALL_EPOCHS = "all epochs done"
 
 
@@ -51,7 +51,8 @@ class Run:
     line: SourceLine | None = None  # where fit was called
     _told_of_failure: bool = False
     _cancelled: bool = False
-    _reports: Callable[[Epoch, Trainer], str] | None = None
+    _reports: Reports | None = None  # where there are threads
+    _working: list[Future[None]] = field(default_factory=list)
 
     @property
     def trainer(self) -> Trainer:
@@ -72,8 +73,11 @@ class Run:
 
     def _train_all(self, waiting: deque[int], trainer: Trainer) -> None:
         """Take replica after replica until none is left."""
-        while waiting and not self._cancelled:
-            index = waiting.popleft()  # each thread takes the next one
+        while not self._cancelled:
+            try:
+                index = waiting.popleft()  # each thread takes the next one
+            except IndexError:
+                return
             known = index in self.state.replicas or trainer.settings.restarts == 1
             if known and index in self.state.lives:
                 trainer.restore(self.state.lives[index].tensors)
@@ -84,13 +88,8 @@ class Run:
 
     def _train_in_threads(self, waiting: deque[int]) -> None:
         """One thread a trainer; this thread shows, saves and calls back what they report."""
-        reports: Reports = queue.Queue()
-
-        def report(epoch: Epoch, trainer: Trainer) -> str:
-            answer: Future[str] = Future()
-            reports.put((epoch, trainer, answer))
-            # without callbacks nobody's answer is waited for
-            return answer.result() if self.callbacks else ""
+        reports: Reports = queue.SimpleQueue()
+        self._reports = reports
 
         def work(trainer: Trainer) -> None:
             try:
@@ -100,29 +99,39 @@ class Run:
             else:
                 reports.put(None)
 
-        self._reports = report
         count = min(len(self.trainers), len(waiting))
-        answer: Future[str] | None = None
         with ThreadPoolExecutor(count, thread_name_prefix="chainrule") as pool:
             try:
                 for trainer in self.trainers[:count]:
-                    pool.submit(copy_context().run, work, trainer)
-                while count:
-                    item = reports.get()
-                    if isinstance(item, BaseException):
-                        raise item
-                    if item is None:
-                        count -= 1
-                        continue
-                    epoch, trainer, answer = item
-                    answer.set_result(self._tell(epoch, trainer))
-                    self._save(always=False)
+                    self._working.append(pool.submit(copy_context().run, work, trainer))
+                self._listen(reports, count)
             finally:  # also after Ctrl-C: the threads stop at the end of their native call
-                self._cancelled, self._reports = True, None
-                if answer is not None and not answer.done():
-                    answer.cancel()
-                _answer_all(reports)
+                self._cancelled = True
         self._save(always=True)
+
+    def _listen(self, reports: Reports, count: int) -> None:
+        """Answer what the threads report until all of them are done."""
+        while count:
+            item = reports.get()
+            if isinstance(item, BaseException):
+                raise item
+            if item is None:
+                count -= 1
+            else:
+                epoch, trainer, answer = item
+                answer.set_result(self._tell(epoch, trainer))
+                self._save(always=False)
+
+    def _report(self, reports: Reports, epoch: Epoch, trainer: Trainer) -> str:
+        """In a trainer's thread: let the other one tell everybody; what the callbacks say."""
+        answer: Future[str] = Future()
+        reports.put((epoch, trainer, answer))
+        while self.callbacks:  # without any, nobody's answer is waited for
+            with contextlib.suppress(TimeoutError):
+                return answer.result(timeout=0.1)
+            if self._cancelled:  # then nobody answers any more
+                raise _Cancelled
+        return ""
 
     def _work_remains(self) -> bool:
         done = sum(bool(replica.stopped) for replica in self.state.replicas.values())
@@ -176,18 +185,16 @@ class Run:
         """Enter a finished epoch into the run and tell everybody; a callback's reason to stop, or nothing."""
         self._commit(epoch, trainer)
         reports = self._reports
-        return self._tell(epoch, trainer) if reports is None else reports(epoch, trainer)
+        return self._tell(epoch, trainer) if reports is None else self._report(reports, epoch, trainer)
 
     def _tell(self, epoch: Epoch, trainer: Trainer) -> str:
         """Show the epoch and ask the callbacks, with the model in the state that the replica is in."""
         self.display.epoch(epoch)
         if not self.callbacks:
             return ""
-        trainer.show()
-        trainer.model.eval()  # a callback that calls the model must not drop units or move moments
-        answers = [callback(epoch) for callback in self.callbacks]
+        with trainer.shown():
+            answers = [callback(epoch) for callback in self.callbacks]
         # what a callback wrote into the parameters is part of the run too
-        trainer.take_over()
         live = self.state.lives[epoch.replica]
         self.state.lives[epoch.replica] = replace(live, tensors=trainer.snapshot())
         stop = any(isinstance(answer, bool | np.bool_) and answer for answer in answers)
@@ -275,6 +282,7 @@ class Run:
 
         The run's state stays as it was, so this may be repeated after an interruption of its own.
         """
+        wait(self._working)  # all but done, unless a second Ctrl-C came while they were waited for
         model, replicas = self.trainer.model, dict(self.state.replicas)
         for index, live in self.state.lives.items():
             if index not in replicas or not replicas[index].stopped:
@@ -290,15 +298,6 @@ class Run:
 
 class _Cancelled(Exception):  # noqa: N818 - not an error
     """The run ended in another thread."""
-
-
-def _answer_all(reports: Reports) -> None:
-    """Let no thread wait for an answer that will not come."""
-    with contextlib.suppress(queue.Empty):
-        while True:
-            item = reports.get_nowait()
-            if isinstance(item, tuple):
-                item[2].cancel()
 
 
 def warn(text: str, line: SourceLine | None) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -69,7 +70,7 @@ class Trainer:
         self._start = {
             name: array.copy() for name, array in self.arrays.items() if not name.startswith(MODEL)
         }
-        self._lock = threading.Lock()  # tracing and initialising go through the model itself
+        self._lock = threading.Lock()  # tracing, initialising and callbacks go through the model itself
         self._prepared: dict[object, tuple[Callable[[Mapping[Node, Array]], Runner], dict[Node, str]]] = {}
         self._runners: dict[object, Runner] = {}
 
@@ -97,17 +98,19 @@ class Trainer:
         for name, array in self.arrays.items():
             np.copyto(array, snapshot[name])
 
-    def show(self) -> None:
-        """Put this trainer's state into the model and the optimizer themselves."""
-        for name, tensor in self.tensors.items():
-            if tensor.numpy() is not self.arrays[name]:
-                np.copyto(tensor.numpy(), self.arrays[name])
-
-    def take_over(self) -> None:
-        """The inverse of :meth:`show`."""
-        for name, tensor in self.tensors.items():
-            if tensor.numpy() is not self.arrays[name]:
-                np.copyto(self.arrays[name], tensor.numpy())
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """The model itself in this trainer's state, at inference; what is done to it is done to the trainer."""
+        own = [
+            (t.numpy(), self.arrays[n]) for n, t in self.tensors.items() if t.numpy() is not self.arrays[n]
+        ]
+        with self._lock:
+            for visible, array in own:
+                np.copyto(visible, array)
+            self.model.eval()  # who calls the model must not drop units or move moments
+            yield
+            for visible, array in own:
+                np.copyto(array, visible)
 
     def is_finite(self) -> bool:
         """Whether every number of the state is."""
