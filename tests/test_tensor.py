@@ -154,7 +154,7 @@ def test_repr() -> None:
     assert repr(cr.tensor([[1, 2], [3, 4]])) == "tensor([[1, 2],\n        [3, 4]])"
     assert repr(leaf(0.5)) == "tensor([0.5], dtype=float64, requires_grad=True)"
     assert "..." in repr(cr.tensor(np.zeros(1000)))
-    assert f"{cr.tensor(0.25):.3f}" == "0.250" and f"{cr.tensor([1.0]):>13}" == "  tensor([1.])"
+    assert f"{cr.tensor(0.25):.3f}" == "0.250" and f"{cr.tensor([1.0]):>14}" == "  tensor([1.])"
     assert f"{cr.tensor([1.0])}" == str(cr.tensor([1.0])) == "tensor([1.])"
 
 

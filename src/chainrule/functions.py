@@ -7,6 +7,7 @@ integer or a tuple. Users reach these as ``cr.exp(x)`` and ``x.exp()``.
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -195,14 +196,14 @@ def argmax(x: Any, axis: int | None = None) -> Any:
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Arithmetic mean over axes."""
     axes = _axes("mean", x, axis)
-    count = int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
+    count = math.prod(x.shape[a] for a in axes)
     return elementwise.divide(reduce.sum(x, axis=axes, keepdims=keepdims), float(count))
 
 
 def var(x: Any, axis: Axis = None, keepdims: bool = False, correction: float = 0.0) -> Any:
     """Variance: squared deviations from the mean, summed and divided by their number less ``correction``."""
     axes = _axes("var", x, axis)
-    count = int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
+    count = math.prod(x.shape[a] for a in axes)
     deviation = x - mean(x, axes, keepdims=True)
     total = reduce.sum(square(deviation), axis=axes, keepdims=keepdims)
     return elementwise.divide(total, count - correction)
@@ -273,8 +274,8 @@ def reshape(x: Any, shape: int | Sequence[int], *more: int) -> Any:
     """The same elements in another shape; one length may be -1."""
     wanted = [shape, *more] if isinstance(shape, int | np.integer) else list(shape)
     if wanted.count(-1) == 1:
-        known = int(np.prod([n for n in wanted if n != -1], dtype=np.int64))
-        size = int(np.prod(x.shape, dtype=np.int64))
+        known = math.prod(n for n in wanted if n != -1)
+        size = math.prod(x.shape)
         wanted[wanted.index(-1)] = size // known if known else 0
     return movement.reshape(x, shape=tuple(int(n) for n in wanted))
 

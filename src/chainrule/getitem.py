@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -148,7 +149,7 @@ def _pick(x: Any, arrays: dict[int, Any], apart: bool) -> Any:
     if len(axes) == 1:
         return take(x, arrays[first], axis=first)
     _check_shapes(arrays)
-    total = int(np.prod(lengths, dtype=np.int64))
+    total = math.prod(lengths)
     linear, fits = np.zeros((), np.int64), np.ones((), bool)
     for a, n in zip(axes, lengths, strict=True):
         index, inside = _non_negative(arrays[a], n, a)

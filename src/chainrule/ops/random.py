@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,7 +41,7 @@ def _form(seed: Any, counter: Any, shape: Shape) -> Form:
 
 
 def _value(seed: Array, counter: Array, shape: Shape) -> Array:
-    index = np.arange(int(np.prod(shape, dtype=np.int64)), dtype=np.uint32)
+    index = np.arange(math.prod(shape), dtype=np.uint32)
     key = (seed[:1], seed[1:])
     return np.asarray(threefry(key, (index, np.broadcast_to(counter, index.shape)))[0].reshape(shape))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -129,7 +130,7 @@ def _prod_derivative(g: Any, y: Any, x: Any, axis: Axes, keepdims: bool) -> tupl
     kept = tuple(a for a in range(len(x.shape)) if a not in axis)
     order = kept + axis
     moved = m.transpose(x, axes=order)
-    length = int(np.prod([x.shape[a] for a in axis], dtype=np.int64))
+    length = math.prod(x.shape[a] for a in axis)
     if length == 0:
         return (m.broadcast(_kept(g, x, axis), shape=x.shape),)
     flat = m.reshape(moved, shape=(*(x.shape[a] for a in kept), length))
