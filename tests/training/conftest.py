@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule import nn, optim
 from chainrule.training.batches import minibatches
 
@@ -69,3 +70,9 @@ def same_state():
             np.testing.assert_array_equal(state[name], value, err_msg=name)
 
     return check
+
+
+@pytest.fixture
+def by_interpreter(monkeypatch):
+    """``cr.fit`` runs NumPy, node by node, as eager code does: the same bits, one replica after the other."""
+    monkeypatch.setitem(cr.fit.__kwdefaults__, "executor", "interpreted")
