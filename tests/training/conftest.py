@@ -73,6 +73,8 @@ def same_state():
 
 
 @pytest.fixture
-def by_interpreter(monkeypatch):
+def by_interpreter():
     """``cr.fit`` runs NumPy, node by node, as eager code does: the same bits, one replica after the other."""
-    monkeypatch.setitem(cr.fit.__kwdefaults__, "executor", "interpreted")
+    with pytest.MonkeyPatch.context() as patch:  # of its own, so that a test may undo what it patched itself
+        patch.setitem(cr.fit.__kwdefaults__, "executor", "interpreted")
+        yield

@@ -9,6 +9,8 @@ import chainrule as cr
 from chainrule import nn, optim
 from chainrule.training.batches import minibatches, steps_per_epoch
 
+pytestmark = pytest.mark.usefixtures("by_interpreter")
+
 
 def epoch(rows, size, shuffle=True, drop_last=False, key=(0, 0, 0)):
     return list(minibatches(rows, size, shuffle=shuffle, drop_last=drop_last, key=key))

@@ -18,6 +18,7 @@ from chainrule.training import executors
 from chainrule.training.trainer import Trainer
 
 PACKAGE = str(Path(cr.__file__).parent)
+pytestmark = pytest.mark.usefixtures("by_interpreter")
 
 
 @pytest.fixture
@@ -267,8 +268,6 @@ import sys
 import numpy as np
 import chainrule as cr
 from chainrule import nn, optim
-
-pytestmark = pytest.mark.usefixtures("by_interpreter")
 
 rng = np.random.default_rng(0)
 x = rng.normal(size=(4000, 3))

@@ -16,6 +16,8 @@ from chainrule.training.step import (
     training_step,
 )
 
+pytestmark = pytest.mark.usefixtures("by_interpreter")
+
 OPTIMIZERS = [
     optim.SGD(0.1),
     optim.SGD(0.1, momentum=0.9),

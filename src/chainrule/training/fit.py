@@ -56,7 +56,7 @@ def fit(
     threads: int | None = None,
     checkpoint: str | Path | Checkpoint | None = None,
     resume: bool = False,
-    executor: Executor = "interpreted",
+    executor: Executor = "compiled",
 ) -> History:
     """Train ``model`` on ``data = (X, y)``, X [rows, features], y [rows] or [rows, outputs].
 
