@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from chainrule import errors
 from chainrule._version import __version__
 from chainrule.gradient_check import check_gradients
+from chainrule.compiled import compile
 from chainrule.namespace import (
     abs,
     argmax,
@@ -101,6 +102,7 @@ __all__ = [
     "broadcast_to",
     "check_gradients",
     "clip",
+    "compile",
     "concat",
     "cos",
     "equal",

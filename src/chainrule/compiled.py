@@ -69,7 +69,7 @@ def compile(f: Callable[..., Any]) -> Callable[..., Any]:
 def _as_array(x: Any) -> Any:
     """Tensors and arrays as arrays; anything else is part of the form."""
     if isinstance(x, Tensor):
-        if x.requires_grad and GRAD_ENABLED.get() and x.node.owner is None:
+        if x.requires_grad and GRAD_ENABLED.get():
             raise GradientError(
                 "a compiled function keeps no history, so nothing can be differentiated through it",
                 where=describe_line(user_line()),

@@ -1,0 +1,121 @@
+"""cr.compile: the same results as the plain function, in place where the function updates, or a clear error."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import nn, optim
+from chainrule.errors import GradientError, TracingError
+from chainrule.tree import leaves
+
+
+def loss_of(p, x):
+    return ((cr.tanh(x @ p["w"]) + p["b"]) ** 2).mean()
+
+
+@pytest.fixture
+def point():
+    rng = np.random.default_rng(0)
+    return {"w": rng.normal(size=(3, 2)), "b": rng.normal(size=2)}, rng.normal(size=(5, 3))
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, cr.grad, cr.value_and_grad], ids=["f", "grad", "both"])
+def test_functions_of_nested_arrays(point, transform):
+    plain, fast = transform(loss_of), cr.compile(transform(loss_of))
+    for _ in range(2):
+        for got, wanted in zip(leaves(fast(*point)), leaves(plain(*point)), strict=True):
+            assert isinstance(got, cr.Tensor) and not got.requires_grad
+            np.testing.assert_allclose(got.numpy(), wanted.numpy(), rtol=1e-12)
+
+
+def test_another_form_makes_another_variant():
+    traced = []
+
+    def f(x, power=2):
+        traced.append(x.shape)
+        return x**power
+
+    fast = cr.compile(f)
+    for x, power in (
+        (np.ones(3), 2),
+        (np.ones(3), 2),
+        (np.ones(4), 2),
+        (np.ones(3, np.float32), 2),
+        (np.ones(3), 3),
+    ):
+        np.testing.assert_array_equal(fast(x * 2, power).numpy(), (x * 2) ** power)
+    assert len(traced) == 4
+
+
+def training(dtype=np.float64):
+    model = nn.MLP([4, 8, 3], dropout=0.3, batch_norm=True, dtype=dtype).initialise(0)
+    optimizer = optim.Adam(optim.StepDecay(0.01, 0.5, every=3)).attach(model)
+
+    def step(x, y):
+        loss = nn.cross_entropy(model(x), y) + nn.l2(1e-3)(model)
+        optimizer.zero_grad()
+        loss.backward()
+        optim.clip_norm(model.parameters(), 0.5)
+        optimizer.step()
+        return loss
+
+    return model, optimizer, step
+
+
+def test_a_step_compiles_unchanged_and_updates_in_place():
+    rng = np.random.default_rng(0)
+    model, optimizer, step = training()
+    other, its_optimizer, same = training()
+    buffers = [p.data for p in model.parameters()]
+    fast = cr.compile(step)
+    for _ in range(6):
+        x, y = rng.normal(size=(7, 4)), rng.integers(0, 3, 7)
+        np.testing.assert_allclose(fast(x, y).numpy(), same(x, y).numpy(), rtol=1e-11)
+    for (name, got), (_, wanted) in zip(model.named_state(), other.named_state(), strict=True):
+        np.testing.assert_allclose(got.numpy(), wanted.numpy(), rtol=1e-9, atol=1e-12, err_msg=name)
+    assert all(p.data is buffer for p, buffer in zip(model.parameters(), buffers, strict=True))
+    assert int(optimizer.steps) == int(its_optimizer.steps) == 6
+
+
+def test_eager_code_sees_the_update_and_refuses_outdated_graphs():
+    model, _, step = training()
+    x, y = np.ones((2, 4)), np.array([0, 1])
+    before = nn.cross_entropy(model(x), y)
+    cr.compile(step)(x, y)
+    with pytest.raises(GradientError, match="changed"):
+        before.backward()
+
+
+@pytest.mark.parametrize(
+    "f",
+    [lambda x: x if x.sum() > 0 else -x, lambda x: x * x.sum().item(), lambda x: np.exp(x.numpy())],
+    ids=["if", "item", "numpy"],
+)
+def test_values_are_not_to_be_had_while_tracing(f):
+    with pytest.raises(TracingError) as caught:
+        cr.compile(f)(np.ones(3))
+    assert __file__ in str(caught.value)
+
+
+def test_results_must_be_tensors():
+    with pytest.raises(TracingError, match="no tensor"):
+        cr.compile(lambda x: object())(np.ones(3))
+
+
+def test_nothing_is_differentiated_through_compiled_code():
+    fast = cr.compile(lambda x: x * 2)
+    with pytest.raises(GradientError, match="history"):
+        cr.grad(lambda x: fast(x * 1.0).sum())(np.ones(3))
+
+
+def test_inside_another_trace_it_is_the_plain_function():
+    inner = cr.compile(lambda x: x * 3)
+    np.testing.assert_array_equal(cr.compile(lambda x: inner(x) + 1)(np.ones(2)).numpy(), [4.0, 4.0])
+
+
+def test_the_gradient_of_compiled_code_is_refused_not_zero():
+    fast = cr.compile(lambda x: (x * x).sum())
+    with pytest.raises(GradientError, match="history"):
+        cr.grad(fast)(np.ones(3))
+    with cr.no_grad():
+        assert fast(cr.tensor([2.0], requires_grad=True)).item() == 4.0
