@@ -12,6 +12,7 @@ from chainrule.compiler.matmul.product import Product
 
 # Caches, as most processors have them at least. Sizes in bytes.
 SETS, WAYS, LINE, PAGE = 64, 8, 64, 4096  # of the first level
+L1 = 20 << 10  # what of the first level B may fill
 A_BLOCK = 256 << 10  # rows of A that stay in the second level while columns pass
 B_BLOCK = 1 << 20  # columns of B that are packed at a time
 FEW = 8  # rows; for fewer, packing B costs more than it brings
@@ -36,6 +37,7 @@ class Strip:
     depth: int = 0  # steps over K in a block
     height: int = 0  # rows in a block
     breadth: int = 0  # tiles of columns in a block
+    across: bool = False  # whether all tiles of some rows come before those of the next rows
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ def _strips(product: Product, target: Target, lanes: int) -> tuple[Strip, ...]:
                 active = ragged if ragged and first + count * width == vectors else lanes
                 strips.append(Strip(first * lanes, count, width, active, rows, splits))
                 cycles += cost * count
-        cycles *= 1.1 ** (len(strips) - 1)  # code for two kinds of tiles takes longer to compile
+        if len(strips) > 1 and product.M * product.N * product.K < BIG:
+            cycles *= 1.1  # code for two kinds of tiles takes longer to compile
         if best is None or cycles < best[0]:
             best = cycles, strips
     assert best is not None
@@ -106,6 +109,10 @@ def _fastest_rows(product: Product, target: Target, vectors: int) -> tuple[int, 
             splits *= 2
         # two multiply-adds, two loads, four instructions a cycle; an addition waits four cycles for the one before
         step = max(sums / 2, loads / 2, (sums + loads) / 4, 4.4 / splits)
+        if product.K * vectors * target.vector_bytes > L1:  # B comes from the second level
+            step = max(step, 2.3 * vectors)
+        if product.M * product.K * product.bytes > A_BLOCK:  # A comes from the third: four bytes a cycle
+            step = max(step, rows * product.bytes / 4)
         step *= 1 + 0.05 * loads / sums + 0.03 * (splits > 1)
         cost = -(-product.M // rows) * (step * product.K + 10 + 1.5 * sums)
         if cost <= best[2]:
@@ -128,7 +135,8 @@ def _packed(product: Product, strip: Strip) -> Strip:
     else:
         enough = FEW if K * N * size > B_BLOCK else 2 * FEW
         pack_a = a_m == 1 and strip.tiles >= 4 and crowded(K, a_k * size)
-        pack_b = K > 0 and (b_n != 1 or (enough <= M and crowded(K, b_k * size)))
+        far = (enough <= M and crowded(K, b_k * size)) or (16 * FEW <= M and crowded(2 * K, b_k * size))
+        pack_b = K > 0 and (b_n != 1 or far)
     return replace(strip, depth=depth, unroll=unroll, splits=splits, pack_a=pack_a, pack_b=pack_b)
 
 
@@ -141,7 +149,8 @@ def _sized(product: Product, strip: Strip, lanes: int) -> Strip:
         height = -(-even // strip.rows) * strip.rows
     if strip.pack_b:
         breadth = _evenly(strip.tiles, max(1, B_BLOCK // (step * lanes * strip.vectors)))
-    return replace(strip, height=height, breadth=breadth)
+    across = not strip.pack_a and (product.N * step <= L1 or product.K <= 16)
+    return replace(strip, height=height, breadth=breadth, across=across)
 
 
 def _evenly(whole: int, most: int) -> int:

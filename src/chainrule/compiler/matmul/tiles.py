@@ -119,21 +119,28 @@ class StripWriter:
         f, product, strip = self.f, self.product, self.strip
         if strip.pack_a:
             pack_a(f, product, strip, block.a, block.rows, block.depth, self.parts["a"])
-        with span(f, *block.tiles, 1) as tile:
-            if strip.pack_b:
-                b = self._at(self.parts["b"], difference(f, tile, block.tiles[0]), self.width * strip.depth)
-            else:
-                b = self._at(block.b, tile, self.width * product.b_strides[1])
-            with span(f, *block.rows, strip.rows) as row:
-                base = row if self.exact else smaller(f, row, const(product.M - strip.rows, I64))
-                if strip.pack_a:
-                    a = self._at(self.parts["a"], difference(f, row, block.rows[0]), strip.depth)
-                else:
-                    a = self._at(block.a, base, product.a_strides[0])
-                rows = Rows(base, row, block.rows[1], self.exact, self.full)
-                self._hand_over(block, rows, tile, self._sums(a, b, block.depth))
+        if strip.across:
+            with span(f, *block.rows, strip.rows) as row, span(f, *block.tiles, 1) as tile:
+                self._one_tile(block, row, tile)
+        else:
+            with span(f, *block.tiles, 1) as tile, span(f, *block.rows, strip.rows) as row:
+                self._one_tile(block, row, tile)
 
     # One tile
+
+    def _one_tile(self, block: Block, row: Value, tile: Value) -> None:
+        f, product, strip = self.f, self.product, self.strip
+        if strip.pack_b:
+            b = self._at(self.parts["b"], difference(f, tile, block.tiles[0]), self.width * strip.depth)
+        else:
+            b = self._at(block.b, tile, self.width * product.b_strides[1])
+        base = row if self.exact else smaller(f, row, const(product.M - strip.rows, I64))
+        if strip.pack_a:
+            a = self._at(self.parts["a"], difference(f, row, block.rows[0]), strip.depth)
+        else:
+            a = self._at(block.a, base, product.a_strides[0])
+        rows = Rows(base, row, block.rows[1], self.exact, self.full)
+        self._hand_over(block, rows, tile, self._sums(a, b, block.depth))
 
     def _sums(self, a: Value, b: Value, depth: Value) -> list[list[Value]]:
         """The sums of a tile, row by row."""
