@@ -73,9 +73,9 @@ def test_interrupted_within_an_epoch(train, make_model, monkeypatch, same_state,
                 patch.setattr(executors.np, "copyto", copyto)
                 return super().__call__(*arrays)
 
-    monkeypatch.setitem(executors.RUNNERS, "interpreted", lambda step: partial(Interrupted, step))
-    model, history = train()
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setitem(executors.RUNNERS, "interpreted", lambda step: partial(Interrupted, step))
+        model, history = train()
     done = after_steps // 4
     expected = make_model(dropout=0.2, batch_norm=True)
     if done:
@@ -135,9 +135,9 @@ def test_while_an_epoch_is_being_entered(train, monkeypatch, same_state):
             raise KeyboardInterrupt
         return original(self)
 
-    monkeypatch.setattr(Trainer, "snapshot", snapshot)
-    model, history = train()
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "snapshot", snapshot)
+        model, history = train()
     expected, straight = train(epochs=2)
     np.testing.assert_array_equal(history.loss, straight.loss)
     same_state(model.state_dict(), expected.state_dict())

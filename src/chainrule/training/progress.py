@@ -42,12 +42,13 @@ class Epoch:
 
 
 class Display:
-    """A bar on standard error while a run goes on, or nothing at all."""
+    """A bar on standard error while a run goes on, over the epochs of all replicas, or nothing at all."""
 
     def __init__(self, progress: bool | Literal["auto"], epochs: int, restarts: int) -> None:
         terminal = sys.stderr is not None and sys.stderr.isatty()
         self._shown = terminal if progress == "auto" else progress
         self._epochs, self._restarts = epochs, restarts
+        self._done: dict[int, int] = {}  # epochs of each replica
         self._bar: Progress | None = None
         self._task: Any = None
         self._drawn = 0.0
@@ -67,23 +68,30 @@ class Display:
                 auto_refresh=False,
             )
             self._bar.start()
-            self._task = self._bar.add_task("epochs", total=self._epochs, status="")
+            self._task = self._bar.add_task("epochs", total=self._epochs * self._restarts, status="")
         return self
 
     def __exit__(self, *exc: object) -> None:
         if self._bar is not None:
-            self._bar.refresh()
+            self._bar.update(self._task, completed=sum(self._done.values()))
             self._bar.stop()
 
     def epoch(self, epoch: Epoch) -> None:
         """Show a finished epoch; drawn at most ten times a second."""
         if self._bar is None:
             return
-        name = f"restart {epoch.replica + 1}/{epoch.restarts}" if epoch.restarts > 1 else "epochs"
+        self._done[epoch.replica] = epoch.number
         self._bar.update(
-            self._task, completed=epoch.number, description=name, status=epoch.describe(), refresh=False
+            self._task,
+            completed=sum(list(self._done.values())),
+            description=f"restart {epoch.replica + 1}/{epoch.restarts}" if epoch.restarts > 1 else "epochs",
+            status=epoch.describe(),
         )
         self.tick()
+
+    def ended(self, replica: int) -> None:
+        """A replica will not have any more epochs; may be called by any thread."""
+        self._done[replica] = self._epochs
 
     def tick(self) -> None:
         """Redraw if it is time to."""

@@ -61,11 +61,10 @@ class Run:
 
     def train(self) -> None:
         """Train all replicas that are not finished yet."""
-        waiting = deque(
-            index
-            for index in range(self.trainer.settings.restarts)
-            if index not in self.state.replicas or not self.state.replicas[index].stopped
-        )
+        done = [index for index, replica in self.state.replicas.items() if replica.stopped]
+        for index in done:
+            self.display.ended(index)
+        waiting = deque(index for index in range(self.trainer.settings.restarts) if index not in done)
         if len(self.trainers) > 1 and len(waiting) > 1:
             self._train_in_threads(waiting)
         else:
@@ -253,6 +252,7 @@ class Run:
 
     def finish(self, index: int, reason: str) -> None:
         """End a replica."""
+        self.display.ended(index)
         self.state.replicas[index] = self._ended(index, reason)
         if self.trainer.settings.restarts > 1:  # a single one may get more epochs when it is resumed
             del self.state.lives[index]
