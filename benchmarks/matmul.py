@@ -24,6 +24,7 @@ import numpy as np
 from chainrule.compiler.host import Library, Target, assemble, host
 from chainrule.compiler.ir import I64, PTR, Function, Type, Value, const, module_text
 from chainrule.compiler.matmul import Product, emit_product, scratch_bytes
+from chainrule.compiler.matmul.pieces import multiply_add
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def peak_function(target: Target, scalar: str) -> Function:
     type = Type(scalar, target.lanes(Type(scalar).bits))
     x, *sums = (f.load(f.offset(data, const(i * type.lanes, I64), scalar), type) for i in range(13))
     with f.loop(const(0, I64), turns, 1, sums) as loop:
-        loop.values = [f.fma(x, x, s) for s in loop.values]
+        loop.values = [multiply_add(f, target, x, x, s) for s in loop.values]
     for i, s in enumerate(loop.values):
         f.store(s, f.offset(data, const(i * type.lanes, I64), scalar))
     f.ret()
