@@ -34,14 +34,15 @@ def describe(model: TableModel) -> Iterator[tuple[str, str]]:
     from chainrule.tables.scores import Score
 
     facts, target = model.facts, model.preprocessor.target
-    score = Score(facts.metric, facts.score, facts.baseline, facts.held_out_rows or facts.training_rows)
+    rows = facts.held_out_rows or facts.training_rows
+    score = Score(facts.metric, facts.score, facts.baseline, rows, facts.scored_on)
     yield "version", f"chainrule {facts.version}"
     yield "data", f"{facts.data}: {facts.training_rows} rows to train, {facts.validation_rows} to validate"
     yield "target", f"{target.name} ({target.task})"
     if target.classes:
         yield "classes", list_some(target.classes, limit=20)
-    yield "score", f"{score.describe()}, {facts.scored_on}"
-    yield "training", f"{facts.epochs} epochs, of which number {facts.best_epoch} is kept: {facts.stopped}"
+    yield "score", score.describe()
+    yield "training", f"{facts.epochs} epochs ({facts.stopped}); epoch {facts.best_epoch} is kept"
     yield "network", model.architecture.describe()
     for name, shape, count in layers(model.network):
         yield "", f"{name:<14}{shape:<16}{count:>10,} parameters"

@@ -42,6 +42,9 @@ def train(
     lr: Annotated[float, option("First learning rate; it falls to 0 along half a cosine.")] = DEFAULT.lr,
     weight_decay: Annotated[float, option("By which lr times this, weights shrink.")] = DEFAULT.weight_decay,
     penalty: Annotated[float, option("Strength of an L2 penalty on the weights.")] = DEFAULT.penalty,
+    label_smoothing: Annotated[
+        float, option("Share of a row's label that is spread over all classes.")
+    ] = DEFAULT.label_smoothing,
     validation: Annotated[
         float, option("Share of the training rows that choose the best epoch.")
     ] = DEFAULT.validation,
@@ -72,6 +75,7 @@ def train(
         lr=lr,
         weight_decay=weight_decay,
         penalty=penalty,
+        label_smoothing=label_smoothing,
         validation=validation,
         held_out=held_out,
         patience=patience,
@@ -164,11 +168,11 @@ def run(prepared: Prepared, name: str, terminal: Terminal, checkpoint: Path | No
         )
     facts = trained.model.facts
     terminal.remark(
-        f"{trained.history.seconds:.1f} s, {facts.epochs} epochs, of which number {facts.best_epoch} is kept: "
-        f"{facts.stopped}"
+        f"{facts.epochs} epochs in {trained.history.seconds:.1f} s ({facts.stopped}); "
+        f"epoch {facts.best_epoch} is kept"
     )
     if facts.best_epoch:
-        terminal.say(f"{trained.score.describe()}, {facts.scored_on}")
+        terminal.say(trained.score.describe())
     return trained
 
 

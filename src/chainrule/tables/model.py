@@ -28,7 +28,7 @@ class Facts:
     """How a model came about: the same training gives the same facts.
 
     ``version`` is chainrule's, ``data`` the name of the file or bundled problem. ``scored_on`` says which
-    rows the score is of, "held-out rows" or "training rows". ``most_frequent`` is the label of the training rows'
+    rows the score is of, "held-out" or "training". ``most_frequent`` is the label of the training rows'
     most frequent class, 0 for a regression. ``stopped`` says why training ended.
     """
 

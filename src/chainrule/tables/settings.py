@@ -18,9 +18,12 @@ class TrainingSettings:
     ``task`` is "classification", "regression", or None to find it out from the target. ``held_out`` is the
     share of all rows that training never sees and that the score is of, ``validation`` the share of the other
     rows by which the best epoch and the best restart are chosen. A table of fewer than 10 rows is not split.
-    ``penalty`` is the strength of an L2 penalty (the sum of all squared weights, times this). The rate falls
-    from ``lr`` to 0 along half a cosine. ``epochs`` None means as many as make about 4000 steps, from 20 to
-    500; ``patience`` None means a quarter of the epochs, 10 at least.
+
+    The loss is the squared error or, for classes, the cross-entropy with ``label_smoothing``, without which
+    the validation loss punishes sure mistakes so much that training ends too early. ``penalty`` is the
+    strength of an L2 penalty (the sum of all squared weights, times this), ``weight_decay`` that of AdamW, the
+    optimizer, whose rate falls from ``lr`` to 0 along half a cosine. ``epochs`` None means as many as make
+    about 4000 steps, from 20 to 500; ``patience`` None means a quarter of the epochs, 10 at least.
 
     Raises SettingError for values out of range.
     """
@@ -36,7 +39,8 @@ class TrainingSettings:
     lr: float = 1e-2
     weight_decay: float = 0.3
     penalty: float = 0.0
-    validation: float = 0.1
+    label_smoothing: float = 0.05
+    validation: float = 0.15
     held_out: float = 0.2
     patience: int | None = None
     seed: int = 0
@@ -53,7 +57,7 @@ class TrainingSettings:
         for name in ("epochs", "patience"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
-        for name in ("dropout", "validation", "held_out"):
+        for name in ("dropout", "label_smoothing", "validation", "held_out"):
             check_number(name, getattr(self, name), least=0, below=1)
         for name in ("weight_decay", "penalty"):
             check_number(name, getattr(self, name), least=0)

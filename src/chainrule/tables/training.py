@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -38,8 +39,8 @@ class Split:
 
     @property
     def scored_on(self) -> str:
-        """What ``scored`` are."""
-        return "held-out rows" if self.held_out.size else "training rows"
+        """What ``scored`` are: "held-out" or "training" rows."""
+        return "held-out" if self.held_out.size else "training"
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,9 @@ def train(
     history = fit(
         network,
         prepared.encoded(split.training),
-        loss=nn.cross_entropy if is_classes else nn.squared_error,
+        loss=partial(nn.cross_entropy, label_smoothing=settings.label_smoothing)
+        if is_classes
+        else nn.squared_error,
         optimizer=optim.AdamW(
             optim.CosineDecay(settings.lr, epochs * batches), weight_decay=settings.weight_decay
         ),
@@ -192,14 +195,15 @@ def _finish(prepared: Prepared, name: str, network: nn.MLP, history: History) ->
     split, kept = prepared.split, history.replicas[history.best]
     features, actual = prepared.encoded(split.scored)
     outputs = network_outputs(network, features)
-    score = score_outputs(prepared.preprocessor.target, prepared.most_frequent, outputs, actual)
+    target = prepared.preprocessor.target
+    score = score_outputs(target, prepared.most_frequent, outputs, actual, split.scored_on)
     facts = Facts(
         version=__version__,
         data=name,
         metric=score.metric,
         score=score.value,
         baseline=score.baseline,
-        scored_on=split.scored_on,
+        scored_on=score.scored_on,
         training_rows=len(split.training),
         validation_rows=len(split.validation),
         held_out_rows=len(split.held_out),
