@@ -11,7 +11,7 @@ from chainrule.errors import ChainruleError, IndexOutOfRangeError
 from chainrule.graph import Node, as_node, new_leaf
 from chainrule.interpret import Interpreted, evaluate
 from chainrule.ops import elementwise, indexing, movement
-from chainrule.ops.record import Form, Primitive
+from chainrule.ops.record import Form, OwnLoop, Primitive
 
 F64 = cr.float64
 
@@ -94,7 +94,9 @@ def test_intermediate_values_are_dropped_after_their_last_use() -> None:
         most = max(most, sum(ref() is not None for ref in living))
         return result
 
-    primitive = Primitive("step", lambda x: Form(x.shape, x.dtype), step, None, lambda rng: iter(()))
+    primitive = Primitive(
+        "step", lambda x: Form(x.shape, x.dtype), step, None, lambda rng: iter(()), lowering=OwnLoop()
+    )
     x = y = new_leaf((4,), F64)
     for _ in range(50):
         y = primitive(y)

@@ -178,6 +178,18 @@ class Function:
         type = arguments[0].type
         return self.call(type, f"llvm.{name}.{type.suffix}", *arguments)
 
+    def math(self, name: str, *x: Value) -> Value:
+        """A function of ``mathfn.py``, written out here."""
+        from chainrule.compiler import mathfn
+
+        written: Value = getattr(mathfn, name)(self, *x)
+        return written
+
+    @staticmethod
+    def const(number: float, type: Type) -> Value:
+        """A literal, the same in every lane."""
+        return const(number, type)
+
     def fma(self, a: Value, b: Value, c: Value) -> Value:
         """a b + c, rounded once."""
         return self.intrinsic("fma", a, b, c)

@@ -9,7 +9,14 @@ import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.ops.movement import transpose
-from chainrule.ops.record import Case, Form, Primitive, broadcast_shapes, expect
+from chainrule.ops.record import (
+    Case,
+    Form,
+    OwnLoop,
+    Primitive,
+    broadcast_shapes,
+    expect,
+)
 
 
 def _form(a: Any, b: Any) -> Form:
@@ -53,4 +60,5 @@ matmul: Primitive = Primitive(
         Case((np.ones((2, 2, 3)), np.ones((4, 3, 2)))),
     ),
     promoted=(0, 2),
+    lowering=OwnLoop(),
 )

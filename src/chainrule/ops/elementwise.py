@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DtypeError
+from chainrule.ops import instructions as i
 from chainrule.ops.dtypes import bool_
-from chainrule.ops.record import Array, Case, Form, Primitive, broadcast_shapes, expect
+from chainrule.ops.instructions import Lower
+from chainrule.ops.record import Array, Case, Form, Lanes, Primitive, broadcast_shapes, expect
 
 Interval = tuple[float, float]
 Derivative = Callable[..., tuple[Any, ...]] | None
@@ -42,6 +44,7 @@ def unary(
     derivative: Derivative,
     interval: Interval = EVERYWHERE,
     *,
+    lower: Lower,
     signed: bool = False,
     floating: bool = True,
     boolean: bool = True,
@@ -66,6 +69,7 @@ def unary(
         () if boolean else (Case((np.ones(2, bool),)),),
         promoted=(0, 1),
         floating=floating,
+        lowering=Lanes(lower),
     )
 
 
@@ -76,6 +80,7 @@ def binary(
     left: Interval = EVERYWHERE,
     right: Interval = EVERYWHERE,
     *,
+    lower: Lower,
     signed: bool = False,
     floating: bool = False,
     boolean: bool = True,
@@ -98,14 +103,28 @@ def binary(
     )
     if not boolean:
         bad = (*bad, Case((np.ones(2, bool), np.ones(2, bool))))
-    return Primitive(name, form, value, derivative, domain, bad, promoted=(0, 2), floating=floating)
+    return Primitive(
+        name,
+        form,
+        value,
+        derivative,
+        domain,
+        bad,
+        promoted=(0, 2),
+        floating=floating,
+        lowering=Lanes(lower),
+    )
 
 
 # Arithmetic
 
-add: Primitive = binary("add", np.add, lambda g, y, a, b: (g, g))
-subtract: Primitive = binary("subtract", np.subtract, lambda g, y, a, b: (g, -g), boolean=False)
-multiply: Primitive = binary("multiply", np.multiply, lambda g, y, a, b: (g * b, g * a))
+add: Primitive = binary("add", np.add, lambda g, y, a, b: (g, g), lower=i.arithmetic("fadd", "add"))
+subtract: Primitive = binary(
+    "subtract", np.subtract, lambda g, y, a, b: (g, -g), boolean=False, lower=i.arithmetic("fsub", "sub")
+)
+multiply: Primitive = binary(
+    "multiply", np.multiply, lambda g, y, a, b: (g * b, g * a), lower=i.arithmetic("fmul", "mul")
+)
 divide: Primitive = binary(
     "divide",
     np.true_divide,
@@ -113,8 +132,11 @@ divide: Primitive = binary(
     right=AWAY_FROM_ZERO,
     signed=True,
     floating=True,
+    lower=i.arithmetic("fdiv", "sdiv"),
 )
-negative: Primitive = unary("negative", np.negative, lambda g, y, x: (-g,), floating=False, boolean=False)
+negative: Primitive = unary(
+    "negative", np.negative, lambda g, y, x: (-g,), floating=False, boolean=False, lower=i.negative
+)
 
 
 def _power(x: Array, p: Array) -> Any:
@@ -138,28 +160,40 @@ def _power_derivative(g: Any, y: Any, x: Any, p: Any) -> tuple[Any, Any]:
     return g * dx, g * dp
 
 
-power: Primitive = binary("power", _power, _power_derivative, POSITIVE, (-2.0, 3.0), boolean=False)
+power: Primitive = binary(
+    "power", _power, _power_derivative, POSITIVE, (-2.0, 3.0), boolean=False, lower=i.power
+)
 
 # Exponentials and logarithms
 
-exp: Primitive = unary("exp", np.exp, lambda g, y, x: (g * y,))
-expm1: Primitive = unary("expm1", np.expm1, lambda g, y, x: (g * exp(x),))
-log: Primitive = unary("log", np.log, lambda g, y, x: (g / x,), POSITIVE)
-log1p: Primitive = unary("log1p", np.log1p, lambda g, y, x: (g / (1.0 + x),), (-0.8, 4.0))
-sqrt: Primitive = unary("sqrt", np.sqrt, lambda g, y, x: (0.5 * g / y,), POSITIVE)
+exp: Primitive = unary("exp", np.exp, lambda g, y, x: (g * y,), lower=i.function("exp"))
+expm1: Primitive = unary("expm1", np.expm1, lambda g, y, x: (g * exp(x),), lower=i.function("expm1"))
+log: Primitive = unary("log", np.log, lambda g, y, x: (g / x,), POSITIVE, lower=i.function("log"))
+log1p: Primitive = unary(
+    "log1p", np.log1p, lambda g, y, x: (g / (1.0 + x),), (-0.8, 4.0), lower=i.function("log1p")
+)
+sqrt: Primitive = unary("sqrt", np.sqrt, lambda g, y, x: (0.5 * g / y,), POSITIVE, lower=i.intrinsic("sqrt"))
 
 # Sign and steps: their derivative is zero wherever there is one
 
 abs: Primitive = unary(
-    "abs", np.abs, lambda g, y, x: (g * sign(x),), AWAY_FROM_ZERO, signed=True, floating=False
+    "abs",
+    np.abs,
+    lambda g, y, x: (g * sign(x),),
+    AWAY_FROM_ZERO,
+    signed=True,
+    floating=False,
+    lower=i.absolute,
 )
-sign: Primitive = unary("sign", np.sign, None, AWAY_FROM_ZERO, signed=True, floating=False, boolean=False)
-floor: Primitive = unary("floor", np.floor, None, (0.1, 0.9), floating=False)
+sign: Primitive = unary(
+    "sign", np.sign, None, AWAY_FROM_ZERO, signed=True, floating=False, boolean=False, lower=i.sign
+)
+floor: Primitive = unary("floor", np.floor, None, (0.1, 0.9), floating=False, lower=i.intrinsic("floor"))
 
 # Trigonometric, hyperbolic, sigmoid
 
-sin: Primitive = unary("sin", np.sin, lambda g, y, x: (g * cos(x),))
-cos: Primitive = unary("cos", np.cos, lambda g, y, x: (-(g * sin(x)),))
+sin: Primitive = unary("sin", np.sin, lambda g, y, x: (g * cos(x),), lower=i.function("sin"))
+cos: Primitive = unary("cos", np.cos, lambda g, y, x: (-(g * sin(x)),), lower=i.function("cos"))
 
 
 def _logistic(x: Array) -> Array:
@@ -174,18 +208,26 @@ def _erf(x: Array) -> Any:
 
 
 # s(z) s(-z), not s(1 - s), which is exactly 0 from z = 37 on (SPEC C14, erratum 20)
-logistic: Primitive = unary("logistic", _logistic, lambda g, y, x: (g * (y * logistic(-x)),))
+logistic: Primitive = unary(
+    "logistic", _logistic, lambda g, y, x: (g * (y * logistic(-x)),), lower=i.function("logistic")
+)
 # 1 - tanh^2 loses all digits where tanh is close to 1; 4 s(2z) s(-2z) loses none
 tanh: Primitive = unary(
-    "tanh", np.tanh, lambda g, y, x: (g * (4.0 * logistic(2.0 * x) * logistic(-2.0 * x)),)
+    "tanh",
+    np.tanh,
+    lambda g, y, x: (g * (4.0 * logistic(2.0 * x) * logistic(-2.0 * x)),),
+    lower=i.function("tanh"),
 )
 #: log(1 + e^x) without overflow, and with full relative accuracy for negative x
 softplus: Primitive = unary(
     "softplus",
     lambda x: np.maximum(x, x.dtype.type(0)) + np.log1p(np.exp(-np.abs(x))),
     lambda g, y, x: (g * logistic(x),),
+    lower=i.function("softplus"),
 )
-erf: Primitive = unary("erf", _erf, lambda g, y, x: (g * (2.0 / np.pi**0.5 * exp(-(x * x))),))
+erf: Primitive = unary(
+    "erf", _erf, lambda g, y, x: (g * (2.0 / np.pi**0.5 * exp(-(x * x))),), lower=i.function("erf")
+)
 
 # Piecewise: at a kink each record states the value that it takes
 
@@ -197,6 +239,7 @@ relu: Primitive = unary(
     AWAY_FROM_ZERO,
     signed=True,
     floating=False,
+    lower=i.relu,
 )
 
 
@@ -206,8 +249,8 @@ def _extremum_derivative(g: Any, y: Any, a: Any, b: Any) -> tuple[Any, Any]:
     return where(equal(y, a), g, 0) - tie, where(equal(y, b), g, 0) - tie
 
 
-maximum: Primitive = binary("maximum", np.maximum, _extremum_derivative)
-minimum: Primitive = binary("minimum", np.minimum, _extremum_derivative)
+maximum: Primitive = binary("maximum", np.maximum, _extremum_derivative, lower=i.extremum("gt"))
+minimum: Primitive = binary("minimum", np.minimum, _extremum_derivative, lower=i.extremum("lt"))
 
 
 def _where_form(condition: Any, a: Any, b: Any) -> Form:
@@ -238,6 +281,7 @@ where: Primitive = Primitive(
         Case((np.ones(3, bool), np.ones((3, 2)), np.ones((3,)))),
     ),
     promoted=(1, 3),
+    lowering=Lanes(i.where),
 )
 
 
@@ -266,19 +310,24 @@ clip: Primitive = Primitive(
     _clip_domain,
     (Case((np.ones((2, 3)), np.zeros(()), np.ones(2))),),
     promoted=(0, 3),
+    lowering=Lanes(i.clip),
 )
 
 # Comparisons and logic: boolean results, no derivative
 
-equal: Primitive = binary("equal", np.equal, None, result=bool_)
-not_equal: Primitive = binary("not_equal", np.not_equal, None, result=bool_)
-less: Primitive = binary("less", np.less, None, result=bool_)
-less_equal: Primitive = binary("less_equal", np.less_equal, None, result=bool_)
-greater: Primitive = binary("greater", np.greater, None, result=bool_)
-greater_equal: Primitive = binary("greater_equal", np.greater_equal, None, result=bool_)
+equal: Primitive = binary("equal", np.equal, None, result=bool_, lower=i.comparison("oeq", "eq"))
+not_equal: Primitive = binary("not_equal", np.not_equal, None, result=bool_, lower=i.comparison("une", "ne"))
+less: Primitive = binary("less", np.less, None, result=bool_, lower=i.comparison("olt", "lt"))
+less_equal: Primitive = binary(
+    "less_equal", np.less_equal, None, result=bool_, lower=i.comparison("ole", "le")
+)
+greater: Primitive = binary("greater", np.greater, None, result=bool_, lower=i.comparison("ogt", "gt"))
+greater_equal: Primitive = binary(
+    "greater_equal", np.greater_equal, None, result=bool_, lower=i.comparison("oge", "ge")
+)
 
 
-def _logic(name: str, value: Callable[..., Any], count: int) -> Primitive:
+def _logic(name: str, value: Callable[..., Any], lower: Lower, count: int) -> Primitive:
     def form(*operands: Any) -> Form:
         expect(
             builtins.all(x.dtype == bool_ for x in operands),
@@ -295,9 +344,9 @@ def _logic(name: str, value: Callable[..., Any], count: int) -> Primitive:
             yield Case(tuple(rng.random(shape) < 0.5 for _ in range(count)))
 
     bad = (Case(tuple(np.ones(3) for _ in range(count))),)
-    return Primitive(name, form, value, None, domain, bad)
+    return Primitive(name, form, value, None, domain, bad, lowering=Lanes(lower))
 
 
-logical_and: Primitive = _logic("logical_and", np.logical_and, 2)
-logical_or: Primitive = _logic("logical_or", np.logical_or, 2)
-logical_not: Primitive = _logic("logical_not", np.logical_not, 1)
+logical_and: Primitive = _logic("logical_and", np.logical_and, i.bits("and"), 2)
+logical_or: Primitive = _logic("logical_or", np.logical_or, i.bits("or"), 2)
+logical_not: Primitive = _logic("logical_not", np.logical_not, i.logical_not, 1)

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DtypeError, IndexOutOfRangeError, ShapeError
-from chainrule.ops.record import Array, Case, Form, Primitive, expect
+from chainrule.ops.record import (
+    Array,
+    Case,
+    Form,
+    OwnLoop,
+    Primitive,
+    expect,
+)
 
 
 def _check(name: str, x: Any, indices: Any, axis: int, ndim: int) -> None:
@@ -61,6 +68,7 @@ gather: Primitive = Primitive(
         Case((np.ones(()), np.zeros(2, int)), {"axis": 0}),
         Case((np.ones(3), np.array([0, 3])), {"axis": 0}),
     ),
+    lowering=OwnLoop(),
 )
 
 
@@ -102,4 +110,5 @@ scatter_add: Primitive = Primitive(
         Case((np.ones((2, 3)), np.zeros((), int)), {"axis": 3, "size": 5}),
         Case((np.ones(2), np.array([0, 5])), {"axis": 0, "size": 5}),
     ),
+    lowering=OwnLoop(),
 )

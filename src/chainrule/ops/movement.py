@@ -10,8 +10,21 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ShapeError
+from chainrule.ops import instructions
 from chainrule.ops.dtypes import check_dtype, float32, float64, int32
-from chainrule.ops.record import MANY, Array, Case, Form, Primitive, Shape, expect, is_float
+from chainrule.ops.record import (
+    MANY,
+    Array,
+    Case,
+    Form,
+    Lanes,
+    OwnLoop,
+    Primitive,
+    Shape,
+    ViewOnly,
+    expect,
+    is_float,
+)
 
 Ints = tuple[int, ...]
 
@@ -46,6 +59,7 @@ reshape: Primitive = Primitive(
     lambda g, y, x, shape: (reshape(g, shape=x.shape),),
     _cases(((3, 4), {"shape": (2, 6)}), ((6,), {"shape": (2, 3)}), ((1,), {"shape": ()})),
     (Case((np.ones((2, 3)),), {"shape": (4,)}), Case((np.ones((2, 3)),), {"shape": (-2, -3)})),
+    lowering=ViewOnly(),
 )
 
 
@@ -67,6 +81,7 @@ transpose: Primitive = Primitive(
     lambda g, y, x, axes: (transpose(g, axes=tuple(int(i) for i in np.argsort(axes))),),
     _cases(((3, 4), {"axes": (1, 0)}), ((2, 3, 4), {"axes": (2, 0, 1)}), ((), {"axes": ()})),
     (Case((np.ones((2, 3)),), {"axes": (0, 0)}),),
+    lowering=ViewOnly(),
 )
 
 
@@ -87,6 +102,7 @@ broadcast: Primitive = Primitive(
     lambda g, y, x, shape: (g,),
     _cases(((4,), {"shape": (3, 4)}), ((3, 1), {"shape": (2, 3, 4)}), ((), {"shape": (2,)})),
     (Case((np.ones((2, 3)),), {"shape": (2, 4)}), Case((np.ones((2, 3)),), {"shape": (3,)})),
+    lowering=ViewOnly(),
 )
 
 
@@ -110,6 +126,7 @@ expand: Primitive = Primitive(
     lambda g, y, x, axes: (squeeze(g, axes=axes),),
     _cases(((3, 4), {"axes": (1,)}), ((3,), {"axes": (0, 2)}), ((), {"axes": (0,)})),
     (Case((np.ones((2, 3)),), {"axes": (3,)}),),
+    lowering=ViewOnly(),
 )
 
 
@@ -131,6 +148,7 @@ squeeze: Primitive = Primitive(
     lambda g, y, x, axes: (expand(g, axes=axes),),
     _cases(((3, 1, 4), {"axes": (1,)}), ((1, 3, 1), {"axes": (0, 2)}), ((1,), {"axes": (0,)})),
     (Case((np.ones((2, 3)),), {"axes": (0,)}),),
+    lowering=ViewOnly(),
 )
 
 
@@ -192,6 +210,7 @@ slice: Primitive = Primitive(
         ((3, 4), {"start": (0, 3), "count": (0, 4), "step": (1, -1)}),
     ),
     (Case((np.ones(3),), {"start": (1,), "count": (3,), "step": (1,)}),),
+    lowering=ViewOnly(),
 )
 
 
@@ -234,6 +253,7 @@ pad: Primitive = Primitive(
         ((0, 2), {"low": (1, 1), "high": (2, 0), "interior": (0, 0), "value": 0.0}),
     ),
     (Case((np.ones(3),), {"low": (-1,), "high": (0,), "interior": (0,), "value": 0.0}),),
+    lowering=OwnLoop(),
 )
 
 
@@ -279,6 +299,7 @@ concat: Primitive = Primitive(
     _concat_domain,
     (Case((np.ones((2, 3)), np.ones((3, 3))), {"axis": 1}),),
     promoted=(0, MANY),
+    lowering=OwnLoop(),
 )
 
 
@@ -307,6 +328,7 @@ stack: Primitive = Primitive(
     _stack_domain,
     (Case((np.ones(3), np.ones(2)), {"axis": 0}),),
     promoted=(0, MANY),
+    lowering=OwnLoop(),
 )
 
 
@@ -326,6 +348,7 @@ cast: Primitive = Primitive(
     _cast_derivative,
     _cast_domain,
     (Case((np.ones(2),), {"dtype": np.dtype(np.float16)}),),
+    lowering=Lanes(instructions.cast),
 )
 #: the same value under another node, so that a derivative can be taken with respect to it alone
 identity: Primitive = Primitive(
@@ -334,6 +357,7 @@ identity: Primitive = Primitive(
     lambda x: x,
     lambda g, y, x: (g,),
     _cases(((3, 4), {}), ((), {})),
+    lowering=Lanes(instructions.same),
 )
 
 #: the same value, a constant to every derivative
@@ -343,4 +367,5 @@ stop_gradient: Primitive = Primitive(
     lambda x: x,
     None,
     _cases(((3, 4), {})),
+    lowering=Lanes(instructions.same),
 )

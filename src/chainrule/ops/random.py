@@ -10,18 +10,26 @@ import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.ops.dtypes import uint32
-from chainrule.ops.record import Array, Case, Form, Primitive, Shape, expect
+from chainrule.ops.record import (
+    Array,
+    Case,
+    Form,
+    OwnLoop,
+    Primitive,
+    Shape,
+    expect,
+)
 
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-_PARITY = 0x1BD11BDA
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+PARITY = 0x1BD11BDA
 
 
 def threefry(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Any, Any]:
     """Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011)."""
-    keys = (*key, key[0] ^ key[1] ^ np.uint32(_PARITY))
+    keys = (*key, key[0] ^ key[1] ^ np.uint32(PARITY))
     x, y = counter[0] + keys[0], counter[1] + keys[1]
     for group in range(5):
-        for turn in _ROTATIONS[group % 2]:
+        for turn in ROTATIONS[group % 2]:
             x = x + y
             y = ((y << np.uint32(turn)) | (y >> np.uint32(32 - turn))) ^ x
         x = x + keys[(group + 1) % 3]
@@ -60,4 +68,5 @@ random_bits: Primitive = Primitive(
     None,
     _domain,
     (Case((np.zeros(3, np.uint32), np.zeros((), np.uint32)), {"shape": (2,)}),),
+    lowering=OwnLoop(),
 )

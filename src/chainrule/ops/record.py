@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,9 +30,39 @@ class Case(NamedTuple):
     params: dict[str, Any] = {}  # noqa: RUF012 - never changed
 
 
+class Lanes(NamedTuple):
+    """Lowering of an elementwise primitive: ``write(f, node, *lanes)`` appends its instructions."""
+
+    write: Callable[..., Any]
+
+
+class Reduction(NamedTuple):
+    """Lowering of a reduction: where it starts, and how two partial results, lane by lane, become one."""
+
+    start: Callable[[Any], float]
+    join: Callable[..., Any]
+
+
+class ViewOnly(NamedTuple):
+    """Lowering of a primitive that moves nothing: only strides change (``compiler/views.py``)."""
+
+
+class Formula(NamedTuple):
+    """Lowering by other primitives: ``expand(node, *inputs)`` gives a node of the same value."""
+
+    expand: Callable[..., Any]
+
+
+class OwnLoop(NamedTuple):
+    """Lowering by a loop that the compiler has for this primitive alone."""
+
+
+Lowering = Lanes | Reduction | ViewOnly | Formula | OwnLoop
+
+
 @dataclass(frozen=True, eq=False)
 class Primitive:
-    """One operation: its shape rule, its value, its derivative and the inputs that its tests use.
+    """One operation: its shape rule, value, derivative, lowering, and the inputs that its tests use.
 
     ``derivative(g, y, *inputs, **params)`` receives the cotangent ``g`` of the output, the output ``y`` and
     the inputs, all as nodes, and returns one cotangent (a node, or None for zero) per input. It is written
@@ -49,6 +79,8 @@ class Primitive:
     promoted: tuple[int, int] = (0, 0)
     #: whether integers and booleans become floats first
     floating: bool = False
+    #: how the compiler turns it into instructions
+    lowering: Lowering = field(kw_only=True)
 
     def __call__(self, *inputs: Any, **params: Any) -> Any:
         """Apply to nodes or tensors; the kind of the first operand that has one decides."""

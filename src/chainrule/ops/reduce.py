@@ -9,10 +9,22 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ShapeError
+from chainrule.ops import instructions as i
 from chainrule.ops import movement as m
 from chainrule.ops.dtypes import int64, uint64
-from chainrule.ops.elementwise import divide, equal, exp
-from chainrule.ops.record import Array, Case, Form, Primitive, Shape, expect, is_float
+from chainrule.ops.elementwise import divide, equal, exp, log, not_equal, where
+from chainrule.ops.record import (
+    Array,
+    Case,
+    Form,
+    Formula,
+    Lowering,
+    Primitive,
+    Reduction,
+    Shape,
+    expect,
+    is_float,
+)
 
 Axes = tuple[int, ...]
 
@@ -51,6 +63,7 @@ def _reduction(
     value: Callable[..., Any],
     derivative: Callable[..., tuple[Any, ...]],
     *,
+    lowering: Lowering,
     widen: bool = False,
     floating: bool = False,
     empty: bool = True,
@@ -71,7 +84,9 @@ def _reduction(
             dtype = uint64 if dtype.kind == "u" else int64
         return Form(reduced_shape(x.shape, axis, keepdims), dtype)
 
-    return Primitive(name, form, value, derivative, _domain, _BAD, promoted=(0, 1), floating=floating)
+    return Primitive(
+        name, form, value, derivative, _domain, _BAD, promoted=(0, 1), floating=floating, lowering=lowering
+    )
 
 
 def _kept(g: Any, x: Any, axis: Axes) -> Any:
@@ -84,6 +99,7 @@ sum: Primitive = _reduction(
     lambda x, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims),
     lambda g, y, x, axis, keepdims: (m.broadcast(_kept(g, x, axis), shape=x.shape),),
     widen=True,
+    lowering=Reduction(lambda node: 0, i.arithmetic("fadd", "add")),
 )
 
 
@@ -98,12 +114,14 @@ max: Primitive = _reduction(
     lambda x, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims),
     _extremum_derivative,
     empty=False,
+    lowering=Reduction(i.lowest, i.extremum("gt")),
 )
 min: Primitive = _reduction(
     "min",
     lambda x, axis, keepdims: np.min(x, axis=axis, keepdims=keepdims),
     _extremum_derivative,
     empty=False,
+    lowering=Reduction(i.highest, i.extremum("lt")),
 )
 
 
@@ -144,6 +162,7 @@ prod: Primitive = _reduction(
     lambda x, axis, keepdims: np.prod(x, axis=axis, keepdims=keepdims),
     _prod_derivative,
     widen=True,
+    lowering=Reduction(lambda node: 1, i.arithmetic("fmul", "mul")),
 )
 
 
@@ -154,6 +173,14 @@ def _logsumexp(x: Array, axis: Axes, keepdims: bool) -> Array:
     return result.reshape(reduced_shape(x.shape, axis, keepdims))
 
 
+def _logsumexp_expanded(node: Any, x: Any) -> Any:
+    axis = node.params["axis"]
+    top = max(x, axis=axis, keepdims=True)
+    top = where(equal(top - top, 0), top, 0)  # an infinite maximum is not subtracted
+    result = log(sum(exp(x - top), axis=axis, keepdims=True)) + top
+    return result if result.shape == node.shape else m.reshape(result, shape=node.shape)
+
+
 #: log of the sum of exponentials, shifted by the maximum so that nothing overflows (SPEC C17)
 logsumexp: Primitive = _reduction(
     "logsumexp",
@@ -161,6 +188,7 @@ logsumexp: Primitive = _reduction(
     lambda g, y, x, axis, keepdims: (_kept(g, x, axis) * exp(x - _kept(y, x, axis)),),
     floating=True,
     empty=False,
+    lowering=Formula(_logsumexp_expanded),
 )
 
 
@@ -175,6 +203,14 @@ def _argmax_domain(rng: np.random.Generator) -> Iterator[Case]:
         yield Case((rng.normal(size=shape),), {"axis": axis})
 
 
+def _argmax_expanded(node: Any, x: Any) -> Any:
+    axis = node.params["axis"]
+    top = max(x, axis=(axis,), keepdims=True)
+    place = np.arange(x.shape[axis]).reshape([-1 if a == axis else 1 for a in range(len(x.shape))])
+    at_top = equal(x, top) | not_equal(x, x)  # the first NaN counts as largest
+    return min(where(at_top, place, x.shape[axis]), axis=(axis,), keepdims=False)
+
+
 #: the first of several largest elements
 argmax: Primitive = Primitive(
     "argmax",
@@ -183,4 +219,5 @@ argmax: Primitive = Primitive(
     None,
     _argmax_domain,
     (Case((np.ones((2, 3)),), {"axis": 2}),),
+    lowering=Formula(_argmax_expanded),
 )

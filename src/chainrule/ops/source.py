@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.ops.record import Array, Case, Form, Primitive, Shape
+from chainrule.ops.record import (
+    Array,
+    Case,
+    Form,
+    OwnLoop,
+    Primitive,
+    Shape,
+)
 
 #: a value fixed when the graph is built
 constant: Primitive = Primitive(
@@ -16,6 +23,7 @@ constant: Primitive = Primitive(
     lambda value: value,
     None,
     lambda rng: iter((Case((), {"value": rng.normal(size=(2, 3))}),)),
+    lowering=OwnLoop(),
 )
 
 
@@ -28,4 +36,6 @@ def _no_cases(rng: np.random.Generator) -> Iterator[Case]:
 
 
 #: a value given when the graph runs: data, parameters, state
-leaf: Primitive = Primitive("leaf", lambda shape, dtype, name: Form(shape, dtype), _unbound, None, _no_cases)
+leaf: Primitive = Primitive(
+    "leaf", lambda shape, dtype, name: Form(shape, dtype), _unbound, None, _no_cases, lowering=OwnLoop()
+)
