@@ -18,7 +18,7 @@ B_BLOCK = 1 << 20  # columns of B that are packed at a time
 FEW = 8  # rows; for fewer, packing B costs more than it brings
 DEEP = 1024  # up to here, sums over K stay in registers from beginning to end
 DEPTH = 256  # beyond: terms that are added up in registers before they go to a sum in memory
-BIG = 1 << 22  # multiplications that are worth a longer loop, which takes longer to compile
+BIG = 1 << 24  # multiplications that are worth a longer loop, which takes longer to compile
 
 
 @dataclass(frozen=True)
