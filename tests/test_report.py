@@ -247,6 +247,12 @@ def test_odd_targets_are_drawn(values: list[float]) -> None:
     assert "off by less than 0," in words(tree)
 
 
+def test_a_score_of_the_training_rows_is_not_called_held_out() -> None:
+    text = words(parse(render(report_of(held_out_rows=0))))
+    assert "accuracy on the 120 rows trained on: none were held out" in text
+    assert "27 of the 120 rows trained on" in text
+
+
 def test_no_held_out_rows() -> None:
     assert "No rows were held out" in render(report_of(outcome=Predictions(np.array([]), np.array([]))))
 

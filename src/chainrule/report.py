@@ -122,7 +122,10 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Report:
-    """What the report of a training run shows; ``score`` and ``baseline`` are the metric on held-out rows."""
+    """What the report of a training run shows.
+
+    ``score``, ``baseline`` and ``outcome`` are of the held-out rows; where there are none, of the training rows.
+    """
 
     title: str
     task: str  # "classification" or "regression"
@@ -256,7 +259,7 @@ def header(report: Report) -> Markup:
     """Title, and the figures that matter most."""
     constant = "the most frequent class" if isinstance(report.outcome, Confusion) else "the mean"
     tiles = [
-        (f"{report.metric} on {rows(report.held_out_rows)} held out", number(report.score), "score"),
+        (f"{report.metric} on {scored_rows(report)}", number(report.score), "score"),
         (f"{report.metric} of always predicting {constant}", number(report.baseline), None),
         ("rows trained on", number(report.training_rows), None),
         ("training time", duration(report.seconds), None),
@@ -271,6 +274,13 @@ def header(report: Report) -> Markup:
         element("h1", clip(report.title)),
         element("dl", *listed, class_="tiles"),
     )
+
+
+def scored_rows(report: Report) -> str:
+    """Which rows the score is of, in words."""
+    if report.held_out_rows:
+        return f"{rows(report.held_out_rows)} held out"
+    return f"the {rows(report.training_rows)} trained on: none were held out"
 
 
 def notices(report: Report) -> Markup:
@@ -421,17 +431,17 @@ def legend(kinds: Sequence[str], others: bool) -> Markup:
 
 
 def outcome_section(report: Report) -> Markup:
-    """How the predictions on held-out rows compare with what is true."""
+    """How the predictions compare with what is true."""
     if isinstance(report.outcome, Confusion):
-        return confusion_section(report.outcome)
+        return confusion_section(report.outcome, scored_rows(report))
     return scatter_section(report.outcome)
 
 
-def confusion_section(confusion: Confusion) -> Markup:
+def confusion_section(confusion: Confusion, scored: str) -> Markup:
     """Confusion matrix (of few enough classes), the most frequent mistakes, precision and recall."""
     counts = np.asarray(confusion.counts)
     n, total, right = len(confusion.classes), int(counts.sum()), int(np.trace(counts))
-    parts = [element("p", f"{number(right)} of {rows(total)} held out are predicted rightly.")]
+    parts = [element("p", f"Predicted rightly: {number(right)} of {scored}.")]
     if n <= MATRIX_CLASSES:
         parts.append(scroller(confusion_matrix(confusion), "Confusion matrix"))
         parts.append(
@@ -553,7 +563,7 @@ def scatter_chart(actual: Floats, predicted: Floats) -> Markup:
         left + bottom - top + 16,
         525,
         "Predicted against actual value",
-        f"One dot for each of {len(actual)} held-out rows.",
+        f"One dot for each of {len(actual)} rows.",
         axes(x, y, "Actual", "Predicted"),
         element("g", *dots, class_="dots", fill_opacity=opacity),
         diagonal,

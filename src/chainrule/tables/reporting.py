@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chainrule._version import __version__
 from chainrule.data import Column
@@ -39,7 +40,10 @@ def make_report(trained: Trained, model_path: str) -> Report:
             facts.best_epoch - 1,
         ),
         outcome=_outcome(trained),
-        columns=[_column(column, prepared.frame[column.name]) for column in model.preprocessor.columns],
+        columns=[
+            _target_column(trained),
+            *(_column(column, prepared.frame[column.name]) for column in model.preprocessor.columns),
+        ],
         layers=[Layer(*layer) for layer in layers(model.network)],
         settings=_settings(trained),
         notices=prepared.notices,
@@ -63,23 +67,38 @@ def _outcome(trained: Trained) -> Confusion | Predictions:
         return Confusion(model.classes, counts, right / counts.sum(0), right / counts.sum(1))
 
 
+def _target_column(trained: Trained) -> ColumnRow:
+    target, frame = trained.model.preprocessor.target, trained.prepared.frame
+    usable = sum(len(rows) for rows in trained.prepared.split.parts)
+    content = ", ".join(target.classes)
+    if target.task == "regression":
+        content = _range(column_numbers(frame[target.name], "numeric"))
+    return ColumnRow(target.name, "target", content, frame.height - usable)
+
+
+def _range(values: NDArray[np.float64]) -> str:
+    known = values[~np.isnan(values)]
+    return f"{known.min():.6g} to {known.max():.6g}"
+
+
 def _column(column: Column, series: pl.Series) -> ColumnRow:
     if column.kind == "ignored":
         return ColumnRow(column.name, column.kind, "", series.null_count())
     if column.kind == "categorical":
         return ColumnRow(column.name, column.kind, ", ".join(column.categories), as_text(series).null_count())
     values = column_numbers(series, column.kind)
-    known = values[~np.isnan(values)]
-    low, high = (f"{limit:.6g}" for limit in (known.min(), known.max()))
+    content = "false, true" if column.kind == "boolean" else _range(values)
     if column.kind == "time":
-        low, high = str(series.min()), str(series.max())
-    content = "false, true" if column.kind == "boolean" else f"{low} to {high}"
-    return ColumnRow(column.name, column.kind, content, len(values) - len(known))
+        content = f"{series.min()!s} to {series.max()!s}"
+    return ColumnRow(column.name, column.kind, content, int(np.isnan(values).sum()))
 
 
 def _settings(trained: Trained) -> dict[str, object]:
     facts = trained.model.facts
-    chosen = {"task": trained.model.task, "validation rows": facts.validation_rows}
+    loss = "squared error of the standardised target"
+    if trained.model.task == "classification":
+        loss = "cross-entropy with smoothed labels"
+    chosen = {"task": trained.model.task, "loss": loss, "validation rows": facts.validation_rows}
     epochs = trained.prepared.settings.epochs_for(facts.training_rows)
     listed = {**facts.settings, "epochs": epochs}
     listed["patience"] = trained.prepared.settings.patience_for(epochs)

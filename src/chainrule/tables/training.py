@@ -33,6 +33,11 @@ class Split:
     held_out: NDArray[np.int64]
 
     @property
+    def parts(self) -> tuple[NDArray[np.int64], ...]:
+        """The three of them."""
+        return self.training, self.validation, self.held_out
+
+    @property
     def scored(self) -> NDArray[np.int64]:
         """The held-out rows; where there are none, those that train."""
         return self.held_out if self.held_out.size else self.training
