@@ -35,6 +35,9 @@ class Case:
     bar: float
     restarts: int = 1
     one_row: bool = False
+    check_rate: float = (
+        1e-3  #: step size of the equal-work check; rounding grows with it, most in wide networks
+    )
 
     @property
     def steps(self) -> int:
@@ -264,7 +267,8 @@ class Jax:
 
         self.case, (x, y) = case, case.data()
         self.x, self.y = jax.numpy.asarray(x), jax.numpy.asarray(y, "int32")
-        self.epoch = jax.jit(self.run, donate_argnums=0)
+        several = jax.vmap(self.run, ((0, 0, 0, None), 1, None, None, None), ((0, 0, 0, None), 0))
+        self.epoch = jax.jit(several if case.restarts > 1 else self.run, donate_argnums=0)
         self.call = jax.jit(self.forward)
 
     def start(self, layers: Layers) -> None:
@@ -300,15 +304,10 @@ class Jax:
         return (layers, mean, square, t), value
 
     def run(self, state: Any, order: Any, rate: Any, x: Any, y: Any) -> Any:
+        """An epoch of one network."""
         import jax
 
-        def step(state: Any, rows: Any) -> Any:
-            if self.case.restarts == 1:
-                return self.step(state, rows, rate, x, y)
-            each = ((0, 0, 0, None), 0, None, None, None)
-            return jax.vmap(self.step, each, ((0, 0, 0, None), 0))(state, rows, rate, x, y)
-
-        return jax.lax.scan(step, state, order)
+        return jax.lax.scan(lambda state, rows: self.step(state, rows, rate, x, y), state, order)
 
     def train(self, epochs: int, rate: float, shuffle: bool) -> Outcome:
         import jax
@@ -327,7 +326,7 @@ class Jax:
             curve.append(found)
         jax.block_until_ready(state)
         seconds = time.perf_counter() - began
-        return seconds, np.stack([np.asarray(c).reshape(case.steps, -1).mean(0) for c in curve], axis=1)
+        return seconds, np.stack([np.asarray(c).reshape(case.restarts, -1).mean(1) for c in curve], axis=1)
 
     def predict(self, count: int) -> Outcome:
         import jax
