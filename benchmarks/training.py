@@ -41,7 +41,7 @@ CASES = [
     Case("digits", DIGITS, batch=128, rows=1792, bar=1.8),
     Case("mnist-size", (784, 256, 128, 10), batch=200, rows=12000, bar=1.4, check_rate=1e-4),
     Case("large", (1024, 1024, 1024, 10), batch=512, rows=4096, bar=0.95, check_rate=1e-4),
-    Case("restarts-small", SMALL, batch=32, rows=3200, bar=3.5, restarts=32),
+    Case("restarts-small", SMALL, batch=32, rows=3200, bar=3.5, restarts=32, check_rate=1e-4),
     Case("restarts-xs", (2, 3, 2), batch=16, rows=320, bar=3.0, restarts=32),
     Case("one-row", DIGITS, batch=1, rows=128, bar=2.0, one_row=True),
 ]
