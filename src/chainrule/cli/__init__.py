@@ -12,10 +12,10 @@ from typing import Annotated
 import typer
 
 from chainrule._version import __version__
-from chainrule.cli.inspect import inspect
-from chainrule.cli.predict import predict
+from chainrule.cli.inspect import inspect_command
+from chainrule.cli.predict import predict_command
 from chainrule.cli.terminal import complain
-from chainrule.cli.train import train
+from chainrule.cli.train import train_command
 from chainrule.errors import ChainruleError
 
 FAILED = 2
@@ -27,8 +27,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help comes in half the time
 )
-for command in (train, predict, inspect):
-    app.command()(command)
+app.command("train")(train_command)
+app.command("predict")(predict_command)
+app.command("inspect")(inspect_command)
 
 
 def show_version(wanted: bool) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 COLUMNS = 100  # listed at most
 
 
-def inspect(
+def inspect_command(
     model: Annotated[Path, typer.Argument(help="A model that chainrule train saved.")],
 ) -> None:
     """Show a saved model: its target, score, network, columns and settings."""

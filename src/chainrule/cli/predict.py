@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chainrule.tables import Score, TableModel
 
 
-def predict(
+def predict_command(
     model: Annotated[Path, typer.Argument(help="A model that chainrule train saved.")],
     data: Annotated[str, typer.Argument(help="A CSV or Parquet file, or a bundled problem.")],
     out: Annotated[Path, typer.Option(help="Where the predictions are written (CSV or Parquet).")] = Path(

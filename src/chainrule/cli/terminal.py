@@ -58,11 +58,13 @@ class Terminal:
 
 @contextmanager
 def plain_warnings() -> Iterator[None]:
-    """Print the library's warnings without the source line that raised them."""
+    """Print the warnings of training without the source line that raised them."""
+    from chainrule.training import TrainingWarning
 
     def show(message: Warning | str, *ignored: object, **ignored_too: object) -> None:
         complain(str(message))
 
     with warnings.catch_warnings():
         warnings.showwarning = show
+        warnings.simplefilter("always", TrainingWarning)
         yield

@@ -26,7 +26,7 @@ def option(help: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, help=help, **more)
 
 
-def train(
+def train_command(
     data: Annotated[str, typer.Argument(help="A CSV or Parquet file, or a bundled problem such as digits.")],
     target: Annotated[
         str | None, option("The column to predict; needed unless one is named target, label, class or y.")
@@ -81,6 +81,8 @@ def train(
         patience=patience,
         seed=seed,
     )
+    if resume and checkpoint is None:
+        raise SettingError("--resume needs a run to go on from", hint="--checkpoint FILE")
     report_path = None if no_report else report
     check_places(data, out, report_path, checkpoint)
     prepared, name = prepare_source(data, target, settings, terminal)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from chainrule.errors import SettingError
+from chainrule.nn.activations import find_activation
 from chainrule.optim.settings import check_count, check_flag, check_number
 
 STEPS = 4_000  # about as many as a small table needs
@@ -52,6 +53,7 @@ class TrainingSettings:
             )
         for width in self.hidden:
             check_count("the width of a hidden layer", width)
+        find_activation(self.activation)
         for name in ("restarts", "batch_size"):
             check_count(name, getattr(self, name))
         for name in ("epochs", "patience"):
