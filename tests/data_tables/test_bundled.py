@@ -91,6 +91,17 @@ def test_wrong_names_and_seeds():
         load_bundled("spirals", seed=-1)
 
 
+def test_digits_are_those_of_scikit_learn_wherever_it_keeps_them(monkeypatch):
+    from sklearn.datasets import load_digits
+
+    pixels, digits = load_digits(return_X_y=True)
+    direct = load_bundled("digits").frame
+    np.testing.assert_array_equal(direct.drop("digit").to_numpy(), pixels)
+    np.testing.assert_array_equal(direct["digit"].to_numpy(), digits)
+    monkeypatch.setattr("chainrule.data.bundled.find_spec", lambda name: None)
+    assert load_bundled("digits").frame.equals(direct)
+
+
 def test_digits_hold_out_a_fifth_of_every_class():
     frame = load_bundled("digits").frame
     labels = frame["digit"].to_numpy()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -63,16 +65,26 @@ def _frame(features: NDArray[Any], names: Sequence[str], target: str, values: ND
 
 
 def _digits(seed: int) -> Problem:
-    from sklearn.datasets import load_digits
-
-    data = load_digits()
+    table = _digits_table()
     names = [f"pixel_{row}_{column}" for row in range(8) for column in range(8)]
     return Problem(
-        _frame(data.data, names, "digit", data.target),
+        _frame(table[:, :-1], names, "digit", table[:, -1].astype(np.int64)),
         "digit",
         "classification",
         "Handwritten digits 0 to 9: 1797 images of 8 by 8 pixels, from 0 (white) to 16 (UCI, test set).",
     )
+
+
+def _digits_table() -> NDArray[np.float64]:
+    """64 pixels and the digit, [1797, 65]; from scikit-learn's file, for its import takes longer than training."""
+    package = find_spec("sklearn")
+    for folder in (package.submodule_search_locations or []) if package else []:
+        path = Path(folder) / "datasets" / "data" / "digits.csv.gz"
+        if path.exists():
+            return np.loadtxt(path, delimiter=",")
+    from sklearn.datasets import load_digits
+
+    return np.column_stack(load_digits(return_X_y=True))
 
 
 def _iris(seed: int) -> Problem:
