@@ -18,7 +18,7 @@ COLUMNS = 100  # listed at most
 
 
 def inspect_command(
-    model: Annotated[Path, typer.Argument(help="A model that chainrule train saved.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model that chainrule train saved.")],
 ) -> None:
     """Show a saved model: its target, score, network, columns and settings."""
     from chainrule.tables import load_model

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 def predict_command(
-    model: Annotated[Path, typer.Argument(help="A model that chainrule train saved.")],
-    data: Annotated[str, typer.Argument(help="A CSV or Parquet file, or a bundled problem.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model that chainrule train saved.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A table file, or a bundled problem.")],
     out: Annotated[Path, typer.Option(help="Where the predictions are written (CSV or Parquet).")] = Path(
         "predictions.csv"
     ),

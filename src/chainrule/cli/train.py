@@ -27,7 +27,9 @@ def option(help: str, *names: str, **more: Any) -> Any:
 
 
 def train_command(
-    data: Annotated[str, typer.Argument(help="A CSV or Parquet file, or a bundled problem such as digits.")],
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="A table file, or a bundled problem such as digits.")
+    ],
     target: Annotated[
         str | None, option("The column to predict; needed unless one is named target, label, class or y.")
     ] = None,
