@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from chainrule import errors
 from chainrule._version import __version__
-from chainrule.gradient_check import check_gradients
 from chainrule.compiled import compile
+from chainrule.gradient_check import check_gradients
 from chainrule.namespace import (
     abs,
     argmax,
@@ -69,20 +69,32 @@ from chainrule.ops.dtypes import (
     uint64,
 )
 from chainrule.tensor import Tensor, no_grad, tensor
-from chainrule.training import Checkpoint, EarlyStopping, Epoch, GradientNorm, History, TrainingWarning, fit
 from chainrule.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 if TYPE_CHECKING:
     from chainrule.tables import TableModel, load_model
+    from chainrule.training import (
+        Checkpoint,
+        EarlyStopping,
+        Epoch,
+        GradientNorm,
+        History,
+        TrainingWarning,
+    )
+    from chainrule.training.fit import fit
 else:
 
     def __getattr__(name: str) -> object:
-        """Names of what takes long to import, which is imported when one of them is used."""
+        """Training and saved models are imported when one of their names is used: most of the time to import."""
         if name in {"TableModel", "load_model"}:
-            from chainrule import tables
-
-            return getattr(tables, name)
-        raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
+            from chainrule import tables as room
+        elif name in __all__:
+            from chainrule import training as room
+        else:
+            raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
+        value = getattr(room, name)
+        globals()[name] = value
+        return value
 
 
 __all__ = [
