@@ -54,4 +54,5 @@ def describe(model: TableModel) -> Iterator[tuple[str, str]]:
         yield "", f"{column.name} ({column.kind}{shown})"
     if len(columns) > COLUMNS:
         yield "", f"and {len(columns) - COLUMNS} more"
-    yield "settings", ", ".join(f"{name} {value}" for name, value in facts.settings.items())
+    settings = {name: "automatic" if value is None else value for name, value in facts.settings.items()}
+    yield "settings", ", ".join(f"{name} {value}" for name, value in settings.items())

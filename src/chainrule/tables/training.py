@@ -109,8 +109,9 @@ def prepare(frame: pl.DataFrame, target: str, settings: TrainingSettings | None 
     """
     settings = settings or TrainingSettings()
     usable, notices = rows_with_target(frame, target)
-    task = settings.task or find_task(frame[target])
-    split = _split(frame, target, usable, settings, stratified=task == "classification")
+    found = find_task(frame[target])  # also where the task is given: it refuses what cannot be predicted
+    stratified = (settings.task or found) == "classification"
+    split = _split(frame[target], usable, settings, stratified)
     preprocessor, more = fit_preprocessor(frame, target, settings.task, split.training)
     encoded = preprocessor.encode_target(frame[usable])
     every = np.zeros((frame.height, *encoded.shape[1:]), encoded.dtype)
@@ -130,11 +131,11 @@ def prepare(frame: pl.DataFrame, target: str, settings: TrainingSettings | None 
 
 
 def _split(
-    frame: pl.DataFrame, target: str, usable: NDArray[np.int64], settings: TrainingSettings, stratified: bool
+    column: pl.Series, usable: NDArray[np.int64], settings: TrainingSettings, stratified: bool
 ) -> Split:
     import polars as pl
 
-    labels = frame[target].cast(pl.String).str.strip_chars().to_numpy()
+    labels = column.cast(pl.String).str.strip_chars().to_numpy()
     rest, held_out = split_rows(
         len(usable), settings.held_out, labels[usable] if stratified else None, settings.seed
     )

@@ -1,0 +1,123 @@
+"""From any table to a model: who sees which rows, every kind of column, what the report lists."""
+
+import datetime
+
+import numpy as np
+import polars as pl
+import pytest
+
+from chainrule.data import load_bundled
+from chainrule.errors import DataError, SettingError
+from chainrule.report import Confusion, Predictions, render
+from chainrule.tables import TrainingSettings, load_model, prepare, train_table
+from chainrule.tables.reporting import make_report
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """A column of every kind, most of them with gaps."""
+    rng = np.random.default_rng(0)
+    rows = 60
+
+    def gaps(values):
+        return [None if rng.random() < 0.2 else value for value in values]
+
+    days = [datetime.date(2020, 1, 1) + datetime.timedelta(days=int(d)) for d in rng.integers(0, 900, rows)]
+    return pl.DataFrame(
+        {
+            "number": gaps(rng.normal(size=rows).tolist()),
+            "integer": gaps(rng.integers(0, 5, rows).tolist()),
+            "truth": gaps((rng.random(rows) < 0.5).tolist()),
+            "text": gaps(rng.choice(["a", "b <b>", "c"], rows).tolist()),
+            "category": pl.Series(gaps(rng.choice(["u", "v"], rows).tolist()), dtype=pl.Categorical),
+            "date": gaps(days),
+            "list": [[1, 2]] * rows,
+            "empty": pl.Series([None] * rows, dtype=pl.Float64),
+            "name": [f"row {i}" for i in range(rows)],
+            "decimal": pl.Series(rng.normal(size=rows)).cast(pl.Decimal(10, 3)),
+            "huge": rng.normal(size=rows) * 1e290,
+        }
+    )
+
+
+@pytest.mark.parametrize("target", ["number", "integer", "truth", "text", "category", "decimal", "huge"])
+def test_any_kind_of_column_is_trained_on_predicted_and_reported(mixed, target, tmp_path):
+    trained = train_table(mixed, target, TrainingSettings(epochs=2), "mixed")
+    model = trained.model
+    model.save(tmp_path / "m")
+    predictions = model.predict(mixed)
+    assert load_model(tmp_path / "m").predict(mixed).to_frame().equals(predictions.to_frame())
+    assert predictions.values.null_count() == 0
+    report = make_report(trained, "a model.safetensors")
+    assert [column.name for column in report.columns] == [target, *(set_aside(mixed.columns, target))]
+    assert report.columns[0].missing == mixed[target].null_count()
+    assert isinstance(report.outcome, Confusion if model.task == "classification" else Predictions)
+    assert "chainrule predict 'a model.safetensors' NEW_ROWS.csv" in report.predict_command
+    assert "<b>" not in render(report)
+
+
+def set_aside(names, target):
+    return [name for name in names if name != target]
+
+
+@pytest.mark.parametrize("target", ["date", "list", "empty", "name"])
+@pytest.mark.parametrize("task", [None, "classification", "regression"])
+def test_what_cannot_be_predicted_is_refused(mixed, target, task):
+    with pytest.raises(DataError, match=target):
+        prepare(mixed, target, TrainingSettings(task=task))
+
+
+def test_every_row_with_a_target_has_one_part(mixed):
+    split = prepare(mixed, "number").split
+    parts = np.concatenate(split.parts)
+    assert sorted(parts) == np.flatnonzero(mixed["number"].is_not_null()).tolist()
+    assert split.scored is split.held_out
+
+
+def test_classes_are_split_in_proportion():
+    iris = load_bundled("iris")
+    prepared = prepare(iris.frame, iris.target)
+    counts = [np.bincount(prepared.target[rows]) for rows in prepared.split.parts]
+    assert [c.tolist() for c in counts] == [[34] * 3, [6] * 3, [10] * 3]
+
+
+def test_preprocessing_is_learned_from_the_rows_that_train():
+    x = np.arange(100.0)
+    prepared = prepare(pl.DataFrame({"x": x, "y": x % 7 + 0.5}), "y")
+    seen = x[prepared.split.training]
+    assert prepared.preprocessor.columns[0].mean == pytest.approx(seen.mean())
+    assert prepared.preprocessor.target.mean == pytest.approx((seen % 7 + 0.5).mean())
+
+
+def test_without_validation_the_last_epoch_is_kept():
+    iris = load_bundled("iris")
+    settings = TrainingSettings(validation=0, held_out=0, epochs=4, hidden=(3,))
+    trained = train_table(iris.frame, iris.target, settings)
+    facts = trained.model.facts
+    assert (facts.epochs, facts.best_epoch, facts.stopped) == (4, 4, "all epochs done")
+    assert (facts.training_rows, facts.scored_on) == (150, "training")
+    assert make_report(trained, "m").curves.validation is None
+    assert trained.prepared.notices == ("no rows are held out: the score is of the training rows",)
+
+
+def test_the_score_is_of_the_held_out_rows_in_the_targets_units():
+    problem = load_bundled("diabetes")
+    trained = train_table(problem.frame, problem.target, TrainingSettings(epochs=3))
+    held_out = problem.frame[trained.prepared.split.held_out]
+    error = trained.model.predict(held_out).values.to_numpy() - held_out[problem.target].to_numpy()
+    assert trained.score.value == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-6)
+    training = problem.frame[trained.prepared.split.training][problem.target].to_numpy()
+    baseline = np.sqrt(np.mean((held_out[problem.target].to_numpy() - training.mean()) ** 2))
+    assert trained.score.baseline == pytest.approx(baseline, rel=1e-6)
+
+
+@pytest.mark.parametrize("rows", [1, 64, 100, 1_000, 10_000, 1_000_000])
+def test_the_number_of_epochs_lies_within_its_limits(rows):
+    epochs = TrainingSettings().epochs_for(rows)
+    assert 20 <= epochs <= 500
+    assert epochs in {20, 500} or epochs * -(-rows // 64) <= 4000
+
+
+def test_settings_are_checked_when_they_are_made():
+    with pytest.raises(SettingError, match="dropout"):
+        TrainingSettings(dropout=-0.1)
