@@ -7,7 +7,7 @@ import tempfile
 import time
 
 GOAL = 0.15  # seconds, on a quiet machine
-LIMIT = 2 * GOAL  # machines that run checks are noisy
+LIMIT = 4 * GOAL  # machines that run checks are noisy: this catches only what is grossly wrong
 ROUNDS = 7
 
 
