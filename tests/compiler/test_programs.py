@@ -300,3 +300,19 @@ def test_scalars_are_nodes_too():
     x = new_leaf((), np.float64)
     node: Node = x * 2 + 1
     agree(run([x], [node, x], [np.array(3.0)])[0], np.array(7.0))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_leaf_that_its_own_update_reads_whole(order):
+    start = np.random.default_rng(0).normal(size=(5, 5))
+    w = new_leaf((5, 5), np.float64, value=np.array(start, order=order))
+    v = new_leaf((5, 5), np.float64, value=np.array(start * 2, order=order))
+    x = new_leaf((5, 5), np.float64)
+    turned = movement.transpose(contract.matmul(w, x), axes=(1, 0))
+    flat = reduce.sum(movement.reshape(turned, shape=(25,)) * np.arange(25.0), axis=(0,), keepdims=False)
+    factor = np.full((5, 5), 0.5)
+    (got,) = Instance(Binary([x], [flat], [(w, turned), (v, w)]))(factor)
+    np.testing.assert_allclose(w.value, (start @ factor).T)
+    np.testing.assert_allclose(v.value, start)
+    np.testing.assert_allclose(got, (start @ factor).T.ravel() @ np.arange(25.0))
+    assert w.value.flags[f"{order}_CONTIGUOUS"]

@@ -66,10 +66,10 @@ def arrange(plan: Plan, updates: Sequence[tuple[Node, Node]], strides: Mapping[N
     copies += [(value, target) for value, target in in_place.items() if value in postponed]
     in_place = {value: target for value, target in in_place.items() if value not in postponed}
     places: dict[Node, Place] = {}
-    for node in topological(plan.outputs):
+    for node in [*topological(plan.outputs), *(target for target, _ in updates)]:
         if node.op is leaf or node.op is constant:
             places[node] = Place(node, 0, strides.get(node) or contiguous(node.shape))
-    plain = _read_through_reshape(plan)
+    plain, late = _read_through_reshape(plan), dict(copies)
     orders: dict[Kernel, tuple[int, ...]] = {}
     arena = _Arena(_last_reads(kernels, [*plan.outputs, *(value for value, _ in copies)]))
     for step, kernel in enumerate(kernels):
@@ -78,6 +78,8 @@ def arrange(plan: Plan, updates: Sequence[tuple[Node, Node]], strides: Mapping[N
             target = in_place.get(node)
             if target is not None:
                 places[node] = Place(target, 0, places[target].strides)
+            elif node in late:
+                places[node] = Place(None, arena.take(node, step), places[late[node]].strides)
             else:
                 offset = arena.take(node, step)
                 places[node] = Place(None, offset, contiguous(node.shape, None if node in plain else order))

@@ -26,7 +26,7 @@ from chainrule.compiler.ir import I64, PTR, Function, Type, Value, const, module
 from chainrule.compiler.lowering import convert, scalar_of
 from chainrule.compiler.memory import ALIGNMENT, Layout, arrange
 from chainrule.compiler.simplify import simplify
-from chainrule.compiler.views import Strides, settle
+from chainrule.compiler.views import Strides, contiguous, settle
 from chainrule.graph import Node, check, listing, topological
 from chainrule.ops import contract, movement
 from chainrule.ops.record import Array
@@ -83,7 +83,9 @@ def lower(
     _dump("simplify", nodes)
     nodes = simplify(expand(nodes))
     _dump("expand", nodes)
-    nodes = settle([_computed(node) for node in nodes], strides)
+    ends = [*([None] * count), *(target for target, _ in updates)]
+    settled = [_computed(n, end, strides) for n, end in zip(nodes, ends, strict=True)]
+    nodes = settle(settled, strides)
     check(nodes)
     _dump("settle", nodes)
     plan = fuse(nodes)
@@ -102,9 +104,16 @@ def leaves_of(nodes: Sequence[Node], updates: Sequence[tuple[Node, Node]]) -> li
     return list(dict.fromkeys([*found, *(target for target, _ in updates)]))
 
 
-def _computed(node: Node) -> Node:
-    """A result that is merely somebody else's memory is copied, so that later writes do not change it."""
-    return Node(movement.identity, (node,), {}) if root_of(node).op in (leaf, constant) else node
+def _computed(node: Node, target: Node | None, strides: Mapping[Node, Strides]) -> Node:
+    """What is left as a result, under a node of its own where it may not be the node itself.
+
+    So it is for somebody else's memory, which later writes would change, and for an update of a leaf that
+    lies in an unusual order, which nobody else should have to read.
+    """
+    unusual = target is not None and strides.get(target, contiguous(target.shape)) != contiguous(target.shape)
+    if unusual or root_of(node).op in (leaf, constant):
+        return Node(movement.identity, (node,), {})
+    return node
 
 
 def _emit(
@@ -225,8 +234,7 @@ def _copy_late(f: Function, layout: Layout, slot: Mapping[Node | None, Value]) -
     for value, target in layout.copies:
         place, into = layout.places[value], layout.places[target]
         source = _at(f, slot[place.buffer], place.offset)
-        if place.strides != into.strides:
-            raise NotImplementedError("a postponed update lies in another order than its buffer")
+        assert place.strides == into.strides, "arrange() lays a postponed update out like its leaf"
         size = value.dtype.itemsize
         for n in value.shape:
             size *= n

@@ -38,7 +38,7 @@ class Binary:
         self.inputs = tuple(inputs)
         target = target or host()
         nodes = [*outputs, *(value for _, value in updates)]
-        strides = unusual_strides(nodes, set(inputs))
+        strides = unusual_strides([*nodes, *(target for target, _ in updates)], set(inputs))
         stream = None if rows is None else Stream(self.inputs, rows)
         self.code, machine_code = _compiled(outputs, updates, strides, target, stream)
         leaves = leaves_of(nodes, updates)
