@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
 import chainrule as cr
 from chainrule import nn
 
-torch = pytest.importorskip("torch", reason="pip install 'chainrule[peers]'")
 pytestmark = pytest.mark.peers
 
 RNG = np.random.default_rng(0)

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 import chainrule as cr
 from chainrule import nn, optim
 
 pytestmark = pytest.mark.peers
-torch = pytest.importorskip("torch")
 
 STEPS = 20
 CASES = [
