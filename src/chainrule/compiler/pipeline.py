@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -248,10 +248,10 @@ def _dump(name: str, nodes: Sequence[Node]) -> None:
     _dump_text(name, lambda: listing(nodes, lines=True))
 
 
-def _dump_text(name: str, text: object) -> None:
+def _dump_text(name: str, text: Callable[[], str]) -> None:
     wanted = os.environ.get("CHAINRULE_DUMP", "")
     if wanted and (wanted == "all" or name in wanted.split(",")):
-        print(f"== {name}\n{text()}\n", file=sys.stderr)  # type: ignore[operator]
+        print(f"== {name}\n{text()}\n", file=sys.stderr)
 
 
 def describe_plan(plan: Plan) -> str:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import chain
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data.columns import KINDS, Column, encode_column, fit_column
 from chainrule.data.describe import list_some, suggest_names
+from chainrule.data.records import Checks, read_record
 from chainrule.data.target import (
     CLASS_TYPES,
     TASKS,
@@ -31,8 +31,6 @@ from chainrule.files import parse_json
 
 if TYPE_CHECKING:
     import polars as pl
-
-Record = TypeVar("Record", Column, Target)
 
 
 @dataclass(frozen=True)
@@ -106,9 +104,12 @@ class Preprocessor:
         if not isinstance(value["columns"], list):
             raise _malformed("columns", value["columns"], "a list")
         columns = tuple(
-            _read_record(Column, entry, f"columns[{i}]") for i, entry in enumerate(value["columns"])
+            read_record(Column, entry, f"columns[{i}]", CHECKS, _malformed)
+            for i, entry in enumerate(value["columns"])
         )
-        preprocessor = Preprocessor(columns, _read_record(Target, value["target"], "target"))
+        preprocessor = Preprocessor(
+            columns, read_record(Target, value["target"], "target", CHECKS, _malformed)
+        )
         _check_meaning(preprocessor)
         return preprocessor
 
@@ -195,7 +196,7 @@ def _is_bool(value: object) -> bool:
     return isinstance(value, bool)
 
 
-CHECKS: Mapping[str, tuple[str, Callable[[object], bool]]] = MappingProxyType(
+CHECKS: Checks = MappingProxyType(
     {
         "str": ("text", _is_text),
         "float": ("a finite number with a decimal point", _is_finite),
@@ -204,18 +205,6 @@ CHECKS: Mapping[str, tuple[str, Callable[[object], bool]]] = MappingProxyType(
     }
 )
 """For each type of field: what it is called, and whether a value that JSON gave is one."""
-
-
-def _read_record(record: type[Record], value: object, where: str) -> Record:
-    names = sorted(field.name for field in fields(record))
-    if not isinstance(value, dict) or sorted(value) != names:
-        raise _malformed(where, value, f"an object with the keys {', '.join(names)}")
-    for field in fields(record):
-        expected, is_right = CHECKS[str(field.type)]
-        if not is_right(value[field.name]):
-            raise _malformed(f"{where}.{field.name}", value[field.name], expected)
-    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in value.items()}
-    return record(**values)
 
 
 def _check_meaning(preprocessor: Preprocessor) -> None:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Mapping
 from os import PathLike
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from chainrule.data import Preprocessor
+from chainrule.data.records import Checks, read_record
 from chainrule.errors import ChainruleError, ModelFileError
 from chainrule.files import load_tensors
 from chainrule.nn import MLP
 from chainrule.ops.record import Array
 from chainrule.tables.architecture import Architecture
 from chainrule.tables.model import Facts, TableModel
-
-Record = TypeVar("Record", Architecture, Facts)
 
 
 def load_model(path: str | PathLike[str]) -> TableModel:
@@ -56,9 +54,9 @@ def load_model(path: str | PathLike[str]) -> TableModel:
 def _assemble(tensors: Mapping[str, Array], metadata: Mapping[str, Any]) -> TableModel:
     if set(metadata) != {"architecture", "preprocessor", "facts"}:
         raise _malformed("the metadata", list(metadata), "the keys architecture, preprocessor, facts")
-    architecture = _read_record(Architecture, metadata["architecture"], "architecture")
+    architecture = read_record(Architecture, metadata["architecture"], "architecture", CHECKS, _malformed)
     preprocessor = Preprocessor.from_json(metadata["preprocessor"])
-    facts = _read_record(Facts, metadata["facts"], "facts")
+    facts = read_record(Facts, metadata["facts"], "facts", CHECKS, _malformed)
     outputs = len(preprocessor.target.classes) or 1
     _require_widths(architecture, len(preprocessor.feature_names), outputs)
     if not 0 <= facts.most_frequent < outputs:
@@ -129,7 +127,7 @@ def _is_settings(value: object) -> bool:
     )
 
 
-CHECKS: Mapping[str, tuple[str, Callable[[object], bool]]] = MappingProxyType(
+CHECKS: Checks = MappingProxyType(
     {
         "str": ("text", lambda value: isinstance(value, str)),
         "bool": ("true or false", lambda value: isinstance(value, bool)),
@@ -140,15 +138,3 @@ CHECKS: Mapping[str, tuple[str, Callable[[object], bool]]] = MappingProxyType(
     }
 )
 """For each type of field: what it is called, and whether a value that JSON gave is one."""
-
-
-def _read_record(record: type[Record], value: object, where: str) -> Record:
-    names = sorted(field.name for field in fields(record))
-    if not isinstance(value, dict) or sorted(value) != names:
-        raise _malformed(where, value, f"an object with the keys {', '.join(names)}")
-    for field in fields(record):
-        expected, is_right = CHECKS[str(field.type)]
-        if not is_right(value[field.name]):
-            raise _malformed(f"{where}.{field.name}", value[field.name], expected)
-    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in value.items()}
-    return record(**values)
