@@ -5,7 +5,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.training.batches import minibatches
+from chainrule.training.batches import epoch_orders
 
 
 @pytest.fixture
@@ -45,7 +45,9 @@ def train_by_hand():
         for epoch in range(epochs):
             losses.append([])
             model.train()
-            for rows in minibatches(len(x), batch_size, shuffle=True, drop_last=False, key=(seed, 0, epoch)):
+            key = (seed, 0, epoch)
+            parts = epoch_orders(len(x), batch_size, shuffle=True, drop_last=False, key=key)
+            for rows in (batch for part in parts for batch in part):
                 value = loss(model(x[rows]), y[rows])
                 objective = value if penalty is None else value + penalty(model)
                 objective.backward()

@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.training.batches import minibatches, steps_per_epoch
+from chainrule.training.batches import epoch_orders, steps_per_epoch
 
 pytestmark = pytest.mark.usefixtures("by_interpreter")
 
 
 def epoch(rows, size, shuffle=True, drop_last=False, key=(0, 0, 0)):
-    return list(minibatches(rows, size, shuffle=shuffle, drop_last=drop_last, key=key))
+    parts = epoch_orders(rows, size, shuffle=shuffle, drop_last=drop_last, key=key)
+    return [batch for part in parts for batch in part]
 
 
 @settings(max_examples=60, deadline=None)

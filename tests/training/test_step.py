@@ -6,7 +6,7 @@ import pytest
 import chainrule as cr
 from chainrule import nn, optim
 from chainrule.ops.record import Form
-from chainrule.training.batches import minibatches
+from chainrule.training.batches import epoch_orders
 from chainrule.training.executors import InterpretedStep
 from chainrule.training.step import (
     Objective,
@@ -170,7 +170,7 @@ def test_minibatch_means_average_to_the_full_gradient(make_model, regression):
         return InterpretedStep(gradient_step(objective, forms))(x[rows], y[rows])
 
     full = gradient(np.arange(50))
-    parts = [gradient(rows) for rows in minibatches(50, 10, shuffle=True, drop_last=False, key=(0, 0, 0))]
+    parts = [gradient(rows) for rows in epoch_orders(50, 10, shuffle=True, drop_last=False, key=(0, 0, 0))[0]]
     for whole, *shares in zip(full, *parts, strict=True):
         np.testing.assert_allclose(np.mean(shares, axis=0), whole, rtol=1e-12, atol=1e-15)
 

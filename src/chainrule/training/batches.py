@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,14 +114,6 @@ def epoch_orders(
     whole = rows // batch_size * batch_size
     parts = [order[:whole].reshape(-1, batch_size)] if whole else []
     return parts if whole == rows or drop_last else [*parts, order[whole:].reshape(1, -1)]
-
-
-def minibatches(
-    rows: int, batch_size: int, *, shuffle: bool, drop_last: bool, key: tuple[int, int, int]
-) -> Iterator[Array]:
-    """The same, one minibatch after the other."""
-    for part in epoch_orders(rows, batch_size, shuffle=shuffle, drop_last=drop_last, key=key):
-        yield from part
 
 
 def steps_per_epoch(rows: int, batch_size: int, drop_last: bool) -> int:
