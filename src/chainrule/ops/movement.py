@@ -172,7 +172,7 @@ def _slice(x: Array, start: Ints, count: Ints, step: Ints) -> Array:
     for a, k, s in zip(start, count, step, strict=True):
         stop = a + k * s
         index.append(builtins.slice(0, 0) if k == 0 else builtins.slice(a, stop if stop >= 0 else None, s))
-    return x[tuple(index)]
+    return x[(*index, ...)]  # with the dots a scalar stays an array, and a view
 
 
 def _slice_derivative(g: Any, y: Any, x: Any, start: Ints, count: Ints, step: Ints) -> tuple[Any]:
@@ -203,6 +203,7 @@ slice: Primitive = Primitive(
     _slice,
     _slice_derivative,
     _cases(
+        ((), {"start": (), "count": (), "step": ()}),
         ((7,), {"start": (1,), "count": (3,), "step": (2,)}),
         ((7,), {"start": (6,), "count": (3,), "step": (-2,)}),
         ((7,), {"start": (5,), "count": (6,), "step": (-1,)}),
@@ -248,6 +249,7 @@ pad: Primitive = Primitive(
     _pad,
     lambda g, y, x, low, high, interior, value: (slice(g, **_inside(x, low, interior)),),
     _cases(
+        ((), {"low": (), "high": (), "interior": (), "value": 0.0}),
         ((3,), {"low": (1,), "high": (2,), "interior": (0,), "value": 0.0}),
         ((3, 2), {"low": (0, 1), "high": (0, 0), "interior": (2, 1), "value": 1.5}),
         ((0, 2), {"low": (1, 1), "high": (2, 0), "interior": (0, 0), "value": 0.0}),
