@@ -46,6 +46,8 @@ def slice_(torch, x, start, count, step):
 
 def pad(torch, x, low, high, interior, value):
     shape = [a + b + n + max(n - 1, 0) * i for a, b, i, n in zip(low, high, interior, x.shape, strict=True)]
+    if not low:
+        return x  # PyTorch has no grid without axes
     where = [a + (i + 1) * torch.arange(n) for a, i, n in zip(low, interior, x.shape, strict=True)]
     return torch.full(shape, value, dtype=x.dtype).index_put(torch.meshgrid(*where, indexing="ij"), x)
 
