@@ -1,5 +1,6 @@
 """chainrule trains neural networks by back-propagation: readable, fast, and honest about what it computes."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from chainrule import errors
@@ -72,6 +73,7 @@ from chainrule.tensor import Tensor, no_grad, tensor
 from chainrule.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 if TYPE_CHECKING:
+    from chainrule import classic, estimators
     from chainrule.tables import TableModel, load_model
     from chainrule.training import (
         Checkpoint,
@@ -83,16 +85,27 @@ if TYPE_CHECKING:
     )
     from chainrule.training.fit import fit
 else:
+    # What most programs do not need at once is imported when its name is first used: most of the time to import.
+    _ROOMS = {
+        "Checkpoint": "training",
+        "EarlyStopping": "training",
+        "Epoch": "training",
+        "GradientNorm": "training",
+        "History": "training",
+        "TableModel": "tables",
+        "TrainingWarning": "training",
+        "fit": "training",
+        "load_model": "tables",
+    }
+    _ROOMS_THEMSELVES = {"classic", "estimators"}
 
     def __getattr__(name: str) -> object:
-        """Training and saved models are imported when one of their names is used: most of the time to import."""
-        if name in {"TableModel", "load_model"}:
-            from chainrule import tables as room
-        elif name in __all__:
-            from chainrule import training as room
-        else:
+        """The object of that name, from the room that has it."""
+        if name in _ROOMS_THEMSELVES:
+            return import_module(f"chainrule.{name}")
+        if name not in _ROOMS:
             raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
-        value = getattr(room, name)
+        value = getattr(import_module(f"chainrule.{_ROOMS[name]}"), name)
         globals()[name] = value
         return value
 
@@ -113,6 +126,7 @@ __all__ = [
     "bool_",
     "broadcast_to",
     "check_gradients",
+    "classic",
     "clip",
     "compile",
     "concat",
@@ -120,6 +134,7 @@ __all__ = [
     "equal",
     "erf",
     "errors",
+    "estimators",
     "exp",
     "expand_dims",
     "expm1",

@@ -1,0 +1,1 @@
+"""What back-propagation replaced or grew from: perceptron rule, delta rule, naive gradient, path sum."""

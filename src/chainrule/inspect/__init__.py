@@ -1,0 +1,1 @@
+"""Seeing inside: drawings, explanations, a diagnosis, plots."""
