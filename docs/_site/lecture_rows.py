@@ -1,0 +1,72 @@
+"""Two directives: ``rows-table``, the table of all rows, and ``row-tests``, the tests of a lecture's rows."""
+
+from typing import Any
+
+import rows
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+
+class RowsTable(SphinxDirective):
+    """Every row with what it says, the section that treats it, and its tests."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_reread()
+        sections, tests = rows.sections(), rows.tests()
+        lines = ["| row | what it says | on the page | tests |", "|---|---|---|---|"]
+        for row in rows.all_rows():
+            section = sections.get(row.number)
+            page = "" if section is None else f"[{section.title}](#{row.number})"
+            links = [f"[`{test.name}`](#{test_label(test)})" for test in tests.get(row.number, ())]
+            remark = [f"*{row.remark}*"] if row.remark else []
+            what = row.what.replace("|", r"\|")
+            lines.append(f"| {row.number} | {what} | {page} | {', '.join(remark + links)} |")
+        found = self.parse_text_to_nodes("\n".join(lines))
+        for table in found:
+            table["classes"].append("rows")
+        return found
+
+
+class RowTests(SphinxDirective):
+    """The source of every test that is named after a row of one lecture."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_reread()
+        lecture, seen, lines = self.arguments[0], set(), []
+        found = rows.tests()
+        for row in rows.all_rows():
+            for test in found.get(row.number, ()) if row.number.startswith(lecture) else ():
+                if test not in seen:
+                    seen.add(test)
+                    lines += _shown(test)
+        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+
+
+def _shown(test: rows.Test) -> list[str]:
+    path = "/" + "../" + test.file.relative_to(rows.DOCS.parent).as_posix()
+    return [
+        f"({test_label(test)})=",
+        f"### {test.name}",
+        "",
+        f"`{test.file.relative_to(rows.DOCS.parent)}`",
+        "",
+        f"```{{literalinclude}} {path}",
+        f":pyobject: {test.name}",
+        ":language: python",
+        "```",
+        "",
+    ]
+
+
+def test_label(test: rows.Test) -> str:
+    """Unique for each test, also where two files have tests of one name."""
+    return f"{test.file.stem}-{test.name}".lower().replace(".", "-")
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_directive("rows-table", RowsTable)
+    app.add_directive("row-tests", RowTests)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
