@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -139,6 +139,10 @@ class Trainer:
             drop_last=s.drop_last,
             key=(s.seed, replica, epoch),
         )
+        return self.run_minibatches(parts, tick)
+
+    def run_minibatches(self, parts: Sequence[Array], tick: Callable[[], None]) -> EpochResult:
+        """Visit minibatches, given by the row numbers in each [minibatches, rows], part after part."""
         data = (self.rows.x, self.rows.y)
         records = np.concatenate([self._step(part.shape[1]).run(data, part, tick) for part in parts])
         weights = np.concatenate([np.full(len(part), part.shape[1]) for part in parts])
