@@ -69,4 +69,4 @@ def test_label(test: rows.Test) -> str:
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("rows-table", RowsTable)
     app.add_directive("row-tests", RowTests)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,5 +1,6 @@
 """Formulas as MathML, which browsers display by themselves: docutils' converter, set up as a Sphinx extension."""
 
+import re
 from typing import Any
 
 from docutils import nodes
@@ -9,6 +10,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
+_SHORT_FRACTION = re.compile(r"\\[td]?frac(\d)(\d)")  # \frac12, which the converter does not know
 LOG = logging.getLogger(__name__)
 
 
@@ -25,7 +27,7 @@ def displayed(self: HTML5Translator, node: nodes.math_block) -> None:
 
 
 def _converted(node: nodes.Element, *, as_block: bool) -> str:
-    source = node.astext().strip()
+    source = _SHORT_FRACTION.sub(r"\\frac{\1}{\2}", node.astext().strip())
     if as_block and r"\\" in source and r"\begin" not in source:
         source = rf"\begin{{aligned}}{source}\end{{aligned}}"
     try:
@@ -42,4 +44,4 @@ def escaped(text: str) -> str:
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_html_math_renderer("mathml", (inline, None), (displayed, None))
     app.config.html_math_renderer = "mathml"  # type: ignore[attr-defined]
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
