@@ -1,6 +1,7 @@
 """Networks: modules, layers, activations, initialisers, losses and penalties."""
 
 from chainrule.nn import activations, initialisers
+from chainrule.nn.absorbed_loss import AbsorbedLoss
 from chainrule.nn.activations import (
     ELU,
     GELU,
@@ -21,7 +22,9 @@ from chainrule.nn.activations import (
     silu,
     step,
 )
+from chainrule.nn.as_function import as_function
 from chainrule.nn.dropout import Dropout, WeightDropout
+from chainrule.nn.features import PolynomialFeatures, polynomial_kernel
 from chainrule.nn.layers import Flatten, Linear, Sequential
 from chainrule.nn.losses import (
     absolute_error,
@@ -29,10 +32,12 @@ from chainrule.nn.losses import (
     cross_entropy,
     half_squared_error,
     huber,
+    log_loss,
     squared_error,
     with_reference_class,
     zero_one,
 )
+from chainrule.nn.masked import MaskedLinear, group_mask
 from chainrule.nn.mlp import MLP
 from chainrule.nn.module import (
     Buffer,
@@ -43,12 +48,14 @@ from chainrule.nn.module import (
 )
 from chainrule.nn.normalisation import BatchNorm1d
 from chainrule.nn.penalties import Penalty, l1, l2
+from chainrule.nn.reference_class import ReferenceClass
 from chainrule.nn.targets import check_binary_targets, check_labels
 
 __all__ = [
     "ELU",
     "GELU",
     "MLP",
+    "AbsorbedLoss",
     "BatchNorm1d",
     "Buffer",
     "Dropout",
@@ -57,10 +64,13 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "Logistic",
+    "MaskedLinear",
     "Module",
     "Parameter",
     "Penalty",
+    "PolynomialFeatures",
     "ReLU",
+    "ReferenceClass",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -72,6 +82,7 @@ __all__ = [
     "WeightDropout",
     "absolute_error",
     "activations",
+    "as_function",
     "binary_cross_entropy",
     "check_binary_targets",
     "check_labels",
@@ -79,12 +90,15 @@ __all__ = [
     "elu",
     "flatten_parameters",
     "gelu",
+    "group_mask",
     "half_squared_error",
     "huber",
     "initialisers",
     "l1",
     "l2",
     "leaky_relu",
+    "log_loss",
+    "polynomial_kernel",
     "silu",
     "squared_error",
     "step",

@@ -121,6 +121,26 @@ def cross_entropy(
     return _reduced(f.logsumexp(logits, -1) - chosen, reduction)
 
 
+def log_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
+    """-log g[y], for probabilities g and a label y (SPEC C7, C17).
+
+    ``prediction`` [batch, classes] holds probabilities, as ``nn.Softmax`` gives them; ``target`` [batch]
+    integers from 0 to classes - 1. "mean" is over rows. Behind a softmax it is ``cross_entropy`` of what
+    comes before it, with the derivative taken through the softmax's Jacobian: infinite where a probability
+    has rounded to 0, so train with ``cross_entropy``. Raises DataError for labels out of range.
+
+    >>> import chainrule as cr
+    >>> log_loss(cr.tensor([[0.25, 0.75]]), [0]).item()
+    1.3862943649291992
+    """
+    probabilities = as_tensor(prediction)
+    classes = _need_classes(probabilities)
+    labels = labels_of(target, probabilities.shape[:-1], classes)
+    mine = f.equal(f.expand_dims(labels, -1), np.arange(classes))
+    # not chosen: 1, whose logarithm and derivative are finite
+    return _reduced(-f.sum(f.log(f.where(mine, probabilities, 1)), -1), reduction)
+
+
 def with_reference_class(logits: Any) -> Tensor:
     """Logits [..., classes - 1] with class 0 put in front, whose score is 0 (SPEC C19, erratum 29).
 
@@ -177,8 +197,8 @@ def zero_one(prediction: Any, target: Any, reduction: str = "mean", *, threshold
 def _need_classes(logits: Tensor) -> int:
     if not logits.shape or logits.shape[-1] < 2:
         raise ShapeError(
-            "cross_entropy: there is only one output, over which the loss is always 0",
-            expected="logits [batch, classes] with at least 2 classes",
+            "there is only one output, over which the loss of classes is always 0",
+            expected="[batch, classes] with at least 2 classes",
             got=list(logits.shape),
             where=describe_line(user_line()),
             hint="give the network one output for each class, or use binary_cross_entropy",
