@@ -114,3 +114,20 @@ def test_best_ignores_replicas_without_an_epoch():
     assert History([Replica(), finished]).best == 1
     assert History([Replica(), Replica()]).best == 0
     assert repr(History([Replica(stopped="interrupted")])) == "<History: 0 epochs, 0 steps; interrupted>"
+
+
+@pytest.mark.parametrize("rate", [0.25, optim.StepDecay(0.25, 0.5, 3), lambda step: 0.25 / (1 + step // 4)])
+def test_keeps_the_step_sizes_and_the_optimizer(rate: optim.schedules.Rate) -> None:
+    x = np.linspace(-1, 1, 8, dtype=np.float32)[:, None]
+    history = cr.fit(
+        nn.Linear(1, 1, seed=0),
+        (x, x),
+        loss=nn.squared_error,
+        optimizer=optim.SGD(rate),
+        epochs=4,
+        batch_size=4,
+        progress=False,
+    )
+    step_size = rate if callable(rate) else lambda step: rate
+    np.testing.assert_allclose(history.lr, [float(step_size(2 * epoch)) for epoch in range(4)])
+    assert (history.optimizer["name"], history.batch_size) == ("SGD", 4)

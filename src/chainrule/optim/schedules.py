@@ -308,6 +308,20 @@ def _on_host(function: Callable[[Any], Any], steps: Array) -> Array:
     return np.array([float(rate) for _, rate in rates]).reshape(steps.shape)
 
 
+def rates(lr: Rate, steps: Array) -> Array:
+    """The step sizes after each of these numbers of steps, float64 of the same shape.
+
+    >>> rates(StepDecay(0.5, 0.1, 10), np.array([0, 9, 10]))
+    array([0.5 , 0.5 , 0.05])
+    """
+    schedule = as_schedule("lr", lr)
+    if not callable(lr) or type(lr).__module__ == __name__:  # these take arrays
+        return schedule(Tensor.leaf(np.asarray(steps, np.float64))).numpy()
+    return np.array([float(schedule(Tensor.leaf(np.array(float(n)))).numpy()) for n in steps.flat]).reshape(
+        steps.shape
+    )
+
+
 def describe_rate(lr: Rate) -> Any:
     """A number as it is, a schedule as a dict of its name and settings, a function by its name."""
     if is_number(lr):

@@ -19,7 +19,7 @@ from chainrule.graph import new_leaf
 from chainrule.nn.module import Module
 from chainrule.optim.lbfgs import LBFGS
 from chainrule.optim.optimizer import Optimizer
-from chainrule.optim.schedules import tabulate, traceable
+from chainrule.optim.schedules import rates, tabulate, traceable
 from chainrule.optim.settings import check_count, check_number
 from chainrule.tensor import Tensor, no_grad
 from chainrule.trace import tracing
@@ -139,7 +139,12 @@ def fit(
         trainers, epochs, rules, callbacks, Display(progress, epochs, restarts), saver, state, user_line()
     )
     work = partial(train_full_batch, run, optimizer) if isinstance(optimizer, LBFGS) else run.train
-    return _train(run, work)
+    history = _train(run, work)
+    history.optimizer, history.batch_size = optimizer.describe(), settings.batch_size
+    if stepping is not None:
+        steps = steps_per_epoch(len(rows), settings.batch_size, settings.drop_last)
+        history.lr = rates(stepping.lr, steps * np.arange(epochs))
+    return history
 
 
 def _train(run: Run, work: Callable[[], None]) -> History:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -49,13 +50,18 @@ class Replica:
 class History:
     """Curves of every replica, which one was kept, and why each ended.
 
-    ``seconds`` is the time this call of ``fit`` took, ``interrupted`` whether Ctrl-C ended it.
+    ``seconds`` is the time this call of ``fit`` took, ``interrupted`` whether Ctrl-C ended it. ``optimizer``
+    is its description (``Optimizer.describe``), ``batch_size`` the rows of a step, ``lr`` [epochs] the step
+    size at the start of each epoch that the run could have had (no entries for LBFGS, which searches for it).
     """
 
     replicas: list[Replica]
     seconds: float = 0.0
     interrupted: bool = False
     model: Module | None = field(default=None, repr=False)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    batch_size: int = 0
+    lr: Array = field(default_factory=lambda: np.zeros(0))
 
     def _curves(self, name: str) -> Array:
         rows: list[list[float]] = [getattr(replica, name) for replica in self.replicas]
