@@ -74,6 +74,8 @@ from chainrule.transforms import grad, hessian, hvp, jacobian, jvp, value_and_gr
 
 if TYPE_CHECKING:
     from chainrule import classic, estimators
+    from chainrule.exchange import save_onnx
+    from chainrule.inspect import second_derivative_test
     from chainrule.tables import TableModel, load_model
     from chainrule.training import (
         Checkpoint,
@@ -96,6 +98,8 @@ else:
         "TrainingWarning": "training",
         "fit": "training",
         "load_model": "tables",
+        "save_onnx": "exchange",
+        "second_derivative_test": "inspect",
     }
     _ROOMS_THEMSELVES = {"classic", "estimators"}
 
@@ -172,6 +176,8 @@ __all__ = [
     "prod",
     "relu",
     "reshape",
+    "save_onnx",
+    "second_derivative_test",
     "sign",
     "sin",
     "softmax",

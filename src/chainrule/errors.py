@@ -61,6 +61,10 @@ class ModelFileError(ChainruleError, ValueError):
     """A file is not a chainrule model, or is damaged, or of another version."""
 
 
+class ExchangeError(ChainruleError, ValueError):
+    """A model has a part that the format or library it is to be moved to, or comes from, does not have."""
+
+
 SourceLine = tuple[str, int]
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``chainrule train``, ``chainrule predict`` and ``chainrule inspect``.
+"""The command line: ``chainrule train``, ``predict``, ``inspect`` and ``export``.
 
 What a command does is in the file of its name; heavy libraries are imported when it runs, so that help and
 errors come at once.
@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from chainrule._version import __version__
+from chainrule.cli.export import export_command
 from chainrule.cli.inspect import inspect_command
 from chainrule.cli.predict import predict_command
 from chainrule.cli.terminal import complain
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.command("train")(train_command)
 app.command("predict")(predict_command)
 app.command("inspect")(inspect_command)
+app.command("export")(export_command)
 
 
 def show_version(wanted: bool) -> None:

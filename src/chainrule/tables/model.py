@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from chainrule import functions as f
 from chainrule.data import Preprocessor, check_finite, read_table, rows_with_target
+from chainrule.exchange.onnx_file import save_onnx
 from chainrule.files import save_tensors
 from chainrule.nn import MLP
 from chainrule.tables.architecture import Architecture
@@ -151,6 +152,10 @@ class TableModel:
             "facts": asdict(self.facts),
         }
         save_tensors(path, self.network.state_dict(), metadata, kind="model")
+
+    def save_onnx(self, path: str | PathLike[str]) -> None:
+        """Save as ONNX, preprocessing and class names included; see :func:`chainrule.save_onnx`."""
+        save_onnx(self, path)
 
 
 def network_outputs(network: MLP, features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,0 +1,221 @@
+"""A traced graph whose lengths follow the number of rows.
+
+Graphs have fixed shapes. The same function is traced for a few numbers of rows, and what differs between these
+graphs (lengths, slices, the count that a mean divides by) is written as a linear function of that number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.compiler.expand import expand
+from chainrule.errors import ExchangeError, describe_line
+from chainrule.graph import Node, new_leaf, topological
+from chainrule.ops.movement import cast, identity, stop_gradient
+from chainrule.ops.record import Array, Shape
+from chainrule.ops.source import constant, leaf
+from chainrule.tensor import Tensor, no_grad
+from chainrule.trace import tracing
+
+ROWS = (7, 12, 31)  # two decide on a line, the third tests it; none is a length that layers often have
+
+
+@dataclass(frozen=True)
+class Length:
+    """``per_row`` times the number of rows, plus ``fixed``."""
+
+    per_row: int
+    fixed: int
+
+    def __add__(self, other: Any) -> Length:
+        more = as_length(other)
+        return Length(self.per_row + more.per_row, self.fixed + more.fixed)
+
+    def __mul__(self, factor: int) -> Length:
+        return Length(self.per_row * factor, self.fixed * factor)
+
+    def __sub__(self, other: Any) -> Length:
+        return self + as_length(other) * -1
+
+
+def as_length(value: int | Length) -> Length:
+    """A length that may not depend on the rows as one that may."""
+    return value if isinstance(value, Length) else Length(0, int(value))
+
+
+@dataclass(frozen=True)
+class Affine:
+    """An array that is ``per_row`` times the number of rows, plus ``fixed``."""
+
+    per_row: Array
+    fixed: Array
+
+
+@dataclass(frozen=True)
+class Filled:
+    """An array with the same number everywhere, whose shape depends on the rows."""
+
+    value: Array
+    shape: tuple[Length, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One node of all the traced graphs; ``params`` and ``shape`` hold a Length where they differ."""
+
+    name: str
+    inputs: tuple[Part, ...]
+    params: dict[str, Any]
+    shape: tuple[Any, ...]
+    dtype: np.dtype[Any]
+    node: Node  # of the first graph
+
+
+@dataclass(frozen=True, eq=False)
+class Dynamic:
+    """The graph: its parts, inputs before users, where the rows come in, and the result."""
+
+    parts: tuple[Part, ...]
+    input: Part | None
+    output: Part
+
+
+def trace_rows(function: Callable[[Tensor], Any], shape: Shape, dtype: np.dtype[Any]) -> Dynamic:
+    """The graph of ``function`` of one tensor [rows, *shape] to one tensor, for any number of rows.
+
+    Raises ExchangeError, with the user's line, where what is computed depends on the rows in another way.
+    """
+    traces = [_trace(function, (rows, *shape), dtype) for rows in ROWS]
+    orders = [topological([output]) for _, output in traces]
+    structures = [_structure(order) for order in orders]
+    for same in zip(*structures, strict=False):
+        if len(set(same)) > 1:
+            place = structures[0].index(same[0])
+            raise _refusal("other operations for another number of rows", orders[0][place])
+    if len({len(order) for order in orders}) > 1:
+        raise _refusal("more operations for another number of rows", orders[0][-1])
+    parts: dict[Node, Part] = {}
+    for nodes in zip(*orders, strict=True):
+        try:
+            parts[nodes[0]] = _merge(nodes, parts)
+        except ExchangeError as error:  # a constant has no line, what is computed from it has
+            users = (node.line for node in orders[0] if nodes[0] in node.inputs)
+            error.where = error.where or describe_line(next(users, None))
+            raise
+    first_input, first_output = traces[0]
+    return Dynamic(tuple(parts.values()), parts.get(first_input), parts[first_output])
+
+
+def _trace(function: Callable[[Tensor], Any], shape: Shape, dtype: np.dtype[Any]) -> tuple[Node, Node]:
+    given = new_leaf(shape, dtype, "x")
+    with no_grad(), tracing() as trace:
+        result = function(Tensor(None, given))
+    if not isinstance(result, Tensor):
+        raise ExchangeError(
+            "a function that gives one tensor can be exported", expected="a tensor", got=type(result).__name__
+        )
+    if trace.updates:
+        raise ExchangeError(
+            "the forward pass changes the model's state",
+            expected="a pass that only computes",
+            got=f"an assignment to a tensor of shape {list(trace.updates[0][0].shape)}",
+            hint="switch the model to inference: model.eval()",
+        )
+    return given, _without_markers(expand([result.node])[0])
+
+
+def _without_markers(output: Node) -> Node:
+    """Nodes that only matter to derivatives, and casts to the dtype that is there already, are passed over."""
+    new: dict[Node, Node] = {}
+    for node in topological([output]):
+        inputs = tuple(new[x] for x in node.inputs)
+        if node.op in (identity, stop_gradient) or (node.op is cast and node.dtype == inputs[0].dtype):
+            new[node] = inputs[0]
+        elif all(x is y for x, y in zip(inputs, node.inputs, strict=True)):
+            new[node] = node
+        else:
+            new[node] = Node(node.op, inputs, node.params, line=node.line)
+    return new[output]
+
+
+def _merge(nodes: Sequence[Node], parts: dict[Node, Part]) -> Part:
+    first = nodes[0]
+    given = first.op is leaf or first.op is constant
+    return Part(
+        first.op.name,
+        tuple(parts[x] for x in first.inputs),
+        {"value": _merge_values(nodes)} if given else _merge_params(nodes),
+        tuple(_merge_ints(lengths, first) for lengths in zip(*(node.shape for node in nodes), strict=True)),
+        first.dtype,
+        first,
+    )
+
+
+def _structure(order: Sequence[Node]) -> list[tuple[object, ...]]:
+    """Each node's operation, kind and operands: the same for two graphs that differ in lengths only."""
+    place = {node: i for i, node in enumerate(order)}
+    return [(n.op.name, n.dtype, len(n.shape), *(place[x] for x in n.inputs)) for n in order]
+
+
+def _merge_values(nodes: Sequence[Node]) -> Array | Affine | Filled | None:
+    """The value of a constant or of a leaf; None for a leaf without one, which is where the rows come in."""
+    first = nodes[0]
+    arrays = [node.params["value"] if node.op is constant else node.value for node in nodes]
+    known = [array for array in arrays if array is not None]
+    if not known:
+        return None
+    if len({array.shape for array in known}) > 1:
+        flat = np.concatenate([array.ravel() for array in known])
+        if not (flat == flat[:1]).all():
+            raise _refusal("a constant whose elements depend on the number of rows", first)
+        shape = tuple(
+            as_length(_merge_ints(lengths, first)) for lengths in zip(*(a.shape for a in known), strict=True)
+        )
+        return Filled(flat[:1].reshape(()), shape)
+    if all(np.array_equal(array, known[0], equal_nan=array.dtype.kind == "f") for array in known):
+        return known[0]
+    wide = [array.astype(np.float64) for array in known]
+    per_row = (wide[1] - wide[0]) / (ROWS[1] - ROWS[0])
+    fixed = wide[0] - per_row * ROWS[0]
+    if not np.allclose(per_row * ROWS[2] + fixed, wide[2], rtol=1e-6, atol=0):
+        raise _refusal("a constant that is not a linear function of the number of rows", first)
+    return Affine(per_row, fixed)
+
+
+def _merge_params(nodes: Sequence[Node]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for name, value in nodes[0].params.items():
+        values = [node.params[name] for node in nodes]
+        if isinstance(value, tuple):
+            merged[name] = tuple(_merge_ints(lengths, nodes[0]) for lengths in zip(*values, strict=True))
+        elif isinstance(value, int) and not isinstance(value, bool):
+            merged[name] = _merge_ints(values, nodes[0])
+        elif any(other != value for other in values):
+            raise _refusal(f"{name} depends on the number of rows", nodes[0])
+        else:
+            merged[name] = value
+    return merged
+
+
+def _merge_ints(values: Sequence[int], node: Node) -> int | Length:
+    if len(set(values)) == 1:
+        return values[0]
+    per_row, rest = divmod(values[1] - values[0], ROWS[1] - ROWS[0])
+    length = Length(per_row, values[0] - per_row * ROWS[0])
+    if rest or per_row * ROWS[2] + length.fixed != values[2]:
+        raise _refusal("a length that is not a linear function of the number of rows", node)
+    return length
+
+
+def _refusal(got: str, node: Node) -> ExchangeError:
+    return ExchangeError(
+        "the computation depends on the number of rows in a way that cannot be exported",
+        expected="the same operations for any number of rows",
+        got=got,
+        where=describe_line(node.line),
+        hint="write it with tensor operations along the first axis",
+    )

@@ -1,0 +1,137 @@
+"""Writes an ONNX graph: names, constants, and arrays of lengths that follow the number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.exchange.dynamic import Affine, Length, as_length
+from chainrule.ops.record import Array
+
+OPSET = 18
+IR_VERSION = 8  # the oldest that has this opset
+ROWS_NAME = "rows"  # of the free length
+
+
+class Writer:
+    """Collects the nodes and constants of one ONNX graph. Names of values are texts."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.initializers: dict[str, Any] = {}
+        self.inputs: list[Any] = []
+        self.rows_of = ""  # the input whose first length is the number of rows
+        self._constants: dict[tuple[Any, ...], str] = {}
+        self._rows = ""
+
+    def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        """A node with one result, whose name is returned."""
+        from onnx import helper
+
+        name = f"{kind}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], name, domain=domain, **attributes))
+        return name
+
+    def constant(self, value: Any, dtype: Any = None, name: str = "") -> str:
+        """An array as a value; a name of its own where one is given, else equal ones are kept once."""
+        array = np.asarray(value, dtype)
+        key = (
+            name,
+            array.dtype.str,
+            array.shape,
+            tuple(array.ravel()) if array.dtype == object else array.tobytes(),
+        )
+        if key not in self._constants:
+            chosen = name if name and name not in self.initializers else f"constant_{len(self.initializers)}"
+            self.initializers[chosen] = _tensor(array, chosen)
+            self._constants[key] = chosen
+        return self._constants[key]
+
+    def cast(self, name: str, old: Any, new: Any) -> str:
+        """A value in another dtype, if it is another."""
+        return name if np.dtype(old) == np.dtype(new) else self.op("Cast", name, to=element_type(new))
+
+    def input(self, name: str, dtype: Any, shape: Sequence[str | int]) -> str:
+        """An input of the graph; a text is the name of a free length."""
+        from onnx import helper
+
+        self.inputs.append(helper.make_tensor_value_info(name, element_type(dtype), list(shape)))
+        self.rows_of = self.rows_of or name
+        return name
+
+    # Lengths
+
+    def rows(self) -> str:
+        """The number of rows, int64 [1]."""
+        if not self._rows:
+            shape = self.op("Shape", self.rows_of)
+            self._rows = self.op("Slice", shape, self.constant([0], np.int64), self.constant([1], np.int64))
+        return self._rows
+
+    def lengths(self, values: Sequence[int | Length]) -> str:
+        """Lengths as a value, int64 [number of them]."""
+        known = [as_length(value) for value in values]
+        per_row, fixed = ([getattr(v, part) for v in known] for part in ("per_row", "fixed"))
+        if not any(per_row):
+            return self.constant(fixed, np.int64)
+        return self._linear(np.array(per_row, np.int64), np.array(fixed, np.int64), self.rows())
+
+    def affine(self, value: Affine, dtype: Any) -> str:
+        """A constant that follows the number of rows."""
+        rows = self.op("Reshape", self.rows(), self.constant([], np.int64))
+        rows = self.cast(rows, np.int64, np.float64)
+        return self.cast(self._linear(value.per_row, value.fixed, rows), np.float64, dtype)
+
+    def _linear(self, per_row: Array, fixed: Array, rows: str) -> str:
+        product = self.op("Mul", rows, self.constant(per_row))
+        return self.op("Add", product, self.constant(fixed)) if fixed.any() else product
+
+    # The whole
+
+    def model(
+        self, outputs: Sequence[tuple[str, str, Any, Sequence[str | int]]], facts: dict[str, str]
+    ) -> bytes:
+        """The file's bytes; ``outputs`` are (own name, value, dtype, shape), ``facts`` texts about the model."""
+        from onnx import checker, helper
+
+        from chainrule._version import __version__
+
+        results = []
+        for name, value, dtype, shape in outputs:
+            self.nodes.append(helper.make_node("Identity", [value], [name], name))
+            results.append(helper.make_tensor_value_info(name, element_type(dtype), list(shape)))
+        graph = helper.make_graph(
+            self.nodes, "chainrule", self.inputs, results, list(self.initializers.values())
+        )
+        opsets = [helper.make_opsetid("", OPSET)]
+        if any(node.domain for node in self.nodes):
+            opsets.append(helper.make_opsetid("ai.onnx.ml", 3))
+        model = helper.make_model(
+            graph,
+            opset_imports=opsets,
+            ir_version=IR_VERSION,
+            producer_name="chainrule",
+            producer_version=__version__,
+        )
+        helper.set_model_props(model, facts)
+        checker.check_model(model)
+        return model.SerializeToString(deterministic=True)
+
+
+def element_type(dtype: Any) -> int:
+    """ONNX's number for a dtype; ``object`` stands for text."""
+    from onnx import TensorProto, helper
+
+    dtype = np.dtype(dtype)
+    return TensorProto.STRING if dtype.kind == "O" else helper.np_dtype_to_tensor_dtype(dtype)
+
+
+def _tensor(array: Array, name: str) -> Any:
+    from onnx import TensorProto, helper, numpy_helper
+
+    if array.dtype.kind == "O":
+        texts = [str(text).encode() for text in array.ravel()]
+        return helper.make_tensor(name, TensorProto.STRING, array.shape, texts)  # type: ignore[arg-type]
+    return numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)

@@ -1,0 +1,202 @@
+"""What onnxruntime predicts from an exported file is what the model predicts, for any number of rows."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import polars as pl
+import pytest
+
+import chainrule as cr
+from chainrule import nn
+from chainrule.errors import ExchangeError, SettingError
+from chainrule.exchange import to_onnx
+from chainrule.nn.activations import ACTIVATIONS
+from chainrule.tables import TrainingSettings, train_table
+
+RNG = np.random.default_rng(0)
+
+
+def opened(model, example=None):
+    return onnxruntime.InferenceSession(to_onnx(model, example=example))
+
+
+def agree(model, example, rows=(1, 2, 7, 50)):
+    session = opened(model, example)
+    for count in rows:
+        x = RNG.normal(size=(count, *example.shape[1:])).astype(example.dtype)
+        found = session.run(None, {"x": x})[0]
+        expected = model.predict(x) if isinstance(model, nn.Module) else model(cr.tensor(x)).numpy()
+        assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_activation(name, dtype):
+    agree(nn.MLP([3, 5, 2], activation=name, seed=0, dtype=dtype), np.zeros((1, 3), dtype))
+
+
+def trained_norm():
+    """A network whose running moments are not those that it began with."""
+    model = nn.Sequential(
+        nn.Linear(4, 8, seed=0), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(0.5), nn.Linear(8, 2, seed=1)
+    )
+    model(RNG.normal(2, 3, size=(64, 4)).astype(np.float32))
+    return model
+
+
+def test_batch_normalisation_uses_its_running_moments_and_dropout_drops_nothing():
+    model = trained_norm()
+    agree(model, np.zeros((1, 4), np.float32))
+    assert model.training  # as it was
+
+
+LAYERS = {
+    "WeightDropout": lambda: nn.WeightDropout(nn.Linear(4, 3, seed=0), 0.5),
+    "Linear without bias": lambda: nn.Linear(4, 3, bias=False, seed=0),
+    "BatchNorm1d without scale": lambda: nn.BatchNorm1d(4, affine=False),
+    "Softmax over rows": lambda: nn.Softmax(axis=0),
+    "LeakyReLU": lambda: nn.LeakyReLU(0.3),
+    "ELU": lambda: nn.ELU(0.7),
+    "Identity": nn.Identity,
+    "MaskedLinear": lambda: nn.MaskedLinear([[1, 0, 1, 0], [0, 1, 1, 0], [1, 1, 1, 1]], seed=0),
+    "PolynomialFeatures": lambda: nn.PolynomialFeatures(3),
+    "ReferenceClass": nn.ReferenceClass,
+}
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS.keys())
+def test_every_layer(make):
+    agree(make(), np.zeros((1, 4), np.float32))
+
+
+def test_every_module_of_nn_is_exported_in_these_tests():
+    tested = {type(make()) for make in LAYERS.values()} | {
+        activation.module for activation in ACTIVATIONS.values()
+    }
+    tested |= {nn.MLP, nn.Sequential, nn.Dropout, nn.Flatten}
+    belongs_to_rows = {nn.AbsorbedLoss}  # holds the targets of certain rows
+    modules = {x for x in vars(nn).values() if isinstance(x, type) and issubclass(x, nn.Module)}
+    assert modules - {nn.Module} == tested | belongs_to_rows
+
+
+def test_pictures_are_flattened():
+    agree(nn.Sequential(nn.Flatten(), nn.Linear(12, 2, seed=0)), np.zeros((1, 3, 4), np.float32))
+
+
+def test_an_ensemble():
+    x = RNG.normal(size=(40, 3)).astype(np.float32)
+    history = cr.fit(
+        nn.MLP([3, 4, 1]),
+        (x, x[:, :1]),
+        loss=nn.squared_error,
+        optimizer=cr.optim.Adam(),
+        epochs=2,
+        restarts=3,
+    )
+    agree(history.ensemble(), x)
+
+
+def test_a_module_and_a_function_of_ones_own():
+    class Attention(nn.Module):
+        def __init__(self):
+            self.query, self.key = nn.Linear(4, 4, seed=0), nn.Linear(4, 4, seed=1)
+
+        def forward(self, x):
+            scores = self.query(x) @ self.key(x).T  # [rows, rows]
+            return cr.softmax(scores) @ x
+
+    agree(Attention(), np.zeros((1, 4), np.float32))
+    agree(lambda x: cr.logsumexp(x[::-1, 1:] * x.shape[0], 1) - cr.mean(x), np.zeros((1, 4), np.float32))
+    agree(lambda x: cr.concat([x[1:], x[:1]]) + np.ones((x.shape[0], 1), np.float32), np.zeros((1, 2)))
+    agree(lambda x: cr.pad(x, [(1, 2), (0, 0)]).reshape(-1), np.zeros((1, 2)))
+    agree(lambda x: cr.take(x, np.array([1, -1, 0, 1]), axis=1), np.zeros((1, 3)))
+    agree(lambda x: cr.argmax(x, 1), np.zeros((1, 3)))
+
+
+def test_parameters_keep_their_names():
+    model = onnx.load_from_string(to_onnx(nn.MLP([3, 2], seed=0)))
+    assert {"0.weight", "0.bias"} <= {tensor.name for tensor in model.graph.initializer}
+    assert model.producer_name == "chainrule"
+
+
+def test_what_depends_on_the_rows_otherwise_is_refused_with_its_line():
+    for function in (
+        lambda x: x * float(x.shape[0] ** 2),
+        lambda x: cr.reshape(x, (x.shape[0] * 2,))[: x.shape[0] // 2],
+        lambda x: cr.sin(x) if x.shape[0] > 10 else cr.cos(x),
+        lambda x: x * np.arange(x.shape[0])[:, None],
+    ):
+        with pytest.raises(ExchangeError, match="number of rows") as caught:
+            to_onnx(function, example=np.zeros((1, 2)))
+        assert "test_onnx" in str(caught.value.where)
+
+
+def test_what_cannot_be_exported_is_said():
+    with pytest.raises(SettingError, match="example"):
+        to_onnx(nn.Tanh())
+    with pytest.raises(SettingError, match="function"):
+        to_onnx(lambda x: x)
+    with pytest.raises(SettingError, match="nothing that can be exported"):
+        to_onnx(3)
+    dropout = nn.Dropout(0.5)
+    with pytest.raises(ExchangeError, match="changes the model's state"):
+        to_onnx(dropout.forward, example=np.zeros((1, 2)))
+
+
+# Tables
+
+TOWNS = ["Oslo", "Rome", "Bonn", ""]
+
+
+def table(rows=200):
+    rng = np.random.default_rng(1)
+    rooms = rng.integers(1, 9, rows)
+    town = rng.choice(TOWNS, rows)
+    return pl.DataFrame(
+        {
+            "rooms": [None if i % 9 == 0 else int(r) for i, r in enumerate(rooms)],
+            "town": [t or None for t in town],
+            "garden": [None if i % 11 == 0 else bool(b) for i, b in enumerate(rng.random(rows) < 0.5)],
+            "built": pl.Series(rng.integers(0, 9000, rows).astype(np.int32)).cast(pl.Date),
+            "price": rooms * 10.0 + (town == "Oslo") * 30 + rng.normal(size=rows),
+        }
+    )
+
+
+def given(frame):
+    """The inputs of the exported model for a table."""
+    numbers = {
+        name: frame[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in ("rooms", "garden")
+    }
+    seconds = frame["built"].cast(pl.Datetime("us")).dt.epoch("us").to_numpy() / 1e6
+    return {**numbers, "town": frame["town"].fill_null("").to_numpy().astype(object), "built": seconds}
+
+
+SETTINGS = TrainingSettings(hidden=(8,), epochs=5, batch_norm=True, dropout=0.1)
+
+
+def test_a_model_of_a_table_with_its_preprocessing():
+    frame = table()
+    model = train_table(frame, "price", SETTINGS).model
+    new = frame.with_columns(
+        town=pl.Series(["Paris", *frame["town"][1:]])
+    )  # a town that training did not have
+    found = opened(model).run(None, given(new))[0]
+    expected = model.predict(new).values.to_numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * frame["price"].std())
+
+
+@pytest.mark.parametrize(
+    "names", [["cheap", "dear"], [3, 7], [False, True]], ids=["text", "integer", "boolean"]
+)
+def test_classes_come_out_as_they_stood_in_the_table(names, tmp_path):
+    frame = table().with_columns(price=pl.Series([names[int(p > 60)] for p in table()["price"]]))
+    model = train_table(frame, "price", SETTINGS).model
+    model.save_onnx(tmp_path / "m.onnx")
+    prediction, probabilities = onnxruntime.InferenceSession(tmp_path / "m.onnx").run(None, given(frame))
+    expected = model.predict(frame)
+    assert prediction.tolist() == expected.values.to_list()
+    np.testing.assert_allclose(probabilities, expected.probabilities, atol=1e-5)
+    facts = onnx.load(tmp_path / "m.onnx").metadata_props
+    assert {p.key for p in facts} == {"chainrule.target", "chainrule.features", "chainrule.classes"}
