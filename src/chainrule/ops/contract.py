@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.ops.movement import transpose
+from chainrule.ops.notation import Expression, product
 from chainrule.ops.record import (
     Case,
     Form,
@@ -47,6 +49,12 @@ def _domain(rng: np.random.Generator) -> Iterator[Case]:
         yield Case((rng.normal(size=a), rng.normal(size=b)))
 
 
+def _written(node: Any, a: Expression, b: Expression) -> Expression:
+    """A matrix product; an ordinary one where a side is a single number."""
+    left, right = (math.prod(x.shape) for x in node.inputs)
+    return a * b if 1 in (left, right) else product(a, b, node.shape)
+
+
 #: [..., M, K] @ [..., K, N]; leading axes broadcast, and the sweep undoes that
 matmul: Primitive = Primitive(
     "matmul",
@@ -61,4 +69,5 @@ matmul: Primitive = Primitive(
     ),
     promoted=(0, 2),
     lowering=OwnLoop(),
+    written=_written,
 )

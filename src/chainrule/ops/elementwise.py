@@ -12,10 +12,12 @@ from chainrule.errors import DtypeError
 from chainrule.ops import instructions as i
 from chainrule.ops.dtypes import bool_
 from chainrule.ops.instructions import Lower
+from chainrule.ops.notation import Expression, function
 from chainrule.ops.record import Array, Case, Form, Lanes, Primitive, broadcast_shapes, expect
 
 Interval = tuple[float, float]
 Derivative = Callable[..., tuple[Any, ...]] | None
+Written = Callable[..., Expression]
 
 EVERYWHERE: Interval = (-3.0, 3.0)
 POSITIVE: Interval = (0.2, 4.0)
@@ -45,6 +47,8 @@ def unary(
     interval: Interval = EVERYWHERE,
     *,
     lower: Lower,
+    written: Written,
+    partials: Derivative = None,
     signed: bool = False,
     floating: bool = True,
     boolean: bool = True,
@@ -70,6 +74,8 @@ def unary(
         promoted=(0, 1),
         floating=floating,
         lowering=Lanes(lower),
+        written=written,
+        partials=partials,
     )
 
 
@@ -81,6 +87,8 @@ def binary(
     right: Interval = EVERYWHERE,
     *,
     lower: Lower,
+    written: Written,
+    partials: Derivative = None,
     signed: bool = False,
     floating: bool = False,
     boolean: bool = True,
@@ -113,17 +121,34 @@ def binary(
         promoted=(0, 2),
         floating=floating,
         lowering=Lanes(lower),
+        written=written,
+        partials=partials,
     )
 
 
 # Arithmetic
 
-add: Primitive = binary("add", np.add, lambda g, y, a, b: (g, g), lower=i.arithmetic("fadd", "add"))
+add: Primitive = binary(
+    "add",
+    np.add,
+    lambda g, y, a, b: (g, g),
+    lower=i.arithmetic("fadd", "add"),
+    written=lambda node, a, b: a + b,
+)
 subtract: Primitive = binary(
-    "subtract", np.subtract, lambda g, y, a, b: (g, -g), boolean=False, lower=i.arithmetic("fsub", "sub")
+    "subtract",
+    np.subtract,
+    lambda g, y, a, b: (g, -g),
+    boolean=False,
+    lower=i.arithmetic("fsub", "sub"),
+    written=lambda node, a, b: a - b,
 )
 multiply: Primitive = binary(
-    "multiply", np.multiply, lambda g, y, a, b: (g * b, g * a), lower=i.arithmetic("fmul", "mul")
+    "multiply",
+    np.multiply,
+    lambda g, y, a, b: (g * b, g * a),
+    lower=i.arithmetic("fmul", "mul"),
+    written=lambda node, a, b: a * b,
 )
 divide: Primitive = binary(
     "divide",
@@ -133,9 +158,16 @@ divide: Primitive = binary(
     signed=True,
     floating=True,
     lower=i.arithmetic("fdiv", "sdiv"),
+    written=lambda node, a, b: a / b,
 )
 negative: Primitive = unary(
-    "negative", np.negative, lambda g, y, x: (-g,), floating=False, boolean=False, lower=i.negative
+    "negative",
+    np.negative,
+    lambda g, y, x: (-g,),
+    floating=False,
+    boolean=False,
+    lower=i.negative,
+    written=lambda node, x: -x,
 )
 
 
@@ -160,19 +192,64 @@ def _power_derivative(g: Any, y: Any, x: Any, p: Any) -> tuple[Any, Any]:
     return g * dx, g * dp
 
 
+def _power_written(node: Any, x: Expression, p: Expression) -> Expression:
+    return x**p.number if p.number is not None else _any_power(node, x, p)
+
+
+_any_power = function("({0})^({1})", r"\left({0}\right)^{{{1}}}")
+
 power: Primitive = binary(
-    "power", _power, _power_derivative, POSITIVE, (-2.0, 3.0), boolean=False, lower=i.power
+    "power",
+    _power,
+    _power_derivative,
+    POSITIVE,
+    (-2.0, 3.0),
+    boolean=False,
+    lower=i.power,
+    written=_power_written,
+    partials=lambda y, x, p: (p * y / x, y * log(x)),
 )
 
 # Exponentials and logarithms
 
-exp: Primitive = unary("exp", np.exp, lambda g, y, x: (g * y,), lower=i.function("exp"))
-expm1: Primitive = unary("expm1", np.expm1, lambda g, y, x: (g * exp(x),), lower=i.function("expm1"))
-log: Primitive = unary("log", np.log, lambda g, y, x: (g / x,), POSITIVE, lower=i.function("log"))
-log1p: Primitive = unary(
-    "log1p", np.log1p, lambda g, y, x: (g / (1.0 + x),), (-0.8, 4.0), lower=i.function("log1p")
+exp: Primitive = unary(
+    "exp",
+    np.exp,
+    lambda g, y, x: (g * y,),
+    lower=i.function("exp"),
+    written=function("exp({0})", r"e^{{{0}}}"),
 )
-sqrt: Primitive = unary("sqrt", np.sqrt, lambda g, y, x: (0.5 * g / y,), POSITIVE, lower=i.intrinsic("sqrt"))
+expm1: Primitive = unary(
+    "expm1",
+    np.expm1,
+    lambda g, y, x: (g * exp(x),),
+    lower=i.function("expm1"),
+    written=function("expm1({0})"),
+)
+log: Primitive = unary(
+    "log",
+    np.log,
+    lambda g, y, x: (g / x,),
+    POSITIVE,
+    lower=i.function("log"),
+    written=function("log({0})", r"\log\left({0}\right)"),
+)
+log1p: Primitive = unary(
+    "log1p",
+    np.log1p,
+    lambda g, y, x: (g / (1.0 + x),),
+    (-0.8, 4.0),
+    lower=i.function("log1p"),
+    written=function("log1p({0})"),
+)
+sqrt: Primitive = unary(
+    "sqrt",
+    np.sqrt,
+    lambda g, y, x: (0.5 * g / y,),
+    POSITIVE,
+    lower=i.intrinsic("sqrt"),
+    written=function("√({0})", r"\sqrt{{{0}}}"),
+)
 
 # Sign and steps: their derivative is zero wherever there is one
 
@@ -184,16 +261,45 @@ abs: Primitive = unary(
     signed=True,
     floating=False,
     lower=i.absolute,
+    written=function("|{0}|", r"\left|{0}\right|"),
 )
 sign: Primitive = unary(
-    "sign", np.sign, None, AWAY_FROM_ZERO, signed=True, floating=False, boolean=False, lower=i.sign
+    "sign",
+    np.sign,
+    None,
+    AWAY_FROM_ZERO,
+    signed=True,
+    floating=False,
+    boolean=False,
+    lower=i.sign,
+    written=function("sign({0})"),
 )
-floor: Primitive = unary("floor", np.floor, None, (0.1, 0.9), floating=False, lower=i.intrinsic("floor"))
+floor: Primitive = unary(
+    "floor",
+    np.floor,
+    None,
+    (0.1, 0.9),
+    floating=False,
+    lower=i.intrinsic("floor"),
+    written=function("⌊{0}⌋", r"\lfloor {0} \rfloor"),
+)
 
 # Trigonometric, hyperbolic, sigmoid
 
-sin: Primitive = unary("sin", np.sin, lambda g, y, x: (g * cos(x),), lower=i.function("sin"))
-cos: Primitive = unary("cos", np.cos, lambda g, y, x: (-(g * sin(x)),), lower=i.function("cos"))
+sin: Primitive = unary(
+    "sin",
+    np.sin,
+    lambda g, y, x: (g * cos(x),),
+    lower=i.function("sin"),
+    written=function("sin({0})", r"\sin\left({0}\right)"),
+)
+cos: Primitive = unary(
+    "cos",
+    np.cos,
+    lambda g, y, x: (-(g * sin(x)),),
+    lower=i.function("cos"),
+    written=function("cos({0})", r"\cos\left({0}\right)"),
+)
 
 
 def _logistic(x: Array) -> Array:
@@ -209,7 +315,12 @@ def _erf(x: Array) -> Any:
 
 # s(z) s(-z), not s(1 - s), which is exactly 0 from z = 37 on (SPEC C14, erratum 20)
 logistic: Primitive = unary(
-    "logistic", _logistic, lambda g, y, x: (g * (y * logistic(-x)),), lower=i.function("logistic")
+    "logistic",
+    _logistic,
+    lambda g, y, x: (g * (y * logistic(-x)),),
+    lower=i.function("logistic"),
+    written=function("σ({0})", r"\sigma\left({0}\right)"),
+    partials=lambda y, x: (y * (1 - y),),
 )
 # 1 - tanh^2 loses all digits where tanh is close to 1; 4 s(2z) s(-2z) loses none
 tanh: Primitive = unary(
@@ -217,6 +328,8 @@ tanh: Primitive = unary(
     np.tanh,
     lambda g, y, x: (g * (4.0 * logistic(2.0 * x) * logistic(-2.0 * x)),),
     lower=i.function("tanh"),
+    written=function("tanh({0})", r"\tanh\left({0}\right)"),
+    partials=lambda y, x: (1 - y * y,),
 )
 #: log(1 + e^x) without overflow, and with full relative accuracy for negative x
 softplus: Primitive = unary(
@@ -224,9 +337,14 @@ softplus: Primitive = unary(
     lambda x: np.maximum(x, x.dtype.type(0)) + np.log1p(np.exp(-np.abs(x))),
     lambda g, y, x: (g * logistic(x),),
     lower=i.function("softplus"),
+    written=function("softplus({0})"),
 )
 erf: Primitive = unary(
-    "erf", _erf, lambda g, y, x: (g * (2.0 / np.pi**0.5 * exp(-(x * x))),), lower=i.function("erf")
+    "erf",
+    _erf,
+    lambda g, y, x: (g * (2.0 / np.pi**0.5 * exp(-(x * x))),),
+    lower=i.function("erf"),
+    written=function("erf({0})"),
 )
 
 # Piecewise: at a kink each record states the value that it takes
@@ -240,6 +358,7 @@ relu: Primitive = unary(
     signed=True,
     floating=False,
     lower=i.relu,
+    written=function("relu({0})"),
 )
 
 
@@ -249,8 +368,20 @@ def _extremum_derivative(g: Any, y: Any, a: Any, b: Any) -> tuple[Any, Any]:
     return where(equal(y, a), g, 0) - tie, where(equal(y, b), g, 0) - tie
 
 
-maximum: Primitive = binary("maximum", np.maximum, _extremum_derivative, lower=i.extremum("gt"))
-minimum: Primitive = binary("minimum", np.minimum, _extremum_derivative, lower=i.extremum("lt"))
+maximum: Primitive = binary(
+    "maximum",
+    np.maximum,
+    _extremum_derivative,
+    lower=i.extremum("gt"),
+    written=function("max({0}, {1})", r"\max\left({0}, {1}\right)"),
+)
+minimum: Primitive = binary(
+    "minimum",
+    np.minimum,
+    _extremum_derivative,
+    lower=i.extremum("lt"),
+    written=function("min({0}, {1})", r"\min\left({0}, {1}\right)"),
+)
 
 
 def _where_form(condition: Any, a: Any, b: Any) -> Form:
@@ -282,6 +413,7 @@ where: Primitive = Primitive(
     ),
     promoted=(1, 3),
     lowering=Lanes(i.where),
+    written=lambda node, c, a, b: c * a + (1 - c) * b,  # conditions are written [a > b]: 1 or 0
 )
 
 
@@ -311,23 +443,62 @@ clip: Primitive = Primitive(
     (Case((np.ones((2, 3)), np.zeros(()), np.ones(2))),),
     promoted=(0, 3),
     lowering=Lanes(i.clip),
+    written=function("clip({0}, {1}, {2})"),
 )
 
 # Comparisons and logic: boolean results, no derivative
 
-equal: Primitive = binary("equal", np.equal, None, result=bool_, lower=i.comparison("oeq", "eq"))
-not_equal: Primitive = binary("not_equal", np.not_equal, None, result=bool_, lower=i.comparison("une", "ne"))
-less: Primitive = binary("less", np.less, None, result=bool_, lower=i.comparison("olt", "lt"))
+equal: Primitive = binary(
+    "equal",
+    np.equal,
+    None,
+    result=bool_,
+    lower=i.comparison("oeq", "eq"),
+    written=function("[{0} = {1}]", r"\left[{0} = {1}\right]"),
+)
+not_equal: Primitive = binary(
+    "not_equal",
+    np.not_equal,
+    None,
+    result=bool_,
+    lower=i.comparison("une", "ne"),
+    written=function("[{0} ≠ {1}]", r"\left[{0} \neq {1}\right]"),
+)
+less: Primitive = binary(
+    "less",
+    np.less,
+    None,
+    result=bool_,
+    lower=i.comparison("olt", "lt"),
+    written=function("[{0} < {1}]", r"\left[{0} < {1}\right]"),
+)
 less_equal: Primitive = binary(
-    "less_equal", np.less_equal, None, result=bool_, lower=i.comparison("ole", "le")
+    "less_equal",
+    np.less_equal,
+    None,
+    result=bool_,
+    lower=i.comparison("ole", "le"),
+    written=function("[{0} ≤ {1}]", r"\left[{0} \leq {1}\right]"),
 )
-greater: Primitive = binary("greater", np.greater, None, result=bool_, lower=i.comparison("ogt", "gt"))
+greater: Primitive = binary(
+    "greater",
+    np.greater,
+    None,
+    result=bool_,
+    lower=i.comparison("ogt", "gt"),
+    written=function("[{0} > {1}]", r"\left[{0} > {1}\right]"),
+)
 greater_equal: Primitive = binary(
-    "greater_equal", np.greater_equal, None, result=bool_, lower=i.comparison("oge", "ge")
+    "greater_equal",
+    np.greater_equal,
+    None,
+    result=bool_,
+    lower=i.comparison("oge", "ge"),
+    written=function("[{0} ≥ {1}]", r"\left[{0} \geq {1}\right]"),
 )
 
 
-def _logic(name: str, value: Callable[..., Any], lower: Lower, count: int) -> Primitive:
+def _logic(name: str, value: Callable[..., Any], lower: Lower, count: int, written: Written) -> Primitive:
     def form(*operands: Any) -> Form:
         expect(
             builtins.all(x.dtype == bool_ for x in operands),
@@ -344,9 +515,11 @@ def _logic(name: str, value: Callable[..., Any], lower: Lower, count: int) -> Pr
             yield Case(tuple(rng.random(shape) < 0.5 for _ in range(count)))
 
     bad = (Case(tuple(np.ones(3) for _ in range(count))),)
-    return Primitive(name, form, value, None, domain, bad, lowering=Lanes(lower))
+    return Primitive(name, form, value, None, domain, bad, lowering=Lanes(lower), written=written)
 
 
-logical_and: Primitive = _logic("logical_and", np.logical_and, i.bits("and"), 2)
-logical_or: Primitive = _logic("logical_or", np.logical_or, i.bits("or"), 2)
-logical_not: Primitive = _logic("logical_not", np.logical_not, i.logical_not, 1)
+logical_and: Primitive = _logic("logical_and", np.logical_and, i.bits("and"), 2, lambda node, a, b: a * b)
+logical_or: Primitive = _logic(
+    "logical_or", np.logical_or, i.bits("or"), 2, function("[{0} or {1}]", r"\left[{0} \lor {1}\right]")
+)
+logical_not: Primitive = _logic("logical_not", np.logical_not, i.logical_not, 1, lambda node, a: 1 - a)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DtypeError, IndexOutOfRangeError, ShapeError
+from chainrule.ops.notation import call
 from chainrule.ops.record import (
     Array,
     Case,
@@ -69,6 +70,7 @@ gather: Primitive = Primitive(
         Case((np.ones(3), np.array([0, 3])), {"axis": 0}),
     ),
     lowering=OwnLoop(),
+    written=lambda node, x, at: call("{0}[{1}]", r"{0}\left[{1}\right]", x, at, shape=node.shape),
 )
 
 
@@ -111,4 +113,7 @@ scatter_add: Primitive = Primitive(
         Case((np.ones(2), np.array([0, 5])), {"axis": 0, "size": 5}),
     ),
     lowering=OwnLoop(),
+    written=lambda node, x, at: call(
+        "scatter({0} at {1})", r"\operatorname{{scatter}}\left({0}, {1}\right)", x, at, shape=node.shape
+    ),
 )

@@ -12,6 +12,7 @@ import numpy as np
 from chainrule.errors import ShapeError
 from chainrule.ops import instructions
 from chainrule.ops.dtypes import check_dtype, float32, float64, int32
+from chainrule.ops.notation import Expression, call, turned
 from chainrule.ops.record import (
     MANY,
     Array,
@@ -31,6 +32,74 @@ Ints = tuple[int, ...]
 
 def _size(shape: Shape) -> int:
     return math.prod(shape)
+
+
+def _same(node: Any, x: Expression) -> Expression:
+    """Written as its operand: the elements stay what and, as a person sees it, where they are."""
+    return x
+
+
+def _moved(name: str) -> Any:
+    """Written as a function with its result's shape."""
+
+    def written(node: Any, *operands: Expression) -> Expression:
+        slots = ", ".join(f"{{{i}}}" for i in range(len(operands)))
+        over = f" as {list(node.shape)}"
+        latex = rf"\operatorname{{{{{name}}}}}\left({slots}\right)"
+        return call(f"{name}({slots}{over})", latex, *operands, shape=node.shape)
+
+    return written
+
+
+def _reshape_written(node: Any, x: Expression) -> Expression:
+    """Lengths of 1 come and go unwritten, but for a vector that is laid down as the row of a product."""
+    given = node.inputs[0].shape
+    if [n for n in given if n != 1] != [n for n in node.shape if n != 1]:
+        return _moved("reshape")(node, x)
+    lies_down = len(given) == 1 and len(node.shape) == 2 and node.shape[0] == 1 != node.shape[1]
+    stands_up = len(given) == 2 and len(node.shape) == 1 and given[0] == 1 != given[1]
+    return turned(x, node.shape) if lies_down or stands_up else x
+
+
+def _transpose_written(node: Any, x: Expression) -> Expression:
+    axes = node.params["axes"]
+    ndim = len(axes)
+    if axes == tuple(range(ndim)):
+        return x
+    last_two = ndim >= 2 and axes == (*range(ndim - 2), ndim - 1, ndim - 2)
+    return turned(x, node.shape) if last_two else _moved("transpose")(node, x)
+
+
+def _slice_written(node: Any, x: Expression) -> Expression:
+    """As in Python: x[1:3], or x[2] where one element of an axis is taken."""
+    parts = []
+    for a, k, s, n in zip(
+        node.params["start"], node.params["count"], node.params["step"], node.inputs[0].shape, strict=True
+    ):
+        if k == 1 != n:
+            parts.append(str(a))
+        elif s < 0:
+            parts.append(f"{a}:{a + k * s if a + k * s >= 0 else ''}:{s}")
+        else:
+            stop = a + (k - 1) * s + 1 if k else a
+            parts.append(":" if (a, stop, s) == (0, n, 1) else f"{a}:{stop}" + (f":{s}" if s != 1 else ""))
+    while len(parts) > 1 and parts[-1] == ":":
+        parts.pop()
+    if parts in ([], [":"]):
+        return x
+    return call(f"{{0}}[{', '.join(parts)}]", rf"{{0}}\left[{', '.join(parts)}\right]", x, shape=node.shape)
+
+
+def _joined(node: Any, *operands: Expression) -> Expression:
+    slots = ", ".join(f"{{{i}}}" for i in range(len(operands)))
+    return call(f"[{slots}]", rf"\left[{slots}\right]", *operands, shape=node.shape)
+
+
+def _cast_written(node: Any, x: Expression) -> Expression:
+    """A person does not write a change of precision; a float made an integer is."""
+    if node.dtype.kind == "f" or node.inputs[0].dtype.kind != "f":
+        return x
+    return call("int({0})", r"\operatorname{{int}}\left({0}\right)", x, shape=node.shape)
 
 
 def _cases(*rows: tuple[Shape, dict[str, Any]]) -> Any:
@@ -60,6 +129,7 @@ reshape: Primitive = Primitive(
     _cases(((3, 4), {"shape": (2, 6)}), ((6,), {"shape": (2, 3)}), ((1,), {"shape": ()})),
     (Case((np.ones((2, 3)),), {"shape": (4,)}), Case((np.ones((2, 3)),), {"shape": (-2, -3)})),
     lowering=ViewOnly(),
+    written=_reshape_written,
 )
 
 
@@ -82,6 +152,7 @@ transpose: Primitive = Primitive(
     _cases(((3, 4), {"axes": (1, 0)}), ((2, 3, 4), {"axes": (2, 0, 1)}), ((), {"axes": ()})),
     (Case((np.ones((2, 3)),), {"axes": (0, 0)}),),
     lowering=ViewOnly(),
+    written=_transpose_written,
 )
 
 
@@ -103,6 +174,7 @@ broadcast: Primitive = Primitive(
     _cases(((4,), {"shape": (3, 4)}), ((3, 1), {"shape": (2, 3, 4)}), ((), {"shape": (2,)})),
     (Case((np.ones((2, 3)),), {"shape": (2, 4)}), Case((np.ones((2, 3)),), {"shape": (3,)})),
     lowering=ViewOnly(),
+    written=_same,
 )
 
 
@@ -127,6 +199,7 @@ expand: Primitive = Primitive(
     _cases(((3, 4), {"axes": (1,)}), ((3,), {"axes": (0, 2)}), ((), {"axes": (0,)})),
     (Case((np.ones((2, 3)),), {"axes": (3,)}),),
     lowering=ViewOnly(),
+    written=_same,
 )
 
 
@@ -149,6 +222,7 @@ squeeze: Primitive = Primitive(
     _cases(((3, 1, 4), {"axes": (1,)}), ((1, 3, 1), {"axes": (0, 2)}), ((1,), {"axes": (0,)})),
     (Case((np.ones((2, 3)),), {"axes": (0,)}),),
     lowering=ViewOnly(),
+    written=_same,
 )
 
 
@@ -212,6 +286,7 @@ slice: Primitive = Primitive(
     ),
     (Case((np.ones(3),), {"start": (1,), "count": (3,), "step": (1,)}),),
     lowering=ViewOnly(),
+    written=_slice_written,
 )
 
 
@@ -256,6 +331,7 @@ pad: Primitive = Primitive(
     ),
     (Case((np.ones(3),), {"low": (-1,), "high": (0,), "interior": (0,), "value": 0.0}),),
     lowering=OwnLoop(),
+    written=_moved("pad"),
 )
 
 
@@ -302,6 +378,7 @@ concat: Primitive = Primitive(
     (Case((np.ones((2, 3)), np.ones((3, 3))), {"axis": 1}),),
     promoted=(0, MANY),
     lowering=OwnLoop(),
+    written=_joined,
 )
 
 
@@ -331,6 +408,7 @@ stack: Primitive = Primitive(
     (Case((np.ones(3), np.ones(2)), {"axis": 0}),),
     promoted=(0, MANY),
     lowering=OwnLoop(),
+    written=_joined,
 )
 
 
@@ -351,6 +429,7 @@ cast: Primitive = Primitive(
     _cast_domain,
     (Case((np.ones(2),), {"dtype": np.dtype(np.float16)}),),
     lowering=Lanes(instructions.cast),
+    written=_cast_written,
 )
 #: the same value under another node, so that a derivative can be taken with respect to it alone
 identity: Primitive = Primitive(
@@ -360,6 +439,7 @@ identity: Primitive = Primitive(
     lambda g, y, x: (g,),
     _cases(((3, 4), {}), ((), {})),
     lowering=Lanes(instructions.same),
+    written=_same,
 )
 
 #: the same value, a constant to every derivative
@@ -370,4 +450,5 @@ stop_gradient: Primitive = Primitive(
     None,
     _cases(((3, 4), {})),
     lowering=Lanes(instructions.same),
+    written=_same,
 )

@@ -10,6 +10,7 @@ import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.ops.dtypes import uint32
+from chainrule.ops.notation import call
 from chainrule.ops.record import (
     Array,
     Case,
@@ -69,4 +70,7 @@ random_bits: Primitive = Primitive(
     _domain,
     (Case((np.zeros(3, np.uint32), np.zeros((), np.uint32)), {"shape": (2,)}),),
     lowering=OwnLoop(),
+    written=lambda node, seed, counter: call(
+        "random({0}, {1})", r"\operatorname{{random}}\left({0}, {1}\right)", seed, counter, shape=node.shape
+    ),
 )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from chainrule.errors import ChainruleError, DtypeError, ShapeError, describe_line, user_line
+from chainrule.ops.notation import Expression, call
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
@@ -81,6 +82,21 @@ class Primitive:
     floating: bool = False
     #: how the compiler turns it into instructions
     lowering: Lowering = field(kw_only=True)
+    #: how a person writes it: ``written(node, *operands)`` of expressions gives an expression
+    written: Callable[..., Expression] | None = field(kw_only=True, default=None)
+    #: of an elementwise one, its partial derivatives as a person writes them, where the derivative above is
+    #: written otherwise for the sake of digits: ``partials(y, *inputs)`` gives one factor per input
+    partials: Callable[..., tuple[Any, ...]] | None = field(kw_only=True, default=None)
+
+    def write(self, node: Any, operands: Sequence[Expression]) -> Expression:
+        """The formula of a node: as the record says, or the name with the operands in brackets."""
+        if self.written is not None:
+            return self.written(node, *operands)
+        slots = ", ".join(f"{{{i}}}" for i in range(len(operands)))
+        escaped = self.name.replace("_", r"\_")
+        return call(
+            f"{self.name}({slots})", rf"\operatorname{{{{{escaped}}}}}({slots})", *operands, shape=node.shape
+        )
 
     def __call__(self, *inputs: Any, **params: Any) -> Any:
         """Apply to nodes or tensors; the kind of the first operand that has one decides."""

@@ -13,6 +13,7 @@ from chainrule.ops import instructions as i
 from chainrule.ops import movement as m
 from chainrule.ops.dtypes import int64, uint64
 from chainrule.ops.elementwise import divide, equal, exp, log, not_equal, where
+from chainrule.ops.notation import Expression, call, total
 from chainrule.ops.record import (
     Array,
     Case,
@@ -64,6 +65,7 @@ def _reduction(
     derivative: Callable[..., tuple[Any, ...]],
     *,
     lowering: Lowering,
+    written: Callable[..., Expression],
     widen: bool = False,
     floating: bool = False,
     empty: bool = True,
@@ -85,8 +87,38 @@ def _reduction(
         return Form(reduced_shape(x.shape, axis, keepdims), dtype)
 
     return Primitive(
-        name, form, value, derivative, _domain, _BAD, promoted=(0, 1), floating=floating, lowering=lowering
+        name,
+        form,
+        value,
+        derivative,
+        _domain,
+        _BAD,
+        promoted=(0, 1),
+        floating=floating,
+        lowering=lowering,
+        written=written,
     )
+
+
+def _named(name: str, latex: str) -> Callable[..., Expression]:
+    """Written as a function of the elements, with the axes where it does not take all of them."""
+
+    def written(node: Any, x: Expression) -> Expression:
+        axes, shape = node.params["axis"], node.inputs[0].shape
+        every = all(n == 1 or i in axes for i, n in enumerate(shape))
+        over = "" if every else f", {'axis' if len(axes) == 1 else 'axes'} {', '.join(map(str, axes))}"
+        return call(f"{name}({{0}}{over})", rf"{latex}\left({{0}}{over}\right)", x, shape=node.shape)
+
+    return written
+
+
+def _sum_written(node: Any, x: Expression) -> Expression:
+    counted = math.prod(node.inputs[0].shape[a] for a in node.params["axis"])
+    if counted == 1:
+        return x
+    if math.prod(node.shape) == 1:
+        return total(x, node.shape)
+    return _named("sum", r"\operatorname{{sum}}")(node, x)
 
 
 def _kept(g: Any, x: Any, axis: Axes) -> Any:
@@ -100,6 +132,7 @@ sum: Primitive = _reduction(
     lambda g, y, x, axis, keepdims: (m.broadcast(_kept(g, x, axis), shape=x.shape),),
     widen=True,
     lowering=Reduction(lambda node: 0, i.arithmetic("fadd", "add")),
+    written=_sum_written,
 )
 
 
@@ -115,6 +148,7 @@ max: Primitive = _reduction(
     _extremum_derivative,
     empty=False,
     lowering=Reduction(i.lowest, i.extremum("gt")),
+    written=_named("max", r"\max"),
 )
 min: Primitive = _reduction(
     "min",
@@ -122,6 +156,7 @@ min: Primitive = _reduction(
     _extremum_derivative,
     empty=False,
     lowering=Reduction(i.highest, i.extremum("lt")),
+    written=_named("min", r"\min"),
 )
 
 
@@ -163,6 +198,7 @@ prod: Primitive = _reduction(
     _prod_derivative,
     widen=True,
     lowering=Reduction(lambda node: 1, i.arithmetic("fmul", "mul")),
+    written=_named("prod", r"\operatorname{{prod}}"),
 )
 
 
@@ -189,6 +225,7 @@ logsumexp: Primitive = _reduction(
     floating=True,
     empty=False,
     lowering=Formula(_logsumexp_expanded),
+    written=_named("logsumexp", r"\operatorname{{logsumexp}}"),
 )
 
 
@@ -220,4 +257,5 @@ argmax: Primitive = Primitive(
     _argmax_domain,
     (Case((np.ones((2, 3)),), {"axis": 2}),),
     lowering=Formula(_argmax_expanded),
+    written=lambda node, x: call("argmax({0})", r"\arg\max\left({0}\right)", x, shape=node.shape),
 )

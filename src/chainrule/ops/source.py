@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.ops.notation import Expression, as_expression, symbol
 from chainrule.ops.record import (
     Array,
     Case,
@@ -16,6 +17,21 @@ from chainrule.ops.record import (
     Shape,
 )
 
+
+def _constant_written(node: Any) -> Expression:
+    """A single number as itself (to the digits of its dtype), an array as the shape of its values."""
+    value = node.params["value"]
+    if value.size != 1:
+        shape = ", ".join(map(str, value.shape))
+        return symbol(f"const[{shape}]", rf"\mathrm{{const}}_{{[{shape}]}}", node.shape)
+    return as_expression(float(str(value.reshape(())[()])) if value.dtype.kind == "f" else int(value.item()))
+
+
+def _leaf_written(node: Any) -> Expression:
+    name = node.params["name"] or "leaf"
+    return symbol(name, rf"\mathrm{{{name}}}", node.shape)
+
+
 #: a value fixed when the graph is built
 constant: Primitive = Primitive(
     "constant",
@@ -24,6 +40,7 @@ constant: Primitive = Primitive(
     None,
     lambda rng: iter((Case((), {"value": rng.normal(size=(2, 3))}),)),
     lowering=OwnLoop(),
+    written=_constant_written,
 )
 
 
@@ -37,5 +54,11 @@ def _no_cases(rng: np.random.Generator) -> Iterator[Case]:
 
 #: a value given when the graph runs: data, parameters, state
 leaf: Primitive = Primitive(
-    "leaf", lambda shape, dtype, name: Form(shape, dtype), _unbound, None, _no_cases, lowering=OwnLoop()
+    "leaf",
+    lambda shape, dtype, name: Form(shape, dtype),
+    _unbound,
+    None,
+    _no_cases,
+    lowering=OwnLoop(),
+    written=_leaf_written,
 )

@@ -1,0 +1,497 @@
+"""Formulas as a person writes them: a small algebra of sums of products, for text and LaTeX.
+
+A record says with it how its primitive is written. Products are put together (2 r, not r + r), factors that
+cancel go, and nothing is multiplied out. It computes nothing: values come from the records.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Union
+
+Shape = tuple[int, ...]
+Exponent = int | float
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A name; ``shape`` tells whether it is written with an index where its elements are meant."""
+
+    text: str
+    latex: str
+    shape: Shape = ()
+
+
+@dataclass(frozen=True)
+class Call:
+    """Anything written by a template, such as ``tanh({0})`` or ``|{0}|``."""
+
+    text: str
+    latex: str
+    arguments: tuple[Expression, ...]
+    shape: Shape = ()
+    elementwise: bool = False
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A matrix product; the order of its parts matters."""
+
+    parts: tuple[Expression, ...]
+    shape: Shape = ()
+
+
+@dataclass(frozen=True)
+class Turned:
+    """A transposed matrix, or a vector lying down."""
+
+    part: Expression
+    shape: Shape = ()
+
+
+@dataclass(frozen=True)
+class Total:
+    """The sum over elements."""
+
+    part: Expression
+    shape: Shape = ()
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """A sum that is a factor."""
+
+    part: Expression
+    shape: Shape = ()
+
+
+Atom = Union[Symbol, Call, Chain, Turned, Total, Bracket]  # noqa: UP007 - forward references
+
+
+@dataclass(frozen=True)
+class Term:
+    """A number times powers of atoms."""
+
+    coefficient: float
+    factors: tuple[tuple[Atom, Exponent], ...] = ()
+
+    def key(self) -> frozenset[tuple[Atom, Exponent]]:
+        """Equal for terms that differ in their number or the order of their factors only."""
+        return frozenset(self.factors)
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A sum of terms; no terms at all is zero. Operators combine and simplify."""
+
+    terms: tuple[Term, ...] = ()
+
+    def __add__(self, other: Any) -> Expression:
+        return _collected([*self.terms, *as_expression(other).terms])
+
+    def __radd__(self, other: Any) -> Expression:
+        return as_expression(other) + self
+
+    def __neg__(self) -> Expression:
+        return Expression(tuple(Term(-term.coefficient, term.factors) for term in self.terms))
+
+    def __sub__(self, other: Any) -> Expression:
+        return self + -as_expression(other)
+
+    def __rsub__(self, other: Any) -> Expression:
+        return as_expression(other) - self
+
+    def __mul__(self, other: Any) -> Expression:
+        left, right = self, as_expression(other)
+        if not left.terms or not right.terms:
+            return Expression()
+        a, b = _as_factor(left), _as_factor(right)
+        if len(right.terms) == 1 and not right.terms[0].factors:  # a sum times a number stays a sum
+            return Expression(tuple(Term(t.coefficient * b.coefficient, t.factors) for t in left.terms))
+        if len(left.terms) == 1 and not left.terms[0].factors:
+            return Expression(tuple(Term(t.coefficient * a.coefficient, t.factors) for t in right.terms))
+        return Expression((_multiplied(a, b),))
+
+    def __rmul__(self, other: Any) -> Expression:
+        return as_expression(other) * self
+
+    def __pow__(self, exponent: Exponent) -> Expression:
+        if not self.terms:
+            return self
+        term = _as_factor(self)
+        if term.coefficient < 0 and exponent != int(exponent):
+            term = Term(1.0, ((Bracket(self, shape_of(self)), 1),))
+        powered = tuple((atom, _plain(power * exponent)) for atom, power in term.factors)
+        return Expression((Term(term.coefficient**exponent, powered),))
+
+    def __truediv__(self, other: Any) -> Expression:
+        right = as_expression(other)
+        if not right.terms:
+            return self * Expression((Term(1.0, ((Symbol("0", "0"), -1),)),))
+        return self * right**-1
+
+    def __rtruediv__(self, other: Any) -> Expression:
+        return as_expression(other) / self
+
+    @property
+    def number(self) -> float | None:
+        """Its value if it is a plain number."""
+        if not self.terms:
+            return 0.0
+        only = self.terms[0]
+        return only.coefficient if len(self.terms) == 1 and not only.factors else None
+
+    @property
+    def atom(self) -> Atom | None:
+        """The atom that it is, if it is one and nothing else."""
+        if len(self.terms) != 1 or self.terms[0].coefficient != 1 or len(self.terms[0].factors) != 1:
+            return None
+        atom, power = self.terms[0].factors[0]
+        return atom if power == 1 else None
+
+    def __str__(self) -> str:
+        return write(self)
+
+
+def as_expression(x: Any) -> Expression:
+    """A number as an expression; an expression as it is."""
+    if isinstance(x, Expression):
+        return x
+    value = float(x)
+    return Expression((Term(value),)) if value else Expression()
+
+
+def of_atom(atom: Atom) -> Expression:
+    """The expression that is this atom."""
+    return Expression((Term(1.0, ((atom, 1),)),))
+
+
+def symbol(text: str, latex: str | None = None, shape: Shape = ()) -> Expression:
+    """A name."""
+    return of_atom(Symbol(text, text if latex is None else latex, shape))
+
+
+def call(text: str, latex: str, *arguments: Any, shape: Shape = (), elementwise: bool = False) -> Expression:
+    """Something written by a template in which ``{0}`` is the first argument.
+
+    >>> write(call("exp({0})", "e^{{{0}}}", symbol("x") + 1))
+    'exp(x + 1)'
+    """
+    given = tuple(as_expression(x) for x in arguments)
+    return of_atom(Call(text, latex, given, shape, elementwise))
+
+
+def function(text: str, latex: str = "") -> Callable[..., Expression]:
+    """How the record of an elementwise function is written; by its name in upright letters if no LaTeX is given."""
+    slots = re.findall(r"{\d}", text)
+    template = latex or rf"\operatorname{{{{{text.partition('(')[0]}}}}}\left({', '.join(slots)}\right)"
+
+    def written(node: Any, *operands: Expression) -> Expression:
+        return call(text, template, *operands, shape=node.shape, elementwise=True)
+
+    return written
+
+
+def _plain(power: Exponent) -> Exponent:
+    return int(power) if power == int(power) else power
+
+
+def _collected(terms: Iterable[Term]) -> Expression:
+    """Terms that differ in their numbers only, added up."""
+    found: dict[frozenset[tuple[Atom, Exponent]], Term] = {}
+    for term in terms:
+        key = term.key()
+        before = found[key].coefficient if key in found else 0.0
+        factors = found[key].factors if key in found else term.factors
+        found[key] = Term(before + term.coefficient, factors)
+    return Expression(tuple(term for term in found.values() if term.coefficient != 0))
+
+
+def _as_factor(x: Expression) -> Term:
+    """One term of the same value: a sum becomes a bracket."""
+    return x.terms[0] if len(x.terms) == 1 else Term(1.0, ((Bracket(x, shape_of(x)), 1),))
+
+
+def _multiplied(a: Term, b: Term) -> Term:
+    powers: dict[Atom, Exponent] = {}
+    for atom, power in (*a.factors, *b.factors):
+        powers[atom] = _plain(powers.get(atom, 0) + power)
+    kept = tuple((atom, power) for atom, power in powers.items() if power != 0)
+    return Term(a.coefficient * b.coefficient, kept)
+
+
+def shape_of(x: Expression) -> Shape:
+    """The largest shape in it: that of the whole, as long as smaller ones broadcast."""
+    return max((atom.shape for term in x.terms for atom, _ in term.factors), key=math.prod, default=())
+
+
+# Products of matrices and sums of elements
+
+
+def turned(x: Expression, shape: Shape = ()) -> Expression:
+    """Transposed: (A B)^T = B^T A^T, and twice is not at all."""
+    if len(x.terms) != 1:
+        return of_atom(Turned(x, shape)) if x.terms else x
+    term = x.terms[0]
+    if len(term.factors) == 1 and term.factors[0][1] == 1:
+        atom = term.factors[0][0]
+        if isinstance(atom, Turned):
+            return term.coefficient * atom.part
+        if isinstance(atom, Chain):
+            parts = tuple(turned(part, shape_of(part)[::-1]) for part in atom.parts[::-1])
+            return term.coefficient * of_atom(Chain(parts, shape))
+        return term.coefficient * of_atom(Turned(of_atom(atom), shape))
+    if all(math.prod(atom.shape) == 1 for atom, _ in term.factors):
+        return x
+    return of_atom(Turned(x, shape))
+
+
+def product(a: Expression, b: Expression, shape: Shape = ()) -> Expression:
+    """A matrix product; numbers go in front, and products of products are written without brackets."""
+    if not a.terms or not b.terms:
+        return Expression()
+    coefficient = 1.0
+    parts: list[Expression] = []
+    for x in (a, b):
+        term = _as_factor(x)
+        coefficient *= term.coefficient
+        bare = Expression((Term(1.0, term.factors),))
+        inner = bare.atom
+        parts += list(inner.parts) if isinstance(inner, Chain) else [bare]
+    return coefficient * of_atom(Chain(tuple(parts), shape))
+
+
+def total(x: Expression, shape: Shape = ()) -> Expression:
+    """The sum over elements; numbers go in front."""
+    if len(x.terms) != 1:
+        return of_atom(Total(x, shape)) if x.terms else x
+    term = x.terms[0]
+    return term.coefficient * of_atom(Total(Expression((Term(1.0, term.factors),)), shape))
+
+
+def without(x: Expression, atom: Atom) -> Expression | None:
+    """What an expression multiplies the atom by; None unless it is the atom times something."""
+    kept = []
+    for term in x.terms:
+        powers = dict(term.factors)
+        if powers.pop(atom, None) != 1 or any(atom in set(atoms_of(other)) for other in powers):
+            return None
+        kept.append(Term(term.coefficient, tuple((a, p) for a, p in term.factors if a != atom)))
+    return Expression(tuple(kept))
+
+
+def replaced(x: Expression, atom: Atom, value: Expression) -> Expression:
+    """The expression with another in the place of an atom that its terms have as a factor."""
+    result = Expression()
+    for term in x.terms:
+        part = Expression((Term(term.coefficient),))
+        for other, power in term.factors:
+            part = part * (value if other == atom else of_atom(other)) ** power
+        result = result + part
+    return result
+
+
+def atoms_of(atom: Atom) -> Iterator[Atom]:
+    """The atom and all atoms in it."""
+    yield atom
+    inner = (
+        atom.arguments
+        if isinstance(atom, Call)
+        else atom.parts
+        if isinstance(atom, Chain)
+        else ()
+        if isinstance(atom, Symbol)
+        else (atom.part,)
+    )
+    for part in inner:
+        yield from atoms_in(part)
+
+
+def atoms_in(x: Expression) -> Iterator[Atom]:
+    """All atoms of an expression, also those inside others."""
+    for term in x.terms:
+        for atom, _ in term.factors:
+            yield from atoms_of(atom)
+
+
+# Writing
+
+
+@dataclass(frozen=True)
+class Style:
+    """Text or LaTeX, and the index that elements of vectors of length ``of`` are written with."""
+
+    latex: bool = False
+    index: str = ""
+    of: int = 0
+
+    def inner(self) -> Style:
+        """The style inside a sum over elements: another index."""
+        return Style(self.latex)
+
+
+def can_index(x: Expression, length: int) -> bool:
+    """Whether an expression can be written element by element: scalars and vectors of this length alone."""
+
+    def fits(atom: Atom) -> bool:
+        if math.prod(atom.shape) == 1:
+            return True
+        if isinstance(atom, Symbol):
+            return atom.shape == (length,)
+        if isinstance(atom, Bracket):
+            return can_index(atom.part, length)
+        return (
+            isinstance(atom, Call) and atom.elementwise and all(can_index(a, length) for a in atom.arguments)
+        )
+
+    return all(fits(atom) for term in x.terms for atom, _ in term.factors)
+
+
+def write(x: Expression, style: Style | None = None) -> str:
+    """The expression as text, or as LaTeX if the style says so.
+
+    >>> r, w = symbol("r"), symbol("w", shape=(3,))
+    >>> write(r * -1 * w + w * -r)
+    '−2 r w'
+    >>> write(1 / (1 + r), Style(latex=True))
+    '\\\\frac{1}{1 + r}'
+    """
+    style = style or Style()
+    if not x.terms:
+        return "0"
+    written = ""
+    for i, term in enumerate(x.terms):
+        body = _write_term(Term(abs(term.coefficient), term.factors), style)
+        minus = "-" if style.latex else "−"
+        if i == 0:
+            written = (minus if term.coefficient < 0 else "") + body
+        else:
+            written += f" {minus if term.coefficient < 0 else '+'} {body}"
+    return written
+
+
+def write_number(value: float, style: Style | None = None) -> str:
+    """A number to six digits.
+
+    >>> write_number(-0.25), write_number(3.0)
+    ('−0.25', '3')
+    """
+    style = style or Style()
+    text = f"{value:.6g}"
+    if "e" in text and style.latex:
+        digits, power = text.split("e")
+        text = rf"{digits} \cdot 10^{{{int(power)}}}"
+    return text if style.latex else text.replace("-", "−")
+
+
+def write_factor(x: Expression, style: Style) -> str:
+    """The expression as it stands beside others in a product: in brackets where it is a sum or negative."""
+    text = write(x, style)
+    alone = len(x.terms) <= 1 and not text.startswith(("-", "−"))
+    return text if alone else bracketed(text, style)
+
+
+def bracketed(text: str, style: Style) -> str:
+    """The text in round brackets."""
+    return rf"\left({text}\right)" if style.latex else f"({text})"
+
+
+def _write_term(term: Term, style: Style) -> str:
+    above = [(atom, power) for atom, power in term.factors if power > 0]
+    below = [(atom, -power) for atom, power in term.factors if power < 0]
+    numerator = _write_product(term.coefficient, above, style)
+    if not below:
+        return numerator
+    if style.latex:
+        numerator, denominator = (
+            _write_bare(c, f, style) for c, f in ((term.coefficient, above), (1.0, below))
+        )
+        return rf"\frac{{{numerator}}}{{{denominator}}}"
+    denominator = _write_product(1.0, below, style)
+    compound = len(below) > 1
+    return f"{numerator} / {f'({denominator})' if compound else denominator}"
+
+
+def _write_bare(coefficient: float, factors: list[tuple[Atom, Exponent]], style: Style) -> str:
+    """A product above or below a fraction's bar, which does what brackets would."""
+    if coefficient == 1 and len(factors) == 1 and factors[0][1] == 1 and isinstance(factors[0][0], Bracket):
+        return write(factors[0][0].part, style)
+    return _write_product(coefficient, factors, style)
+
+
+def _write_product(coefficient: float, factors: list[tuple[Atom, Exponent]], style: Style) -> str:
+    if not factors:
+        return write_number(coefficient, style)
+    arrays = [a for a, _ in factors if math.prod(a.shape) != 1 and not style.index]
+    parts = [_write_power(atom, power, style) for atom, power in factors]
+    written = parts[0]
+    for (atom, _), part in zip(factors[1:], parts[1:], strict=True):
+        both_arrays = len(arrays) > 1 and atom in arrays and atom is not arrays[0]
+        times = (r" \odot " if style.latex else " ⊙ ") if both_arrays else (r" \, " if style.latex else " ")
+        written += times + part
+    if coefficient == 1:
+        return written
+    space = r" \cdot " if style.latex and written[0].isdigit() else " "
+    return f"{write_number(coefficient, style)}{space}{written}"
+
+
+def _write_power(atom: Atom, power: Exponent, style: Style) -> str:
+    base = _write_atom(atom, style)
+    if power == 1:
+        return base
+    if style.latex:
+        simple = isinstance(atom, Symbol | Bracket)
+        return f"{base if simple else bracketed(base, style)}^{{{power:g}}}"
+    simple = isinstance(atom, Bracket) or (isinstance(atom, Symbol) and "/" not in base) or base.endswith(")")
+    raised = _raised(power)
+    return f"{base if simple else bracketed(base, style)}{raised}"
+
+
+def _raised(power: Exponent) -> str:
+    text = f"{power:g}"
+    if set(text) <= set("0123456789"):
+        return text.translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"^{text}"
+
+
+def _write_atom(atom: Atom, style: Style) -> str:
+    match atom:
+        case Symbol():
+            return _write_symbol(atom, style)
+        case Bracket():
+            return bracketed(write(atom.part, style), style)
+        case Call():
+            template = atom.latex if style.latex else atom.text
+            return template.format(*(write(x, style) for x in atom.arguments))
+        case Turned():
+            inner = write_factor(atom.part, style)
+            if atom.part.atom is None and not inner.startswith(("(", r"\left(")):
+                inner = bracketed(inner, style)
+            return f"{inner}^{{\\top}}" if style.latex else f"{inner}ᵀ"
+        case Chain():
+            return (r" \, " if style.latex else " ").join(write_factor(part, style) for part in atom.parts)
+        case Total():
+            return _write_total(atom, style)
+
+
+def _write_symbol(atom: Symbol, style: Style) -> str:
+    if not style.index or atom.shape != (style.of,) or style.of == 1:
+        return atom.latex if style.latex else atom.text
+    if not style.latex:
+        return f"{atom.text}_{style.index}"
+    if atom.latex.endswith("}") and "_{" in atom.latex:
+        return f"{atom.latex[:-1]},{style.index}}}"
+    return f"{{{atom.latex}}}_{{{style.index}}}"
+
+
+def _write_total(atom: Total, style: Style) -> str:
+    shape = shape_of(atom.part)
+    letter = "j" if style.index != "j" else "k"
+    if len(shape) == 1 and can_index(atom.part, shape[0]):
+        body = write_factor(atom.part, Style(style.latex, letter, shape[0]))
+        return rf"\sum_{{{letter}=1}}^{{{shape[0]}}} {body}" if style.latex else f"Σ_{letter} {body}"
+    body = write(atom.part, Style(style.latex))
+    return rf"\operatorname{{sum}}\left({body}\right)" if style.latex else f"sum({body})"
