@@ -25,6 +25,7 @@ from chainrule.nn.activations import (
 from chainrule.nn.as_function import as_function
 from chainrule.nn.dropout import Dropout, WeightDropout
 from chainrule.nn.features import PolynomialFeatures, polynomial_kernel
+from chainrule.nn.graph_network import GraphNetwork
 from chainrule.nn.layers import Flatten, Linear, Sequential
 from chainrule.nn.losses import (
     absolute_error,
@@ -60,6 +61,7 @@ __all__ = [
     "Buffer",
     "Dropout",
     "Flatten",
+    "GraphNetwork",
     "Identity",
     "LeakyReLU",
     "Linear",
