@@ -69,12 +69,12 @@ from chainrule.ops.dtypes import (
     uint32,
     uint64,
 )
-from chainrule.tensor import Tensor, no_grad, tensor
+from chainrule.tensor import Tensor, from_dlpack, no_grad, tensor
 from chainrule.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 if TYPE_CHECKING:
     from chainrule import classic, estimators
-    from chainrule.exchange import save_onnx
+    from chainrule.exchange import from_torch, save_onnx, to_torch
     from chainrule.inspect import second_derivative_test
     from chainrule.tables import TableModel, load_model
     from chainrule.training import (
@@ -97,9 +97,11 @@ else:
         "TableModel": "tables",
         "TrainingWarning": "training",
         "fit": "training",
+        "from_torch": "exchange",
         "load_model": "tables",
         "save_onnx": "exchange",
         "second_derivative_test": "inspect",
+        "to_torch": "exchange",
     }
     _ROOMS_THEMSELVES = {"classic", "estimators"}
 
@@ -147,6 +149,8 @@ __all__ = [
     "float32",
     "float64",
     "floor",
+    "from_dlpack",
+    "from_torch",
     "grad",
     "hessian",
     "hvp",
@@ -191,6 +195,7 @@ __all__ = [
     "take",
     "tanh",
     "tensor",
+    "to_torch",
     "transpose",
     "uint8",
     "uint16",

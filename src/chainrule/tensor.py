@@ -149,6 +149,12 @@ class Tensor(Operators):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self.numpy().__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> Any:
+        return self.numpy().__dlpack_device__()
+
     def item(self) -> Any:
         """The only element, as a Python number."""
         return self.numpy().item()
@@ -286,8 +292,8 @@ class Tensor(Operators):
         if trace is not None:
             owner = weakref.ref(self) if self.requires_grad else None
             trace.assigned.setdefault(self, self.node)
-            # a node of its own, at which derivatives with respect to this tensor stop
-            self.node = Node(movement.identity, (value.node,), {}, line=value.node.line, owner=owner)
+            # a node of its own: later gradients stop here, and do not reach what the new value was made of
+            self.node = Node(movement.stop_gradient, (value.node,), {}, line=value.node.line, owner=owner)
             return
         np.copyto(self.numpy(), value.numpy())
         self.renew()
@@ -362,6 +368,22 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     ('float32', 'int64')
     """
     return _make(data, dtype, requires_grad, copy=True)
+
+
+def from_dlpack(data: Any) -> Tensor:
+    """A tensor over the memory of another library's array on the CPU: anything that has ``__dlpack__``.
+
+    Nothing is copied, so a change on either side shows on the other. Raises DtypeError for a dtype that chainrule
+    does not have, and what the other library raises for an array that it does not give away.
+
+    >>> import numpy as np
+    >>> import chainrule as cr
+    >>> cr.from_dlpack(np.arange(3.0, dtype=np.float32))
+    tensor([0., 1., 2.])
+    """
+    array = np.from_dlpack(data)
+    dtypes.check_dtype(array.dtype)
+    return Tensor.leaf(array)
 
 
 def as_tensor(data: Any) -> Tensor:
