@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from chainrule import functions as f
@@ -9,27 +12,52 @@ from chainrule.errors import SettingError
 from chainrule.nn.layers import Linear, need_features
 from chainrule.nn.module import Buffer, Module, Seed, generator, seed_key
 from chainrule.ops.random import random_bits
+from chainrule.per_replica import Numbers, PerReplica, as_numbers, as_tuple, is_number
 from chainrule.tensor import Tensor
+
+_ALL_BITS = np.uint32(2**32 - 1)
 
 
 class _Mask(Module):
     """Draws masks from a seed and a counter: state, saved, loaded and drawn anew by ``initialise``."""
 
-    def __init__(self, p: float, seed: Seed) -> None:
-        if not 0.0 <= p < 1.0:
-            raise SettingError("dropout: p is the probability of being dropped", expected="0 <= p < 1", got=p)
-        self.p = float(p)
+    def __init__(self, p: float | Sequence[float], seed: Seed) -> None:
+        self.p = p
         self.seed = Buffer.made(_draw_seed(generator(*seed_key(seed), 0), (2,)), _draw_seed)
         self.counter = Buffer.made(np.zeros((), np.uint32))
 
+    @property
+    def p(self) -> Numbers:
+        """The probability of being dropped, or one for each replica; another one counts from then on."""
+        return self._p
+
+    @p.setter
+    def p(self, p: float | Sequence[float]) -> None:
+        self._p = as_numbers("dropout", p, _check_probability)
+        self._last_kept = PerReplica("dropout", self._p, _last_kept)
+        self._scale = PerReplica("dropout", self._p, lambda p: 1.0 / (1.0 - p))
+
     def drop(self, x: Tensor) -> Tensor:
         """``x`` where it is kept, divided by the probability of that; 0 elsewhere. Counts on by one."""
-        threshold = round((1.0 - self.p) * 2**32)
-        if threshold == 2**32:
+        if not any(as_tuple(self._p)):
             return x
+        last, scale = self._last_kept.read(), self._scale.read()
         bits = random_bits(self.seed, self.counter, shape=x.shape)
-        self.counter.assign(self.counter + 1)
-        return f.where(bits < np.uint32(threshold), x * (1.0 / (1.0 - self.p)), 0)
+        # of several replicas, those that drop nothing do not count
+        draws = 1 if isinstance(self._p, float) else (last < _ALL_BITS).astype(np.uint32)
+        self.counter.assign(self.counter + draws)
+        return f.where(bits <= last, x * scale.astype(x.dtype), 0)
+
+
+def _check_probability(p: Any) -> float:
+    if not (is_number(p) and 0.0 <= p < 1.0):
+        raise SettingError("dropout: p is the probability of being dropped", expected="0 <= p < 1", got=p)
+    return float(p)
+
+
+def _last_kept(p: float) -> np.uint32:
+    """The largest of 2^32 equally likely integers for which a unit is kept."""
+    return np.uint32(round((1.0 - p) * 2**32) - 1)
 
 
 def _draw_seed(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -41,7 +69,8 @@ class Dropout(_Mask):
 
     This is the standard, inverted form: units, in the forward pass (erratum 13; Srivastava et al., 2014). At
     inference it is the identity. Masks depend on ``seed`` and on how many there were before, nothing else.
-    Any shape. Raises SettingError unless 0 <= p < 1.
+    A sequence of R numbers gives each of the R replicas of ``cr.fit(restarts=R)`` its own. Any shape.
+    Raises SettingError unless 0 <= p < 1.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
@@ -50,7 +79,7 @@ class Dropout(_Mask):
     ([0.0, 2.0], 1.0)
     """
 
-    def __init__(self, p: float = 0.5, *, seed: Seed = None) -> None:
+    def __init__(self, p: float | Sequence[float] = 0.5, *, seed: Seed = None) -> None:
         super().__init__(p, seed)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,8 +87,9 @@ class Dropout(_Mask):
         return self.drop(x) if self.training else x
 
     def describe(self) -> str:
-        """The probability."""
-        return f"{self.p:g}"
+        """The probability, or one for each replica."""
+        shown = [f"{p:g}" for p in as_tuple(self.p)]
+        return shown[0] if isinstance(self.p, float) else f"[{', '.join(shown)}]"
 
 
 class WeightDropout(_Mask):
@@ -73,7 +103,7 @@ class WeightDropout(_Mask):
     ['linear.weight', 'linear.bias', 'seed', 'counter']
     """
 
-    def __init__(self, linear: Linear, p: float = 0.5, *, seed: Seed = None) -> None:
+    def __init__(self, linear: Linear, p: float | Sequence[float] = 0.5, *, seed: Seed = None) -> None:
         super().__init__(p, seed)
         self.linear = linear
 

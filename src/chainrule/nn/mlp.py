@@ -48,7 +48,7 @@ class MLP(Sequential):
         widths: Sequence[int],
         activation: str | Sequence[str] = "relu",
         output_activation: str | None = None,
-        dropout: float = 0.0,
+        dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
         *,
         seed: int | None = None,
@@ -70,7 +70,7 @@ class MLP(Sequential):
                 got=list(self.activations),
             )
         self.output_activation = output_activation
-        self.dropout, self.batch_norm = float(dropout), bool(batch_norm)
+        self.dropout, self.batch_norm = dropout, bool(batch_norm)
         self._extend(self._layers(dtype))
         self.initialise(fresh_seed() if seed is None else seed)
 
@@ -82,7 +82,7 @@ class MLP(Sequential):
             if self.batch_norm:
                 layers.append(BatchNorm1d(self.widths[i + 1], dtype=dtype))
             layers.append(activation.module())
-            if self.dropout:
+            if np.any(self.dropout):
                 layers.append(Dropout(self.dropout))
         top = find_activation(self.output_activation or "identity")
         layers.append(self._affine(len(self.widths) - 2, True, top.initialiser, dtype))

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from inspect import signature
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, cast
 
 import numpy as np
 
 from chainrule.errors import GradientError, ModelFileError, SettingError, ShapeError
 from chainrule.ops.record import Array
-from chainrule.optim.schedules import Rate, as_schedule, describe_rate
+from chainrule.optim.schedules import Rates, Schedule, as_schedule, describe_rate
 from chainrule.optim.settings import check_flag, check_number
+from chainrule.per_replica import as_numbers
 from chainrule.tensor import Tensor, no_grad
 
 
@@ -28,7 +29,8 @@ class HasParameters(Protocol):
 class Optimizer:
     """Base of the optimizers: a subclass gives ``slots``, ``prepare`` and ``rule``.
 
-    ``lr`` is a number or a function of the number of steps taken so far. ``weight_decay`` adds that multiple
+    ``lr`` is a number or a function of the number of steps taken so far; a sequence of R numbers is for
+    ``cr.fit(restarts=R)``, where each replica has its own. ``weight_decay`` adds that multiple
     of a parameter to its gradient or, ``decoupled``, shrinks the parameter itself by lr * weight_decay
     (2 lambda is the same as a penalty lambda w^2, SPEC A17).
     Biases (parameters with ``penalised`` False) decay only with ``decay_biases``. ``attach`` a model, then
@@ -48,7 +50,7 @@ class Optimizer:
     """
 
     def __init__(
-        self, lr: Rate, weight_decay: float = 0.0, *, decoupled: bool = False, decay_biases: bool = False
+        self, lr: Rates, weight_decay: float = 0.0, *, decoupled: bool = False, decay_biases: bool = False
     ) -> None:
         # a leaf, so that another step size does not make another graph; float64, as all scalar work
         self.base_rate = Tensor.leaf(np.array(1.0))
@@ -86,13 +88,23 @@ class Optimizer:
     # The step size
 
     @property
-    def lr(self) -> Rate:
-        """The step size, a number or a schedule; another one takes effect at the next eager step."""
-        return float(self.base_rate.numpy()) if self._schedule is None else self._lr
+    def lr(self) -> Rates:
+        """The step size, a number or a schedule; another one takes effect at the next eager step.
+
+        A tuple where each replica has its own.
+        """
+        if self._schedule is not None or isinstance(self._lr, tuple):
+            return self._lr
+        return float(self.base_rate.numpy())
 
     @lr.setter
-    def lr(self, lr: Rate) -> None:
-        schedule = as_schedule("lr", lr)
+    def lr(self, lr: Rates) -> None:
+        self._lr: Rates
+        self._schedule: Schedule | None
+        if isinstance(lr, list | tuple | np.ndarray):
+            self._lr, self._schedule = as_numbers("lr", list(lr), _check_rate), None
+            return
+        schedule = as_schedule("lr", cast(Rate, lr))
         self._lr, self._schedule = lr, schedule if callable(lr) else None
         if not callable(lr):
             self.base_rate.assign(Tensor.leaf(np.array(lr, np.float64)))
@@ -153,6 +165,12 @@ class Optimizer:
             self.steps.assign(count)
 
     def _check_step(self) -> None:
+        if isinstance(self._lr, tuple):
+            raise SettingError(
+                f"lr has a step size for each of {len(self._lr)} replicas, and this is none of them",
+                expected="one step size outside cr.fit",
+                hint=f"cr.fit(restarts={len(self._lr)}), or opt.lr = {self._lr[0]:g}",
+            )
         if not self.parameters:
             raise SettingError("the optimizer has nothing to update", hint="call opt.attach(model) first")
         if all(p.grad is None for p in self.parameters):
@@ -224,6 +242,16 @@ class Optimizer:
     def __repr__(self) -> str:
         settings = ((name, getattr(self, name)) for name in signature(type(self)).parameters)
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in settings)})"
+
+
+def _check_rate(lr: Any) -> float:
+    if callable(lr):
+        raise SettingError(
+            "lr: of several step sizes, each has to be a number",
+            got=repr(lr),
+            hint="one schedule for all replicas, or one number for each",
+        )
+    return check_number("lr", lr, least=0)
 
 
 def _check_trainable(named: list[tuple[str, Any]]) -> None:

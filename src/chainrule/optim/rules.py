@@ -11,7 +11,7 @@ import math
 from chainrule import functions as f
 from chainrule.errors import SettingError
 from chainrule.optim.optimizer import Optimizer
-from chainrule.optim.schedules import Rate
+from chainrule.optim.schedules import Rates
 from chainrule.optim.settings import check_flag, check_number
 from chainrule.tensor import Tensor
 
@@ -37,7 +37,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        lr: Rate = 1e-3,
+        lr: Rates = 1e-3,
         momentum: float = 0.0,
         nesterov: bool = False,
         weight_decay: float = 0.0,
@@ -75,7 +75,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        lr: Rate = 1e-2,
+        lr: Rates = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,
         weight_decay: float = 0.0,
@@ -119,7 +119,7 @@ class Adagrad(Optimizer):
 
     def __init__(
         self,
-        lr: Rate = 1e-2,
+        lr: Rates = 1e-2,
         lr_decay: float = 0.0,
         weight_decay: float = 0.0,
         initial_accumulator_value: float = 0.0,
@@ -165,7 +165,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        lr: Rate = 1e-3,
+        lr: Rates = 1e-3,
         betas: Betas = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
@@ -206,7 +206,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        lr: Rate = 1e-3,
+        lr: Rates = 1e-3,
         betas: Betas = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
@@ -228,7 +228,7 @@ class NAdam(Optimizer):
 
     def __init__(
         self,
-        lr: Rate = 2e-3,
+        lr: Rates = 2e-3,
         betas: Betas = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,

@@ -7,7 +7,7 @@ tensor, a number or a NumPy array of step counts and computes in float64, so tha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import Any, TypeVar
@@ -18,12 +18,15 @@ from chainrule import functions as f
 from chainrule.errors import SettingError, TracingError
 from chainrule.graph import new_leaf
 from chainrule.ops.record import Array
-from chainrule.optim.settings import check_count, check_number, is_number
+from chainrule.optim.settings import check_count, check_number
+from chainrule.per_replica import is_number
 from chainrule.tensor import TRACE, Tensor
 from chainrule.trace import tracing
 
 #: a number, or a function of the number of steps taken so far
 Rate = float | Callable[[Any], Any]
+#: or a number for each replica
+Rates = Rate | Sequence[float]
 #: tensor in, tensor out
 Schedule = Callable[[Tensor], Tensor]
 Own = TypeVar("Own")
@@ -322,10 +325,12 @@ def rates(lr: Rate, steps: Array) -> Array:
     )
 
 
-def describe_rate(lr: Rate) -> Any:
+def describe_rate(lr: Rates) -> Any:
     """A number as it is, a schedule as a dict of its name and settings, a function by its name."""
     if is_number(lr):
         return lr
+    if isinstance(lr, tuple):
+        return list(lr)
     if isinstance(lr, Table):
         return {"name": "Table", "steps": len(lr.rates)}
     if hasattr(lr, "__dataclass_fields__"):

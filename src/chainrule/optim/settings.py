@@ -8,11 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import SettingError
-
-
-def is_number(value: Any) -> bool:
-    """Whether this is a plain real number: not a boolean, an array or a tensor."""
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+from chainrule.per_replica import is_number
 
 
 def check_number(
