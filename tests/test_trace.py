@@ -69,6 +69,28 @@ def test_two_steps_in_one_trace() -> None:
     np.testing.assert_array_equal(new, eager.numpy())
 
 
+def test_a_second_gradient_in_one_trace_does_not_reach_through_the_first_update() -> None:
+    def step(w: cr.Tensor, v: cr.Tensor) -> None:
+        for updated, spared in ((v, w), (w, v)):
+            ((w * v - 1.0) ** 2).sum().backward()
+            spared.grad = None
+            with cr.no_grad():
+                updated.assign(updated.detach() - 0.1 * updated.grad)
+            updated.grad = None
+
+    eager, compiled = (
+        [
+            cr.tensor(np.array([0.5, 2.0]), requires_grad=True),
+            cr.tensor(np.array([3.0, -1.0]), requires_grad=True),
+        ]
+        for _ in range(2)
+    )
+    step(*eager)
+    cr.compile(lambda: step(*compiled))()
+    for a, b in zip(eager, compiled, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-14)
+
+
 def test_gradient_of_before_is_back_afterwards() -> None:
     w = cr.tensor([1.0], requires_grad=True)
     (w * 2.0).sum().backward()

@@ -10,7 +10,7 @@ from contextvars import copy_context
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from chainrule.training.full_batch import check_full_batch, train_full_batch
 from chainrule.training.history import History
 from chainrule.training.progress import Display, say
 from chainrule.training.restarts import ALL_EPOCHS, Callback, Run
-from chainrule.training.step import Loss, Objective, Penalty, at_inference
+from chainrule.training.step import Loss, Objective, Penalty, Update, at_inference, normalisation_parameters
 from chainrule.training.stopping import StopRule, stop_rules
 from chainrule.training.trainer import Settings, Trainer
 
@@ -57,6 +57,7 @@ def fit(
     checkpoint: str | Path | Checkpoint | None = None,
     resume: bool = False,
     executor: Executor = "compiled",
+    update: Update = "joint",
 ) -> History:
     """Train ``model`` on ``data = (X, y)``, X [rows, features], y [rows] or [rows, outputs].
 
@@ -73,7 +74,9 @@ def fit(
     each epoch, with the model in inference mode, and ends the replica by returning True. A run whose loss or
     parameters are no longer finite ends with a TrainingWarning at its last finite epoch. With
     ``optim.LBFGS``, which sees all rows at once, an iteration counts as an epoch, and its ``max_iterations``
-    takes the place of ``epochs`` and ``batch_size``.
+    takes the place of ``epochs`` and ``batch_size``. ``update="two-step"`` updates the scales and shifts of
+    batch normalisation first, then everything else by gradients at their new values (SPEC B25); "joint", the
+    default, takes all gradients at the previous values (SPEC B18).
 
     ``checkpoint`` names a file that the run is saved to; with ``resume=True`` a run that was killed goes on
     from it and ends with the same bits (where there is no such file it starts). With restarts=1 it may be
@@ -123,6 +126,7 @@ def fit(
         check_count("restarts", restarts),
         None if clip_norm is None else check_number("clip_norm", clip_norm, above=0),
         executor,
+        _check_update(update, model),
     )
     workers = _workers(executor, threads, settings.restarts, optimizer)
     for part in (rows, held_out):
@@ -186,6 +190,19 @@ def _check_kinds(**given: Any) -> None:
     ):
         if not good:
             raise SettingError(f"fit: {name} is of the wrong kind", expected=expected, got=repr(given[name]))
+
+
+def _check_update(update: Update, model: Module) -> Update:
+    if update not in get_args(Update):
+        raise SettingError("update: not known", expected=" or ".join(get_args(Update)), got=repr(update))
+    if update == "two-step" and not normalisation_parameters(model):
+        raise SettingError(
+            "a two-step update begins with the scales of batch normalisation, and the model has none",
+            expected="a model with nn.BatchNorm1d",
+            got=type(model).__name__,
+            hint='leave out update="two-step"',
+        )
+    return update
 
 
 def _workers(executor: str, threads: int | None, restarts: int, optimizer: object) -> int:

@@ -8,20 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from chainrule.graph import Node, new_leaf
-from chainrule.nn.module import Module
+from chainrule.nn.module import Module, Parameter
+from chainrule.nn.normalisation import BatchNorm1d
 from chainrule.ops.record import Form
 from chainrule.optim.clipping import clip_norm as clip_gradients
 from chainrule.optim.clipping import gradient_norm
 from chainrule.optim.optimizer import Optimizer
 from chainrule.tensor import Tensor
-from chainrule.trace import tracing
+from chainrule.trace import Trace, tracing
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Penalty = Callable[[Module], Tensor]
+Update = Literal["joint", "two-step"]
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,12 @@ class Objective:
     def traced(self, forms: Sequence[Form]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Inside a trace: x and y of these forms, the loss, and the loss with the penalty."""
         x, y = (Tensor(None, new_leaf(*form, name)) for form, name in zip(forms, "xy", strict=True))
+        return x, y, *self.at(x, y)
+
+    def at(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of a minibatch, and the loss with the penalty."""
         value = self.loss(self.model(x), y)
-        return x, y, value, value if self.penalty is None else value + self.penalty(self.model)
+        return value, value if self.penalty is None else value + self.penalty(self.model)
 
 
 @dataclass(frozen=True)
@@ -49,18 +56,57 @@ class Step:
 
 
 def training_step(
-    objective: Objective, optimizer: Optimizer, clip_norm: float | None, forms: Sequence[Form]
+    objective: Objective,
+    optimizer: Optimizer,
+    clip_norm: float | None,
+    forms: Sequence[Form],
+    update: Update = "joint",
 ) -> Step:
-    """The step for a minibatch of these forms (x, y); its outputs are the loss and the gradient's norm."""
-    objective.model.train()
-    objective.model.zero_grad()
+    """The step for a minibatch of these forms (x, y); its outputs are the loss and the gradient's norm.
+
+    With ``update="two-step"`` the scales and shifts of batch normalisation are updated first, and everything
+    else by gradients taken at their new values (SPEC B25). The loss is the one before either.
+    """
+    model = objective.model
+    model.train()
+    model.zero_grad()
     with tracing() as trace:
         x, y, loss, penalised = objective.traced(forms)
-        penalised.backward()
-        parameters = objective.model.parameters()
-        norm = gradient_norm(parameters) if clip_norm is None else clip_gradients(parameters, clip_norm)
+        norm = _backward(penalised, model, clip_norm)
+        if update == "two-step":
+            scales = normalisation_parameters(model)
+            _update_only(scales, model, optimizer, trace)
+            norm = _backward(objective.at(x, y)[1], model, clip_norm)
+            for p in scales:
+                p.grad = None
         optimizer.step()
     return Step((x.node, y.node), (loss.node, norm.node), tuple(trace.updates))
+
+
+def _backward(loss: Tensor, model: Module, clip_norm: float | None) -> Tensor:
+    """Leave gradients in the parameters, clipped where that is wanted; gives their norm."""
+    loss.backward()
+    parameters = model.parameters()
+    return gradient_norm(parameters) if clip_norm is None else clip_gradients(parameters, clip_norm)
+
+
+def normalisation_parameters(model: Module) -> list[Parameter]:
+    """Scale and shift (the lectures' gamma and beta) of every batch normalisation in the model."""
+    layers = [module for _, module in model.named_modules() if isinstance(module, BatchNorm1d)]
+    return [p for layer in layers for p in (layer.weight, layer.bias) if p is not None]
+
+
+def _update_only(chosen: list[Parameter], model: Module, optimizer: Optimizer, trace: Trace) -> None:
+    """Step the chosen parameters alone; the rest of the state, such as moments and counters, is as before."""
+    others = (*model.buffers(), optimizer.steps, *optimizer.shared_state.values())
+    before = {tensor: trace.assigned.get(tensor, tensor.node) for tensor in others}
+    for p in model.parameters():
+        if not any(p is other for other in chosen):
+            p.grad = None
+    optimizer.step()
+    for tensor, node in before.items():
+        tensor.assign(Tensor(None, node))
+    model.zero_grad()
 
 
 def loss_step(objective: Objective, forms: Sequence[Form]) -> Step:

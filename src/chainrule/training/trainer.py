@@ -18,7 +18,7 @@ from chainrule.optim.optimizer import Optimizer
 from chainrule.tensor import Tensor
 from chainrule.training.batches import Rows, epoch_orders
 from chainrule.training.executors import RUNNERS, Executor, Runner
-from chainrule.training.step import Objective, Step, gradient_step, loss_step, training_step
+from chainrule.training.step import Objective, Step, Update, gradient_step, loss_step, training_step
 
 EVALUATION_ROWS = 4096  # rows at once where no gradient is needed
 MODEL = "model."  # prefix of the model's tensors among those of the state
@@ -35,6 +35,7 @@ class Settings:
     restarts: int
     clip_norm: float | None
     executor: Executor = "compiled"
+    update: Update = "joint"
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,8 @@ class Trainer:
         def make() -> Step:
             assert self.optimizer is not None
             forms = self.rows.forms(count)
-            return training_step(self.objective, self.optimizer, self.settings.clip_norm, forms)
+            s = self.settings
+            return training_step(self.objective, self.optimizer, s.clip_norm, forms, s.update)
 
         return self._ready(("train", count), make)
 
