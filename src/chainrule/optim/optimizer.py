@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule.errors import GradientError, ModelFileError, SettingError, ShapeError
 from chainrule.ops.record import Array
-from chainrule.optim.schedules import Rates, Schedule, as_schedule, describe_rate
+from chainrule.optim.schedules import Rate, Rates, Schedule, as_schedule, describe_rate
 from chainrule.optim.settings import check_flag, check_number
 from chainrule.per_replica import as_numbers
 from chainrule.tensor import Tensor, no_grad
