@@ -51,6 +51,12 @@ def test_batch_normalisation_uses_its_running_moments_and_dropout_drops_nothing(
     assert model.training  # as it was
 
 
+def graph_network():
+    """Edges that skip layers, and an order that is not the one of the inputs."""
+    edges = [("a", "h"), ("b", "h"), ("c", "h"), ("h", "g"), ("a", "g"), ("d", "o"), ("g", "o"), ("h", "p")]
+    return nn.GraphNetwork(edges, inputs=["a", "b", "c", "d"], outputs=["p", "o"], activation="tanh")
+
+
 LAYERS = {
     "WeightDropout": lambda: nn.WeightDropout(nn.Linear(4, 3, seed=0), 0.5),
     "Linear without bias": lambda: nn.Linear(4, 3, bias=False, seed=0),
@@ -60,6 +66,7 @@ LAYERS = {
     "ELU": lambda: nn.ELU(0.7),
     "Identity": nn.Identity,
     "MaskedLinear": lambda: nn.MaskedLinear([[1, 0, 1, 0], [0, 1, 1, 0], [1, 1, 1, 1]], seed=0),
+    "GraphNetwork": graph_network,
     "PolynomialFeatures": lambda: nn.PolynomialFeatures(3),
     "ReferenceClass": nn.ReferenceClass,
 }

@@ -131,3 +131,29 @@ def test_keeps_the_step_sizes_and_the_optimizer(rate: optim.schedules.Rate) -> N
     step_size = rate if callable(rate) else lambda step: rate
     np.testing.assert_allclose(history.lr, [float(step_size(2 * epoch)) for epoch in range(4)])
     assert (history.optimizer["name"], history.batch_size) == ("SGD", 4)
+
+
+def test_a_data_frame_of_the_curves(train, regression):
+    _, history = train(
+        restarts=2, validation=regression, callbacks=[lambda e: e.replica == 1 and e.number == 3]
+    )
+    frame = history.to_frame()
+    assert frame.columns == ["replica", "epoch", "loss", "validation_loss", "gradient_norm", "kept"]
+    assert frame["replica"].to_list() == [0, 0, 0, 0, 1, 1, 1]
+    assert frame["epoch"].to_list() == [1, 2, 3, 4, 1, 2, 3]
+    assert frame["loss"].to_list() == [*history.loss[0], *history.loss[1, :3]]
+    assert frame["validation_loss"].to_list() == [
+        *history.validation_loss[0],
+        *history.validation_loss[1, :3],
+    ]
+    assert frame.filter("kept")["epoch"].to_list() == [4, 3]
+    other = history.to_frame("pandas")
+    assert list(other.columns) == frame.columns and other["loss"].tolist() == frame["loss"].to_list()
+    with pytest.raises(SettingError, match="no such library"):
+        history.to_frame("excel")
+
+
+def test_a_data_frame_without_validation(train):
+    _, history = train()
+    assert history.to_frame()["validation_loss"].null_count() == 4
+    assert history.to_frame("pandas")["validation_loss"].isna().all()

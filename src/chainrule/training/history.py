@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -126,6 +126,33 @@ class History:
             members.append(member)
         return Ensemble(members)
 
+    def to_frame(self, library: Literal["polars", "pandas"] = "polars") -> Any:
+        """The curves as a data frame, a row for each epoch of each replica.
+
+        Columns: ``replica`` from 0, ``epoch`` from 1, ``loss``, ``validation_loss`` (missing without validation
+        data), ``gradient_norm``, and ``kept``, true in the epoch of each replica whose parameters were kept.
+        ``library`` is "polars" or "pandas", which has to be installed.
+        """
+        count = [len(replica.loss) for replica in self.replicas]
+        curves = ("loss", "validation_loss", "gradient_norm")
+        columns: dict[str, Any] = {
+            "replica": np.repeat(np.arange(len(count)), count),
+            "epoch": np.concatenate([np.arange(1, n + 1) for n in count] or [np.zeros(0, np.int64)]),
+            **{name: np.array([v for r in self.replicas for v in _padded(r, name)]) for name in curves},
+            "kept": np.array(
+                [epoch == r.kept_epoch for r in self.replicas for epoch in range(len(r.loss))], bool
+            ),
+        }
+        if library == "pandas":
+            import pandas as pd
+
+            return pd.DataFrame(columns)
+        if library != "polars":
+            raise SettingError("to_frame: no such library", expected="polars or pandas", got=repr(library))
+        import polars as pl
+
+        return pl.DataFrame(columns).with_columns(pl.col("validation_loss").fill_nan(None))
+
     def __repr__(self) -> str:
         kept = self.replicas[self.best]
         several = f"replica {self.best} of {len(self.replicas)}, " if len(self.replicas) > 1 else ""
@@ -135,6 +162,12 @@ class History:
             if kept.validation_loss:
                 parts.append(f"validation loss {kept.validation_loss[kept.kept_epoch]:.4g}")
         return f"<History: {', '.join(parts)}; {kept.stopped}>"
+
+
+def _padded(replica: Replica, name: str) -> list[float]:
+    """A curve with an entry for each epoch: NaN where there is none."""
+    curve: list[float] = getattr(replica, name)
+    return [*curve, *[np.nan] * (len(replica.loss) - len(curve))]
 
 
 class Ensemble(Module):
