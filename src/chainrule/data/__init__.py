@@ -3,6 +3,7 @@
 from chainrule.data.bundled import Problem, bundled_names, load_bundled
 from chainrule.data.checks import check_finite
 from chainrule.data.columns import Column
+from chainrule.data.halfspaces import Halfspaces, halfspaces
 from chainrule.data.preprocessing import Preprocessor, fit_preprocessor
 from chainrule.data.splitting import split_rows
 from chainrule.data.tables import read_table
@@ -10,6 +11,7 @@ from chainrule.data.target import Target, find_task, rows_with_target
 
 __all__ = [
     "Column",
+    "Halfspaces",
     "Preprocessor",
     "Problem",
     "Target",
@@ -17,6 +19,7 @@ __all__ = [
     "check_finite",
     "find_task",
     "fit_preprocessor",
+    "halfspaces",
     "load_bundled",
     "read_table",
     "rows_with_target",

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data.describe import suggest_names
+from chainrule.data.halfspaces import halfspaces
 from chainrule.errors import DataError, SettingError
 
 if TYPE_CHECKING:
@@ -171,14 +172,9 @@ def _spirals(seed: int) -> Problem:
 
 
 def _halfspaces(seed: int) -> Problem:
-    generator = np.random.default_rng(seed)
-    points = generator.normal(size=(1000, 10))
-    normals = generator.normal(size=(3, 10))
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    farthest = (points @ normals.T).max(axis=1)
-    inside = (farthest <= np.median(farthest)).astype(np.int64)  # half the points are inside
+    sample = halfspaces(seed=seed)
     return Problem(
-        _frame(points, [f"x{i}" for i in range(1, 11)], "inside", inside),
+        _frame(sample.points, [f"x{i}" for i in range(1, 11)], "inside", sample.labels),
         "inside",
         "classification",
         "Inside the intersection of 3 half-spaces in 10 dimensions or not: 1000 points, half of them inside. "
