@@ -320,6 +320,22 @@ class Function:
             )
         self.start(after)
 
+    @contextmanager
+    def span(self, start: Value, stop: Value, step: int, carried: Sequence[Value] = ()) -> Iterator[Loop]:
+        """``loop``, which may also run no time at all."""
+        before, inside, after = self.block, self.fresh("some"), self.fresh("after")
+        self.do(f"br {self.icmp('slt', start, stop)}, label {inside}, label {after}")
+        self.start(inside)
+        with self.loop(start, stop, step, carried) as loop:
+            yield loop
+        end = self.block
+        self.do(f"br label {after}")
+        self.start(after)
+        pairs = zip(carried, loop.values, strict=True)
+        loop.values = [
+            self.op(f"phi {a.type} [ {a.name}, %{before} ], [ {b.name}, %{end} ]", a.type) for a, b in pairs
+        ]
+
     def ret(self, value: Value | None = None) -> None:
         """Return."""
         self.do(f"ret {value}" if value else "ret void")

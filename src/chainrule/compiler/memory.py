@@ -16,6 +16,7 @@ from chainrule.compiler.lowering import VIEWS
 from chainrule.compiler.views import Strides, View, contiguous, through
 from chainrule.graph import Node, topological
 from chainrule.ops import contract, movement
+from chainrule.ops.edges import EDGES
 from chainrule.ops.source import constant, leaf
 
 ALIGNMENT = 64
@@ -149,7 +150,7 @@ def _schedule(kernels: Sequence[Kernel], in_place: Mapping[Node, Node]) -> tuple
 
 
 def _read_through_reshape(plan: Plan) -> set[Node]:
-    """Nodes whose elements must lie in the usual order because a reshape reads them, or a user does."""
+    """Nodes whose elements must lie in the usual order because a reshape reads them, or a user or edges do."""
     found = {root_of(x) for x in plan.outputs}
     for node in topological(plan.outputs):
         if node.op in VIEWS:
@@ -173,6 +174,8 @@ def _axis_order(
     if kernel.root is not None:
         views = [view for view in views if view.root.op is leaf]
         score[:-2] = [-1e9] * (ndim - 2)
+        if node.op in EDGES:
+            found.update(root_of(x) for x in node.inputs)
     strides = [view.strides for view in views]
     strides += [places[in_place[node]].strides for node in kernel.stored if node in in_place]
     for row in strides:

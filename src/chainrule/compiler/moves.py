@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from chainrule.compiler.edges import write_edges
 from chainrule.compiler.ir import I64, Type, Value, const
 from chainrule.compiler.loops import Axis, Key, Lanes, merged_axes, read, write
 from chainrule.compiler.lowering import ELEMENTWISE, convert, scalar_of
@@ -12,6 +13,7 @@ from chainrule.compiler.views import Strides, View
 from chainrule.graph import Node
 from chainrule.ops import elementwise, indexing, movement
 from chainrule.ops.dtypes import int64
+from chainrule.ops.edges import EDGES
 
 if TYPE_CHECKING:
     from chainrule.compiler.emit import KernelWriter, Pointers
@@ -33,6 +35,8 @@ def write_move(writer: KernelWriter, root: Node) -> None:
     elif root.op is indexing.scatter_add:
         _fill(writer, out, 0)
         _scatter(writer, root, out)
+    elif root.op in EDGES:
+        write_edges(writer, root)
     else:
         raise NotImplementedError(f"no loop for {root.op.name}")
 

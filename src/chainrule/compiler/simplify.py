@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -63,6 +63,10 @@ def _simpler(node: Node, inputs: tuple[Node, ...], readers: Mapping[Node, int]) 
         same = _neutral(node, inputs)
         if same is not None:
             return same
+    if op is elementwise.add:
+        joined = _joined(node, inputs)
+        if joined is not None:
+            return joined
     made = Node(op, inputs, node.params, line=node.line)
     if op is not constant and inputs and all(x.op is constant for x in inputs) and _size(node) <= FOLDED:
         return as_constant(evaluate([made])[0])
@@ -146,6 +150,48 @@ def _neutral(node: Node, inputs: tuple[Node, ...]) -> Node | None:
         return b
     if node.op is elementwise.subtract and _is_number(b, 0) and a.shape == node.shape:
         return a
+    return None
+
+
+class _Piece(NamedTuple):
+    """Rows that are not known to be zero."""
+
+    start: int
+    rows: Node
+
+
+def _joined(node: Node, inputs: tuple[Node, ...]) -> Node | None:
+    """A sum of arrays that are zero wherever the others are not, as gradients of slices are: they are joined."""
+    found = [_pieces(x) for x in inputs]
+    if any(x.shape != node.shape for x in inputs) or None in found:
+        return None
+    pieces = sorted((x for part in found if part is not None for x in part), key=lambda piece: piece.start)
+    parts: list[Node] = []
+    end = 0
+    for start, rows in [*pieces, _Piece(node.shape[0], inputs[0])]:
+        if start < end:
+            return None
+        if start > end:
+            zero = Node(constant, (), {"value": np.zeros((), node.dtype)})
+            parts.append(Node(movement.broadcast, (zero,), {"shape": (start - end, *node.shape[1:])}))
+        if start < node.shape[0]:
+            parts.append(rows)
+            end = start + rows.shape[0]
+    return parts[0] if len(parts) == 1 else Node(movement.concat, tuple(parts), {"axis": 0}, line=node.line)
+
+
+def _pieces(node: Node) -> list[_Piece] | None:
+    """The rows of a padded or joined array that need not be zero; None for any other."""
+    if node.op is movement.pad:
+        p = node.params
+        rest = (*p["low"][1:], *p["high"][1:], *p["interior"])
+        if not node.shape or any(rest) or p["value"] != 0:
+            return None
+        return [_Piece(p["low"][0], node.inputs[0])]
+    if node.op is movement.concat and node.params["axis"] == 0:
+        starts = np.cumsum([0, *(x.shape[0] for x in node.inputs)]).tolist()
+        found = zip(starts, node.inputs, strict=False)
+        return [_Piece(start, x) for start, x in found if not _is_number(x, 0)]
     return None
 
 

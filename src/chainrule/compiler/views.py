@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.compiler.lowering import VIEWS
 from chainrule.graph import Node, topological
 from chainrule.ops import contract, movement
+from chainrule.ops.edges import EDGES
 from chainrule.ops.record import Shape
 
 Strides = tuple[int, ...]
@@ -90,6 +91,8 @@ def settle(outputs: Sequence[Node], strides: Mapping[Node, Strides]) -> list[Nod
         made = node
         if node.op is contract.matmul:
             inputs = tuple(_copied(x) if _repeats(views.get(x)) else x for x in inputs)
+        if node.op in EDGES:
+            inputs = tuple(_copied(x) if _apart(views[x]) else x for x in inputs)
         if any(x is not y for x, y in zip(inputs, node.inputs, strict=True)):
             made = Node(node.op, inputs, node.params, line=node.line)
         if node.op in VIEWS:
@@ -108,6 +111,11 @@ def settle(outputs: Sequence[Node], strides: Mapping[Node, Strides]) -> list[Nod
 
 def _copied(x: Node) -> Node:
     return Node(movement.identity, (x,), {}, line=x.line)
+
+
+def _apart(view: View) -> bool:
+    """Whether the elements of a row do not follow each other, as kernels over edges want them to."""
+    return view.shape[-1] > 1 and view.strides[-1] != 1
 
 
 def _repeats(view: View | None) -> bool:

@@ -17,7 +17,7 @@ from chainrule.nn.graph_network.reading import EdgeList, listed, read_edges
 from chainrule.nn.initialisers import Initialiser, find_initialiser
 from chainrule.nn.layers import need_features
 from chainrule.nn.module import Module, Parameter, Seed, seed_key
-from chainrule.ops import indexing
+from chainrule.ops.edges import edge_sum
 from chainrule.ops.record import Array
 from chainrule.tensor import Tensor, tensor
 
@@ -98,6 +98,7 @@ class GraphNetwork(Module):
         self._names: list[Any] | None = None
         self._pairs: list[tuple[Any, Any]] | None = None
         self.weight_index = self._tie(tied)
+        self._weight_order = self._computed_order()
         key = seed_key(seed)
         self.weight = self._drawn_weight(weight_initialiser, names, which, given, (*key, 0), dtype)
         self.bias: Parameter | None = None
@@ -232,7 +233,9 @@ class GraphNetwork(Module):
                 u.append(None)
                 v.append(rows[unit.start : unit.start + unit.count])
                 continue
-            total = self._biased(unit, [_weighted_sum(v[b.lower], weights, b) for b in incoming[number]])
+            total = self._biased(
+                unit, [edge_sum(v[b.lower], weights, *b.incidence, first=b.first) for b in incoming[number]]
+            )
             u.append(total)
             v.append(find_activation(unit.activation).function(total))
         return u, v
@@ -248,12 +251,14 @@ class GraphNetwork(Module):
 
     def _ordered_weights(self) -> Tensor:
         """One weight for each edge in the order of computation."""
-        order = self._plan.order
-        if self.weight_index is not None:
-            return f.take(self.weight, tensor(self.weight_index[order]))
-        if (np.diff(order) == 1).all() and order[0] == 0:
-            return self.weight
-        return f.take(self.weight, tensor(order))
+        return self.weight if self._weight_order is None else f.take(self.weight, self._weight_order)
+
+    def _computed_order(self) -> Tensor | None:
+        """Which weight each edge has, edges in the order of computation; None where it is the weights' own."""
+        index = self._plan.order if self.weight_index is None else self.weight_index[self._plan.order]
+        if self.weight_index is None and (index[1:] > index[:-1]).all():
+            return None
+        return Tensor.leaf(index.astype(np.int32))
 
     def _picked(self, v: list[Tensor]) -> Tensor:
         """The values of the outputs, [batch, outputs]."""
@@ -271,14 +276,6 @@ class GraphNetwork(Module):
         if not np.array_equal(back, np.arange(len(back))):
             joined = f.take(joined, tensor(back), axis=0)
         return f.transpose(joined)
-
-
-def _weighted_sum(values: Tensor, weights: Tensor, block: Block) -> Tensor:
-    """The sum of w v over the edges into each upper neuron: [lower, batch] -> [upper, batch]."""
-    own = weights[block.first : block.first + block.count].reshape((block.count, 1))
-    target = np.repeat(np.arange(len(block.rows) - 1), np.diff(block.rows.numpy()))
-    messages = indexing.gather(values, block.source, axis=0) * own
-    return indexing.scatter_add(messages, tensor(target), axis=0, size=len(block.rows) - 1)
 
 
 def _with_constant(edges: EdgeList, inputs: Array) -> EdgeList:

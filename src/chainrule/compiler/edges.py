@@ -1,0 +1,260 @@
+"""The kernels of sums along the edges of a sparse graph: the minibatch in the lanes, sums in registers.
+
+A neuron's edges are read one after the other. Several at a time add to registers of their own, because an addition
+has to wait for the one before; the registers are joined at the end. Which edge goes to which register depends on
+the graph alone, so neither threads nor the minibatch's size change the order in which a sum is taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chainrule.compiler.ir import I32, I64, Function, Type, Value, const, const_vector
+from chainrule.compiler.loops import Lanes, read, write
+from chainrule.compiler.lowering import scalar_of
+from chainrule.graph import Node
+from chainrule.ops.edges import edge_dot, edge_sum
+
+if TYPE_CHECKING:
+    from chainrule.compiler.emit import KernelWriter
+
+IN_FLIGHT = 8  # sums that hide the latency of an addition
+DOTS = 8  # edges whose dot products are finished together
+
+
+def write_edges(writer: KernelWriter, root: Node) -> None:
+    """The whole kernel."""
+    if root.op is edge_dot:
+        _Dots(writer, root).write()
+    else:
+        _Sums(writer, root).write()
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of the minibatch that are computed at once: where they start, and how many lanes they fill."""
+
+    start: int
+    lanes: Lanes
+
+
+def columns_of(batch: int, width: int) -> list[Columns]:
+    """The minibatch as vectors; the last one may be narrower, or only partly used."""
+    found = []
+    for start in range(0, batch, width):
+        left = min(width, batch - start)
+        found.append(Columns(start, Lanes(1 << (left - 1).bit_length(), left)))
+    return found
+
+
+class _Edges:
+    """What both kinds of kernels read: values by row, and the integers that describe the edges."""
+
+    def __init__(self, writer: KernelWriter, root: Node) -> None:
+        self.writer, self.root, self.f = writer, root, writer.f
+        self.pointers = writer.start()
+        self.scalar = Type(scalar_of(root.dtype))
+        self.columns = columns_of(root.inputs[0].shape[1], writer.width)
+
+    def integer(self, node: Node, index: Value) -> Value:
+        """An entry of one of the edges' arrays."""
+        raw = self.f.load(self.f.offset(self.pointers[node], index, "i32"), I32)
+        return self.f.convert("sext", raw, "i64")
+
+    def from_first(self, node: Node, rows: Node) -> None:
+        """Let an array be read by the number that an edge has among all edges."""
+        first = self.integer(rows, const(0, I64))
+        back = self.f.binary("sub", const(0, I64), first)
+        self.pointers[node] = self.f.offset(self.pointers[node], back, "i32")
+
+    def row(self, node: Node, index: Value) -> Value:
+        """Where a neuron's values start."""
+        stride = self.strides(node)[0]
+        return self.f.offset(self.pointers[node], self.f.times(index, stride), self.scalar.scalar)
+
+    def strides(self, node: Node) -> tuple[int, int]:
+        """How far apart neurons, and columns of the minibatch, lie."""
+        if node is self.root:
+            row, column = self.writer.layout.places[node].strides
+        else:
+            row, column = self.writer.reads[node].strides
+        return row, column
+
+    def values(self, node: Node, row: Value, columns: Columns) -> Value:
+        """A neuron's values in some columns."""
+        from chainrule.compiler.emit import access
+
+        stride = self.strides(node)[1]
+        at = self.f.offset(row, const(columns.start * stride, I64), self.scalar.scalar)
+        return read(self.f, access(node, at), stride, columns.lanes)
+
+    def plus_product(self, a: Value, b: Value, total: Value) -> Value:
+        """a b + total."""
+        f = self.f
+        if a.type.is_float:
+            if self.writer.target.fma:
+                return f.fma(a, b, total)
+            return f.binary("fadd", f.binary("fmul", a, b), total)
+        boolean = a.type.scalar == "i1"
+        return f.binary("or" if boolean else "add", f.binary("and" if boolean else "mul", a, b), total)
+
+    def plus(self, a: Value, b: Value) -> Value:
+        """a + b."""
+        return self.f.binary("fadd" if a.type.is_float else "or" if a.type.scalar == "i1" else "add", a, b)
+
+
+class _Sums(_Edges):
+    """Upwards or downwards: every neuron adds up weight times value of its neighbours."""
+
+    def __init__(self, writer: KernelWriter, root: Node) -> None:
+        super().__init__(writer, root)
+        self.from_values, self.weights, rows, source, columns, target, self.position = root.inputs
+        self.up = root.op is edge_sum
+        self.starts, self.neighbour = (rows, source) if self.up else (columns, target)
+        if self.up:
+            self.from_first(source, rows)
+
+    def write(self) -> None:
+        """For every neuron, for as many columns as registers hold: the sum."""
+        at_once = self.writer.target.registers // 2
+        parts = [self.columns[k : k + at_once] for k in range(0, len(self.columns), at_once)]
+        with self.f.loop(const(0, I64), const(self.root.shape[0], I64), 1) as loop:
+            begin = self.integer(self.starts, loop.index)
+            end = self.integer(self.starts, self.f.plus(loop.index, 1))
+            for part in parts:
+                self.store(loop.index, part, self.sums(begin, end, part))
+
+    def sums(self, begin: Value, end: Value, part: list[Columns]) -> list[Value]:
+        """The sum over edges from ``begin`` to ``end``, for each vector of columns."""
+        f, count = self.f, len(part)
+        together = max(1, IN_FLIGHT // count)
+        together = 1 << (together.bit_length() - 1)
+        zeros = [const(0, Type(self.scalar.scalar, columns.lanes.count)) for columns in part]
+        totals, middle = zeros * together, begin
+        if together > 1:
+            number = f.binary("and", f.binary("sub", end, begin), const(-together, I64))
+            middle = f.binary("add", begin, number)
+            with f.span(begin, middle, together, totals) as loop:
+                loop.values = [
+                    total
+                    for k in range(together)
+                    for total in self.add(
+                        f.plus(loop.index, k), part, loop.values[k * count : (k + 1) * count]
+                    )
+                ]
+            totals = loop.values
+        with f.span(middle, end, 1, totals[:count]) as loop:
+            loop.values = self.add(loop.index, part, loop.values)
+        totals = [*loop.values, *totals[count:]]
+        while len(totals) > count:
+            half = len(totals) // 2
+            totals = [self.plus(a, b) for a, b in zip(totals[:half], totals[half:], strict=True)]
+        return totals
+
+    def add(self, edge: Value, part: list[Columns], totals: list[Value]) -> list[Value]:
+        """One edge's products, added to the totals."""
+        row = self.row(self.from_values, self.integer(self.neighbour, edge))
+        weight = self.weight(edge if self.up else self.integer(self.position, edge))
+        return [
+            self.plus_product(
+                self.f.splat(weight, columns.lanes.count), self.values(self.from_values, row, columns), total
+            )
+            for columns, total in zip(part, totals, strict=True)
+        ]
+
+    def weight(self, edge: Value) -> Value:
+        """The weight of an edge, by its number among all."""
+        from chainrule.compiler.emit import access
+
+        stride = self.writer.reads[self.weights].strides[0]
+        at = self.f.offset(self.pointers[self.weights], self.f.times(edge, stride), self.scalar.scalar)
+        return read(self.f, access(self.weights, at), 0, Lanes(1, 1))
+
+    def store(self, neuron: Value, part: list[Columns], totals: list[Value]) -> None:
+        """Leave the sums as a neuron's values."""
+        from chainrule.compiler.emit import access
+
+        row, stride = self.row(self.root, neuron), self.strides(self.root)[1]
+        for columns, total in zip(part, totals, strict=True):
+            at = self.f.offset(row, const(columns.start * stride, I64), self.scalar.scalar)
+            write(self.f, total, access(self.root, at), stride, columns.lanes)
+
+
+class _Dots(_Edges):
+    """Every edge multiplies the values at its ends and sums over the minibatch."""
+
+    def __init__(self, writer: KernelWriter, root: Node) -> None:
+        super().__init__(writer, root)
+        self.upper, self.lower, self.rows, self.source = root.inputs[:4]
+        self.from_first(self.source, self.rows)
+        first = self.integer(self.rows, const(0, I64))
+        back = self.f.binary("sub", const(0, I64), first)
+        self.out = self.f.offset(self.pointers[root], back, self.scalar.scalar)
+
+    def write(self) -> None:
+        """For every upper neuron: its edges, several at a time, the last few with others in their place."""
+        f = self.f
+        with f.loop(const(0, I64), const(self.upper.shape[0], I64), 1) as loop:
+            above = self.row(self.upper, loop.index)
+            begin = self.integer(self.rows, loop.index)
+            end = self.integer(self.rows, f.plus(loop.index, 1))
+            number = f.binary("and", f.binary("sub", end, begin), const(-DOTS, I64))
+            middle = f.binary("add", begin, number)
+            with f.span(begin, middle, DOTS) as inner:
+                found = self.dots(above, [f.plus(inner.index, k) for k in range(DOTS)])
+                f.store(found, f.offset(self.out, inner.index, self.scalar.scalar))
+            with f.branch(f.icmp("slt", middle, end)):
+                last = f.plus(end, -1)
+                edges = [f.intrinsic("smin", f.plus(middle, k), last) for k in range(DOTS)]
+                left = f.splat(f.binary("sub", end, middle), DOTS)
+                mask = f.icmp("slt", const_vector(range(DOTS), Type("i64", DOTS)), left)
+                f.store(self.dots(above, edges), f.offset(self.out, middle, self.scalar.scalar), mask)
+
+    def dots(self, above: Value, edges: list[Value]) -> Value:
+        """The dot products of some edges, one a lane."""
+        f = self.f
+        below = [self.row(self.lower, self.integer(self.source, edge)) for edge in edges]
+        wide = max(columns.lanes.count for columns in self.columns)
+        totals = [const(0, Type(self.scalar.scalar, wide))] * len(edges)
+        for given in self.columns:
+            columns = Columns(given.start, Lanes(wide, given.lanes.active))
+            ours = self.values(self.upper, above, columns)
+            totals = [
+                self.plus_product(ours, self.values(self.lower, row, columns), total)
+                for row, total in zip(below, totals, strict=True)
+            ]
+        return lane_sums(f, totals, self.plus)
+
+
+def lane_sums(f: Function, vectors: list[Value], plus: object) -> Value:
+    """The sum of each vector's lanes, one a lane: neighbours are added until one number is left of each."""
+    assert callable(plus)
+    each = vectors[0].type.lanes
+    while each > 1:
+        each //= 2
+        if len(vectors) > 1:
+            vectors = [_neighbours(f, a, b, plus) for a, b in zip(vectors[::2], vectors[1::2], strict=True)]
+        else:
+            vectors = [_neighbours(f, vectors[0], None, plus)]
+    while len(vectors) > 1:
+        vectors = [_beside(f, a, b) for a, b in zip(vectors[::2], vectors[1::2], strict=True)]
+    return vectors[0]
+
+
+def _neighbours(f: Function, a: Value, b: Value | None, plus: object) -> Value:
+    """Sums of lanes 0 and 1, 2 and 3, ... of a, then of b."""
+    assert callable(plus)
+    count = a.type.lanes * (1 if b is None else 2)
+    even, odd = (f.shuffle(a, a if b is None else b, range(k, count, 2)) for k in (0, 1))
+    joined: Value = plus(even, odd)
+    return joined
+
+
+def _beside(f: Function, a: Value, b: Value) -> Value:
+    """The lanes of a, then those of b."""
+    if a.type.lanes > 1:
+        return f.shuffle(a, b, range(2 * a.type.lanes))
+    pair = Type(a.type.scalar, 2)
+    first = f.op(f"insertelement {pair} poison, {a}, i32 0", pair)
+    return f.op(f"insertelement {first}, {b}, i32 1", pair)
