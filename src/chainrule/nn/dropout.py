@@ -39,7 +39,7 @@ class _Mask(Module):
 
     def drop(self, x: Tensor) -> Tensor:
         """``x`` where it is kept, divided by the probability of that; 0 elsewhere. Counts on by one."""
-        if not any(as_tuple(self._p)):
+        if all(last == _ALL_BITS for last in self._last_kept.values):
             return x
         last, scale = self._last_kept.read(), self._scale.read()
         bits = random_bits(self.seed, self.counter, shape=x.shape)

@@ -11,6 +11,7 @@ from chainrule.errors import DtypeError, ModelFileError, ShapeError
 from chainrule.nn.initialisers import Initialiser
 from chainrule.ops.dtypes import check_dtype
 from chainrule.ops.record import Array, is_float
+from chainrule.per_replica import PerReplica
 from chainrule.tensor import Tensor, as_tensor, no_grad, tensor
 
 #: what a random generator depends on; None asks the operating system
@@ -138,7 +139,7 @@ class Module:
             if isinstance(value, Module):
                 yield from value.named_modules(f"{prefix}.{name}" if prefix else name)
 
-    def _named(self, kind: type[Tensor]) -> Iterator[tuple[str, Any]]:
+    def _named(self, kind: type[Any]) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
         for prefix, module in self.named_modules():
             for name, value in _attributes(module):
@@ -153,6 +154,10 @@ class Module:
     def named_buffers(self) -> Iterator[tuple[str, Buffer]]:
         """Every buffer once, with its dotted name."""
         return self._named(Buffer)
+
+    def named_numbers(self) -> Iterator[tuple[str, PerReplica]]:
+        """Every number that may differ from replica to replica, with its dotted name; not part of the state."""
+        return self._named(PerReplica)
 
     def parameters(self) -> list[Parameter]:
         """Every parameter once; one that is shared is not repeated."""

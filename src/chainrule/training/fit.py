@@ -10,7 +10,7 @@ from contextvars import copy_context
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
@@ -19,12 +19,13 @@ from chainrule.graph import new_leaf
 from chainrule.nn.module import Module
 from chainrule.optim.lbfgs import LBFGS
 from chainrule.optim.optimizer import Optimizer
-from chainrule.optim.schedules import rates, tabulate, traceable
+from chainrule.optim.schedules import Rate, rates, tabulate, traceable
 from chainrule.optim.settings import check_count, check_number
 from chainrule.tensor import Tensor, no_grad
 from chainrule.trace import tracing
 from chainrule.training.batches import Rows, as_rows, steps_per_epoch
 from chainrule.training.checkpoint import Checkpoint, Live, RunState, Saver, describe, digest
+from chainrule.training.differences import differences
 from chainrule.training.executors import RUNNERS, Executor
 from chainrule.training.full_batch import check_full_batch, train_full_batch
 from chainrule.training.history import History
@@ -47,7 +48,7 @@ def fit(
     shuffle: bool = True,
     drop_last: bool = False,
     restarts: int = 1,
-    penalty: Penalty | None = None,
+    penalty: Penalty | None | Sequence[Penalty | None] = None,
     clip_norm: float | None = None,
     stop: StopRule | Sequence[StopRule] | None = None,
     callbacks: Sequence[Callback] = (),
@@ -115,7 +116,8 @@ def fit(
         check_full_batch(model, checkpoint=checkpoint, clip_norm=clip_norm)
         epochs = optimizer.max_iterations
     epochs = check_count("epochs", epochs)
-    objective = Objective(model, loss, penalty)
+    differing = differences(model, optimizer, penalty, check_count("restarts", restarts))
+    objective = Objective(model, loss, differing.penalties[0])
     rows = as_rows(data, model)
     held_out = None if validation is None else as_rows(validation, model, "validation ")
     settings = Settings(
@@ -133,10 +135,10 @@ def fit(
         if part is not None:
             copy_context().run(_check_loss, objective, part)
     stepping = None if isinstance(optimizer, LBFGS) else _own(optimizer, rows, epochs, settings)
-    trainer = Trainer(objective, rows, held_out, stepping, settings)
+    trainer = Trainer(objective, rows, held_out, stepping, settings, differing)
     saver, state = None, RunState({}, {0: Live.start(trainer.snapshot())})
     if checkpoint is not None:
-        saver = _saver(checkpoint, trainer, describe(optimizer), rules, epochs)
+        saver = _saver(checkpoint, trainer, optimizer, penalty, rules, epochs)
         state = _open(saver, state, resume, settings)
     trainers = [trainer] if workers == 1 else [trainer.twin() for _ in range(workers)]
     run = Run(
@@ -147,7 +149,10 @@ def fit(
     history.optimizer, history.batch_size = optimizer.describe(), settings.batch_size
     if stepping is not None:
         steps = steps_per_epoch(len(rows), settings.batch_size, settings.drop_last)
-        history.lr = rates(stepping.lr, steps * np.arange(epochs))
+        found = rates(cast(Rate, stepping.lr), steps * np.arange(epochs))
+        if differing.rates:
+            found = np.array(differing.rates)[:, None]
+        history.lr = np.broadcast_to(found, (settings.restarts, epochs)).copy()
     return history
 
 
@@ -176,11 +181,16 @@ def _train(run: Run, work: Callable[[], None]) -> History:
 def _check_kinds(**given: Any) -> None:
     """SettingError for things of the wrong kind, such as a class where an instance belongs."""
     callbacks, penalty = given["callbacks"], given["penalty"]
+    penalties = penalty if isinstance(penalty, list | tuple) else [penalty]
     for name, good, expected in (
         ("model", isinstance(given["model"], Module), "an nn.Module"),
         ("loss", callable(given["loss"]), "a function of (prediction, target), such as nn.squared_error"),
         ("optimizer", isinstance(given["optimizer"], Optimizer | LBFGS), "such as optim.Adam(1e-3)"),
-        ("penalty", penalty is None or callable(penalty), "a function of the model, such as nn.l2(1e-4)"),
+        (
+            "penalty",
+            all(each is None or callable(each) for each in penalties),
+            "a function of the model, such as nn.l2(1e-4), or one for each replica",
+        ),
         (
             "callbacks",
             isinstance(callbacks, list | tuple) and all(map(callable, callbacks)),
@@ -248,15 +258,22 @@ def _own(optimizer: Optimizer, rows: Rows, epochs: int, settings: Settings) -> O
     own.shared_state = {
         name: Tensor.leaf(tensor.numpy().copy()) for name, tensor in optimizer.shared_state.items()
     }
-    if not traceable(own.lr):
+    if isinstance(optimizer.lr, tuple):
+        own.lr = optimizer.lr[0]  # a replica's own is put into its place when it begins
+    elif not traceable(rate := cast(Rate, own.lr)):
         # an ordinary Python function of the step cannot be traced, so its values are listed beforehand
         steps = epochs * steps_per_epoch(len(rows), settings.batch_size, settings.drop_last)
-        own.lr = tabulate(own.lr, steps)
+        own.lr = tabulate(rate, steps)
     return own
 
 
 def _saver(
-    checkpoint: str | Path | Checkpoint, trainer: Trainer, optimizer: str, rules: object, epochs: int
+    checkpoint: str | Path | Checkpoint,
+    trainer: Trainer,
+    optimizer: object,
+    penalty: object,
+    rules: object,
+    epochs: int,
 ) -> Saver:
     """A saver that knows what makes this run the same as another."""
     where = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
@@ -264,8 +281,8 @@ def _saver(
     description = {
         "model": describe(trainer.model),
         "loss": describe(objective.loss),
-        "penalty": describe(objective.penalty),
-        "optimizer": optimizer,
+        "penalty": describe(penalty),
+        "optimizer": describe(optimizer),
         "stop": describe(rules),
         "data": digest(trainer.rows, trainer.validation),
         # a single replica may go on for longer; of several, the first ones are already done

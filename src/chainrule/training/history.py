@@ -51,8 +51,9 @@ class History:
     """Curves of every replica, which one was kept, and why each ended.
 
     ``seconds`` is the time this call of ``fit`` took, ``interrupted`` whether Ctrl-C ended it. ``optimizer``
-    is its description (``Optimizer.describe``), ``batch_size`` the rows of a step, ``lr`` [epochs] the step
-    size at the start of each epoch that the run could have had (no entries for LBFGS, which searches for it).
+    is its description (``Optimizer.describe``), ``batch_size`` the rows of a step, ``lr`` [restarts, epochs]
+    the step size at the start of each epoch that the run could have had (no columns for LBFGS, which searches
+    for it).
     """
 
     replicas: list[Replica]
@@ -61,7 +62,7 @@ class History:
     model: Module | None = field(default=None, repr=False)
     optimizer: dict[str, Any] = field(default_factory=dict)
     batch_size: int = 0
-    lr: Array = field(default_factory=lambda: np.zeros(0))
+    lr: Array = field(default_factory=lambda: np.zeros((1, 0)), repr=False)
 
     def _curves(self, name: str) -> Array:
         rows: list[list[float]] = [getattr(replica, name) for replica in self.replicas]

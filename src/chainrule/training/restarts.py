@@ -80,6 +80,7 @@ class Run:
             known = index in self.state.replicas or trainer.settings.restarts == 1
             if known and index in self.state.lives:
                 trainer.restore(self.state.lives[index].tensors)
+                trainer.become(index)
                 self.state.replicas.setdefault(index, Replica())
             else:
                 self.begin(index, trainer)

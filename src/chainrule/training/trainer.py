@@ -7,7 +7,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -17,6 +17,7 @@ from chainrule.ops.record import Array, is_float
 from chainrule.optim.optimizer import Optimizer
 from chainrule.tensor import Tensor
 from chainrule.training.batches import Rows, epoch_orders
+from chainrule.training.differences import Differences
 from chainrule.training.executors import RUNNERS, Executor, Runner
 from chainrule.training.step import Objective, Step, Update, gradient_step, loss_step, training_step
 
@@ -61,8 +62,10 @@ class Trainer:
         validation: Rows | None,
         optimizer: Optimizer | None,
         settings: Settings,
+        differences: Differences,
     ) -> None:
         self.objective, self.model = objective, objective.model
+        self._differences, self._choice = differences, 0
         self.rows, self.validation, self.optimizer, self.settings = rows, validation, optimizer, settings
         if optimizer is not None:
             optimizer.attach(self.model)
@@ -79,7 +82,7 @@ class Trainer:
         found: dict[str, Tensor] = {f"{MODEL}{name}": tensor for name, tensor in self.model.named_state()}
         if self.optimizer is not None:
             found |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.named_state()}
-        return found
+        return found | self._differences.tensors()
 
     def twin(self) -> Trainer:
         """A trainer of the same steps on memory of its own."""
@@ -127,6 +130,14 @@ class Trainer:
                         np.copyto(self.arrays[name], tensor.numpy())
         for name, value in self._start.items():
             np.copyto(self.arrays[name], value)
+        self.become(replica)
+
+    def become(self, replica: int) -> None:
+        """Take over the numbers and the penalty that are this replica's own."""
+        for name, value in self._differences.of(replica).items():
+            np.copyto(self.arrays[name], value)
+        self._choice = self._differences.which[replica]
+        self.objective = replace(self.objective, penalty=self._differences.penalties[self._choice])
 
     # Work
 
@@ -159,7 +170,7 @@ class Trainer:
             s = self.settings
             return training_step(self.objective, self.optimizer, s.clip_norm, forms, s.update)
 
-        return self._ready(("train", count), make)
+        return self._ready(("train", count, self._choice), make)
 
     def _ready(self, key: object, make: Callable[[], Step]) -> Runner:
         """A step on this trainer's arrays; traced and compiled once for all twins."""
@@ -194,7 +205,7 @@ class Trainer:
     def objective_and_gradient(self) -> tuple[float, list[Array]]:
         """Loss plus penalty over all training rows at inference, and its gradient for each parameter."""
         make = partial(gradient_step, self.objective, self.rows.forms(len(self.rows)))
-        value, *gradients = self._ready("gradient", make)(self.rows.x, self.rows.y)
+        value, *gradients = self._ready(("gradient", self._choice), make)(self.rows.x, self.rows.y)
         return float(value), gradients
 
     def full_gradient_norm(self) -> float:
