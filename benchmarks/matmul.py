@@ -23,7 +23,7 @@ import numpy as np
 
 from chainrule.compiler.host import Library, Target, assemble, host
 from chainrule.compiler.ir import I64, PTR, Function, Type, Value, const, module_text
-from chainrule.compiler.matmul import Product, emit_product, scratch_bytes
+from chainrule.compiler.matmul import Product, emit_product, parts, scratch_bytes
 from chainrule.compiler.matmul.pieces import multiply_add
 
 
@@ -100,8 +100,8 @@ def product_functions(product: Product, target: Target) -> list[Function]:
         line = f.offset(c, f.times(row, product.N), product.scalar)
         f.store(value, f.offset(line, column, product.scalar), mask)
 
-    rows = const(0, I64), const(product.M, I64)
-    emit_product(kernel, target, product, a, b, *rows, store, scratch)
+    part = const(0, I64), const(parts(product, target).units, I64)
+    emit_product(kernel, target, product, a, b, part, store, scratch)
     kernel.ret()
     driver = Function("driver", [*((PTR, p) for p in "abcs"), (I64, "turns")])
     with driver.loop(const(0, I64), driver.parameters[4], 1):

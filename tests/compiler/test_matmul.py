@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from chainrule.compiler.host import Library, Target, assemble, host
 from chainrule.compiler.ir import I64, PTR, Function, Type, Value, const, module_text
-from chainrule.compiler.matmul import Product, emit_product, row_step, scratch_bytes
+from chainrule.compiler.matmul import Product, emit_product, parts, scratch_bytes
 from chainrule.compiler.matmul.plan import Dots, plan
 
 TARGETS: dict[str | None, Target] = {level: host(level) for level in (None, "avx2", "sse2")}
@@ -92,20 +92,21 @@ class Kernel:
             place = f.offset(f.offset(c, f.times(row, product.N), product.scalar), column, product.scalar)
             f.store(body(f, f.load(place, value.type, mask), value), place, mask)
 
-        rows = (const(0, I64), const(product.M, I64)) if whole else (first, last)
-        emit_product(f, target, product, a, b, *rows, epilogue, scratch)
+        self.parts = parts(product, target)
+        part = (const(0, I64), const(self.parts.units, I64)) if whole else (first, last)
+        emit_product(f, target, product, a, b, part, epilogue, scratch)
         f.ret()
         self.library = Library(assemble(module_text([f], target.attributes), target), target)
         kinds = [ctypes.c_void_p] * 4 + [ctypes.c_int64] * 2
         self.run = ctypes.CFUNCTYPE(None, *kinds)(self.library.address("product"))
 
     def __call__(self, a: Matrix, b: Matrix, cuts: tuple[int, ...] = ()) -> Matrix:
-        """C, computed by one call for the rows between neighbouring cuts; all that surrounds it must stay as it was."""
+        """C, computed by one call for the steps between neighbouring cuts; all that surrounds it must stay as it was."""
         product, size = self.product, self.dtype.itemsize
         c = np.zeros(product.M * product.N + 2 * GUARD, self.dtype)
         c[:GUARD] = c[GUARD + product.M * product.N :] = 77
         scratch = np.full(self.scratch + 2 * GUARD * size, 77, np.uint8)
-        edges = (0, *sorted(cuts), product.M)
+        edges = (0, *(min(cut * self.parts.step, self.parts.units) for cut in sorted(cuts)), self.parts.units)
         with fenced(a, product.a_strides) as at_a, fenced(b, product.b_strides) as at_b:
             for first, last in pairwise(edges):
                 at_c, at_scratch = c.ctypes.data + GUARD * size, scratch.ctypes.data + GUARD * size
@@ -190,18 +191,18 @@ def test_large_products(product: Product, level: str | None) -> None:
     kernel = Kernel(product, TARGETS[level])
     whole = kernel(a, b)
     check(whole, a, b)
-    step = row_step(product, TARGETS[level])
-    cuts = (product.M // 2 // step * step, product.M - 1)
+    steps = -(-kernel.parts.units // kernel.parts.step)
+    cuts = (steps // 2, steps - 1)
     np.testing.assert_array_equal(kernel(a, b, cuts), whole)
 
 
 @given(products(), st.sampled_from(list(TARGETS)), st.lists(st.integers(0, 70), max_size=4))
 @settings(max_examples=40, deadline=None)
-def test_sharing_rows_changes_no_bit(product: Product, level: str | None, cuts: list[int]) -> None:
+def test_sharing_changes_no_bit(product: Product, level: str | None, cuts: list[int]) -> None:
     a, b = operands(product)
     kernel = Kernel(product, TARGETS[level])
     whole = kernel(a, b)
-    shared = kernel(a, b, tuple(cut for cut in cuts if cut <= product.M))
+    shared = kernel(a, b, tuple(cuts))
     assert whole.tobytes() == shared.tobytes()
     literal = Kernel(product, TARGETS[level], whole=True)(a, b)
     assert whole.tobytes() == literal.tobytes()
@@ -211,7 +212,7 @@ def test_sharing_rows_changes_no_bit(product: Product, level: str | None, cuts: 
 @settings(max_examples=40, deadline=None)
 def test_every_element_is_handed_over_once(product: Product, level: str | None, cuts: list[int]) -> None:
     a, b = operands(product)
-    counts = Kernel(product, TARGETS[level], counted)(a, b, tuple(cut for cut in cuts if cut <= product.M))
+    counts = Kernel(product, TARGETS[level], counted)(a, b, tuple(cuts))
     assert (counts == 1).all()
 
 
@@ -255,9 +256,9 @@ def test_non_finite_values_stay_in_their_rows_and_columns() -> None:
 
 def test_the_way_depends_on_the_shape() -> None:
     """Both ways of computing, and both packings, are met by the products above."""
-    ways = {product: plan(product.normal(), TARGETS[None]) for product in LARGE}
-    strips = [(p, strip) for p, way in ways.items() if not isinstance(way, Dots) for strip in way]
-    assert any(isinstance(way, Dots) for way in ways.values())
+    ways = [(product, plan(product.normal(), target)) for product in LARGE for target in TARGETS.values()]
+    strips = [(p, strip) for p, way in ways if not isinstance(way, Dots) for strip in way]
+    assert any(isinstance(way, Dots) for _, way in ways)
     assert any(strip.pack_a for _, strip in strips) and any(strip.pack_b for _, strip in strips)
     assert any(strip.depth < product.K for product, strip in strips)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 
-from chainrule.compiler.fuse import Kernel
+from chainrule.compiler.fuse import LONG, Kernel
 from chainrule.compiler.host import Target
 from chainrule.compiler.ir import I32, I64, PTR, Function, Type, Value, const, first_lanes
 from chainrule.compiler.loops import Access, Axis, Key, Lanes, broadcast_strides, merged_axes, read, write
@@ -20,7 +22,22 @@ from chainrule.ops.source import constant
 
 Pointers = dict[Key, Value]
 Point = Callable[[Value, Lanes, list[Value]], list[Value]]
+Bounds = tuple[Value, Value] | None  # from the first to before the last turn of a loop; None for all
 WIDE = 4  # registers side by side, where only that hides the latency of an addition
+LINE = 64  # bytes that two processors should not both write
+LONG_CYCLES = 12  # of a vector of exponentials and the like
+
+
+@dataclass(frozen=True)
+class Share:
+    """How threads may divide a kernel: the ``units`` of its outermost loop, in multiples of ``step``.
+
+    ``cycles`` is about what all of them take.
+    """
+
+    units: int
+    step: int
+    cycles: float
 
 
 def literal(node: Node) -> Value | None:
@@ -34,10 +51,17 @@ def literal(node: Node) -> Value | None:
 
 
 class KernelWriter:
-    """Writes one kernel. ``reads`` and ``writes`` are keyed by node; a written node's key is the node itself."""
+    """Writes one kernel. ``reads`` and ``writes`` are keyed by node; a written node's key is the node itself.
 
-    def __init__(self, kernel: Kernel, layout: Layout, target: Target, name: str) -> None:
-        self.kernel, self.layout, self.target = kernel, layout, target
+    With ``shared`` each call does a part of the kernel: the function's last parameters are the first unit and
+    the one after the last, as ``share`` counts them. How a kernel is divided changes no bit.
+    """
+
+    def __init__(
+        self, kernel: Kernel, layout: Layout, target: Target, name: str, *, shared: bool = False
+    ) -> None:
+        self.kernel, self.layout, self.target, self.shared = kernel, layout, target, shared
+        self._units, self._step = 1, 1
         # elementwise work takes known numbers as literals; other loops want them in memory
         whole = () if kernel.root is None or kernel.root.op in REDUCTIONS else kernel.root.inputs
         self.reads: dict[Node, View] = {
@@ -48,10 +72,27 @@ class KernelWriter:
         for place in [*roots, *(layout.places[node] for node in kernel.stored)]:
             if (place.buffer, place.offset) not in self.places:
                 self.places.append((place.buffer, place.offset))
-        self.f = Function(name, [(PTR, f"p{i}") for i in range(len(self.places))] + [(PTR, "scratch")])
+        parameters = [(PTR, f"p{i}") for i in range(len(self.places))] + [(PTR, "scratch")]
+        self.f = Function(name, [*parameters, *([(I64, "first"), (I64, "last")] if shared else [])])
+        self.scratch = self.f.parameters[len(self.places)]
         dtypes = [n.dtype for n in kernel.nodes] + [x.dtype for x in self.reads]
         narrow = any(dtype == np.float32 for dtype in dtypes) or all(dtype != np.float64 for dtype in dtypes)
         self.width = target.lanes(32 if narrow else 64)
+
+    # Sharing among threads
+
+    @property
+    def share(self) -> Share:
+        """What this kernel's parameters count, once it is written."""
+        return Share(self._units, self._step, cycles(self.kernel, self.width))
+
+    def bounds(self, length: int, step: int = 1) -> Bounds:
+        """The part of a loop of that length that a call does, if this is the loop to be shared."""
+        if not self.shared or length <= step:
+            return None
+        self._units, self._step = length, step
+        first, last = self.f.parameters[-2:]
+        return first, last
 
     # Memory
 
@@ -154,13 +195,17 @@ class KernelWriter:
 
     @contextmanager
     def nest(
-        self, axes: Sequence[Axis], pointers: Pointers, carried: list[Value]
+        self, axes: Sequence[Axis], pointers: Pointers, carried: list[Value], bounds: Bounds = None
     ) -> Iterator[tuple[Pointers, list[Value]]]:
-        """Plain loops over axes, carrying values; the list that is given out is the one to change."""
+        """Plain loops over axes, carrying values; the list that is given out is the one to change.
+
+        ``bounds`` are those of the outermost one.
+        """
         if not axes:
             yield pointers, carried
             return
-        with self.f.loop(const(0, I64), const(axes[0].length, I64), 1, carried) as loop:
+        first, last = bounds or (const(0, I64), const(axes[0].length, I64))
+        with self.f.loop(first, last, 1, carried) as loop:
             with self.nest(axes[1:], self.moved(pointers, axes[0], loop.index), list(loop.values)) as (
                 inner,
                 values,
@@ -168,6 +213,21 @@ class KernelWriter:
                 yield inner, values
             loop.values = values
         carried[:] = loop.values
+
+    def strip_between(self, bounds: Bounds, length: int, width: int, point: Point) -> None:
+        """A vector loop from a multiple of the width to another one, or to the end; nothing is carried."""
+        if bounds is None:
+            self.strip(length, width, [], point)
+            return
+        whole = length // width * width
+        first, last = bounds
+        stop = self.f.intrinsic("smin", last, const(whole, I64)) if whole < length else last
+        with self.f.branch(self.f.icmp("slt", first, stop)), self.f.loop(first, stop, width) as loop:
+            point(loop.index, Lanes(width, width), [])
+        if whole < length:
+            lanes = 1 << (length - whole - 1).bit_length()
+            with self.f.branch(self.f.icmp("eq", last, const(length, I64))):
+                point(const(whole, I64), Lanes(lanes, length - whole), [])
 
     def strip(
         self, length: int, width: int, carried: list[Value], point: Point, *, fixed: bool = False
@@ -214,8 +274,10 @@ class KernelWriter:
 
     def _run_map(self, axes: list[Axis], pointers: Pointers) -> None:
         body = self.kernel.body
-        with self.nest(axes[:-1], pointers, []) as (outer, _):
-            inner = axes[-1] if axes else Axis(1, {})
+        inner = axes[-1] if axes else Axis(1, {})
+        outside = self.bounds(axes[0].length) if len(axes) > 1 else None
+        inside = self.bounds(inner.length, 4 * LINE) if len(axes) <= 1 else None
+        with self.nest(axes[:-1], pointers, [], outside) as (outer, _):
             fixed = self._constant_along(body, inner)
             known: dict[Node, Value] = {}
             self.compute(fixed, known, outer, {}, Lanes(1, 1))
@@ -226,7 +288,7 @@ class KernelWriter:
                 self.store(env, here, inner.strides, lanes)
                 return []
 
-            self.strip(inner.length, self.width, [], point)
+            self.strip_between(inside, inner.length, self.width, point)
 
     def _stands_still(self, x: Node, still: set[Node], axes: Sequence[Axis]) -> bool:
         """Whether an operand has one value along the axes."""
@@ -329,8 +391,10 @@ class KernelWriter:
             self.store(env, here, axis.strides, lanes)
             return []
 
-        with self.nest(outer[:-1], self.start(), []) as (start, _):
-            self.strip(axis.length, width, [], point)
+        outside = self.bounds(outer[0].length) if len(outer) > 1 else None
+        inside = self.bounds(axis.length, width) if len(outer) == 1 else None
+        with self.nest(outer[:-1], self.start(), [], outside) as (start, _):
+            self.strip_between(inside, axis.length, width, point)
 
     def _reduce_along(self, root: Node, outer: list[Axis], inner: list[Axis]) -> None:
         """Lanes are different terms of one result; they are joined at the end, always in the same order."""
@@ -349,7 +413,7 @@ class KernelWriter:
 
             return point
 
-        with self.nest(outer, self.start(), []) as (here, _):
+        with self.nest(outer, self.start(), [], self.bounds(outer[0].length) if outer else None) as (here, _):
             total = [neutral]
             with self.nest(inner[:-1], here, total) as (deep, carried):
                 carried[:] = self.strip(axis.length, width, list(carried), term(deep), fixed=True)
@@ -386,13 +450,25 @@ class KernelWriter:
     def report_outside(self, condition: Value) -> None:
         """Note that an index lay outside its axis; the program raises after the run."""
         f = self.f
-        status = f.load(f.parameters[-1], I32)
-        f.store(f.select(condition, const(1, I32), status), f.parameters[-1])
+        status = f.load(self.scratch, I32)
+        f.store(f.select(condition, const(1, I32), status), self.scratch)
 
     def _product(self, root: Node) -> None:
         from chainrule.compiler.products import write_product
 
         write_product(self, root)
+
+
+def cycles(kernel: Kernel, lanes: int) -> float:
+    """About how long a kernel takes: enough to divide work among threads."""
+    elementwise = sum(LONG_CYCLES if node.op in LONG else 1 for node in kernel.body) + len(kernel.stored) + 1
+    total = math.prod(kernel.space) * elementwise
+    if kernel.root is not None and kernel.root.op is contract.matmul:
+        total += math.prod(kernel.root.shape) * kernel.root.inputs[0].shape[-1] / 2
+    elif kernel.root is not None:
+        terms = math.prod(kernel.root.inputs[0].shape)
+        total += terms * (2 + sum(LONG_CYCLES if node.op in LONG else 1 for node in kernel.inside))
+    return total / lanes
 
 
 def element_of(node: Node) -> Key:

@@ -86,6 +86,7 @@ def initialise() -> None:
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+    llvm.initialize_native_asmparser()  # a waiting thread pauses by an instruction written in assembly
 
 
 def target_machine(target: Target, opt: int = 2) -> Any:

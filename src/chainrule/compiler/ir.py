@@ -351,8 +351,12 @@ class Loop:
 def module_text(functions: Sequence[Function], attributes: str, *, globals: Sequence[str] = ()) -> str:
     """A whole module; ``attributes`` (CPU, features, vector width) apply to every function."""
     defined = {f"@{function.name}(" for function in functions}
+    wanted = {line for function in functions for line in function.declared}
     declared = sorted(
-        {line for function in functions for line in function.declared if not any(d in line for d in defined)}
+        line
+        for line in wanted
+        if not any(name in line for name in defined)
+        and not any(line.replace("declare", "define").split("(")[0] in text for text in globals)
     )
     return (
         "\n".join([*globals, *map(str, functions), *declared, f"attributes #0 = {{ {attributes} }}"]) + "\n"

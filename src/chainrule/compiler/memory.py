@@ -36,6 +36,7 @@ class Layout:
     """The result of this pass: kernels in the order they run, places of all stored nodes, the arena's size."""
 
     kernels: list[Kernel]
+    phases: list[int]  # of each kernel, rising: what a kernel needs was done in an earlier phase
     orders: dict[Kernel, tuple[int, ...]]  # axes of each kernel's space, the one to vectorise last
     places: dict[Node, Place]
     copies: list[tuple[Node, Node]]  # (value, leaf): updates that must wait until all kernels have run
@@ -60,10 +61,20 @@ def view_of(node: Node, places: Mapping[Node, Place]) -> View:
     return view
 
 
-def arrange(plan: Plan, updates: Sequence[tuple[Node, Node]], strides: Mapping[Node, Strides]) -> Layout:
-    """Place everything; ``updates`` are (leaf, new value), ``strides`` those of leaves in an unusual order."""
+def arrange(
+    plan: Plan,
+    updates: Sequence[tuple[Node, Node]],
+    strides: Mapping[Node, Strides],
+    *,
+    shared: bool = False,
+) -> Layout:
+    """Place everything; ``updates`` are (leaf, new value), ``strides`` those of leaves in an unusual order.
+
+    With ``shared`` as many kernels as possible have the same phase: threads may run them side by side, so none
+    of them writes where another one reads or writes. Otherwise each is a phase of its own.
+    """
     in_place, copies = _in_place(plan, updates)
-    kernels, postponed = _schedule(plan.kernels, in_place)
+    kernels, phases, postponed = _schedule(plan.kernels, in_place, shared)
     copies += [(value, target) for value, target in in_place.items() if value in postponed]
     in_place = {value: target for value, target in in_place.items() if value not in postponed}
     places: dict[Node, Place] = {}
@@ -72,20 +83,20 @@ def arrange(plan: Plan, updates: Sequence[tuple[Node, Node]], strides: Mapping[N
             places[node] = Place(node, 0, strides.get(node) or contiguous(node.shape))
     plain, late = _read_through_reshape(plan), dict(copies)
     orders: dict[Kernel, tuple[int, ...]] = {}
-    arena = _Arena(_last_reads(kernels, [*plan.outputs, *(value for value, _ in copies)]))
-    for step, kernel in enumerate(kernels):
+    arena = _Arena(_last_reads(kernels, phases, [*plan.outputs, *(value for value, _ in copies)]))
+    for step, kernel in zip(phases, kernels, strict=True):
+        arena.release(before=step)
         order = orders[kernel] = _axis_order(kernel, places, in_place)
         for node in kernel.stored:
             target = in_place.get(node)
             if target is not None:
                 places[node] = Place(target, 0, places[target].strides)
             elif node in late:
-                places[node] = Place(None, arena.take(node, step), places[late[node]].strides)
+                places[node] = Place(None, arena.take(node), places[late[node]].strides)
             else:
-                offset = arena.take(node, step)
+                offset = arena.take(node)
                 places[node] = Place(None, offset, contiguous(node.shape, None if node in plain else order))
-        arena.release(step)
-    return Layout(kernels, orders, places, copies, arena.size)
+    return Layout(kernels, phases, orders, places, copies, arena.size)
 
 
 def _in_place(
@@ -116,10 +127,13 @@ def _reads_pointwise(kernel: Kernel, target: Node) -> bool:
     return True
 
 
-def _schedule(kernels: Sequence[Kernel], in_place: Mapping[Node, Node]) -> tuple[list[Kernel], set[Node]]:
+def _schedule(
+    kernels: Sequence[Kernel], in_place: Mapping[Node, Node], shared: bool
+) -> tuple[list[Kernel], list[int], set[Node]]:
     """An order in which values are computed before they are read, and old values read before they are replaced.
 
-    Where that is impossible, some replacements are postponed to the end; those are the second result.
+    With it come the phases. Where the order is impossible, some replacements are postponed to the end; those
+    are the third result.
     """
     writer = {
         target: kernel for kernel in kernels for node in kernel.stored if (target := in_place.get(node))
@@ -143,16 +157,25 @@ def _schedule(kernels: Sequence[Kernel], in_place: Mapping[Node, Node]) -> tuple
         if ready is None:  # the replacement would come too early: write elsewhere, copy at the end
             ready = next(k for k in waiting if before[k] <= done)
             postponed |= {node for node in ready.stored if node in in_place}
+            late[ready] = set()
         waiting.remove(ready)
         done.add(ready)
         order.append(ready)
-    return order, postponed
+    if not shared:
+        return order, list(range(len(order))), postponed
+    phase: dict[Kernel, int] = {}
+    for kernel in order:
+        phase[kernel] = 1 + max((phase[other] for other in before[kernel] | late[kernel]), default=-1)
+    order.sort(key=phase.__getitem__)
+    return order, [phase[kernel] for kernel in order], postponed
 
 
 def _read_through_reshape(plan: Plan) -> set[Node]:
     """Nodes whose elements must lie in the usual order because a reshape reads them, or a user or edges do."""
     found = {root_of(x) for x in plan.outputs}
     for node in topological(plan.outputs):
+        if node.op in EDGES:
+            found.update(root_of(x) for x in node.inputs)
         if node.op in VIEWS:
             root = root_of(node)
             if node.op is movement.reshape and len(root.shape) > 1:
@@ -174,8 +197,6 @@ def _axis_order(
     if kernel.root is not None:
         views = [view for view in views if view.root.op is leaf]
         score[:-2] = [-1e9] * (ndim - 2)
-        if node.op in EDGES:
-            found.update(root_of(x) for x in node.inputs)
     strides = [view.strides for view in views]
     strides += [places[in_place[node]].strides for node in kernel.stored if node in in_place]
     for row in strides:
@@ -185,16 +206,16 @@ def _axis_order(
     return (*(axis for axis in usual if axis != best), best)
 
 
-def _last_reads(kernels: Sequence[Kernel], kept: Iterable[Node]) -> dict[Node, int]:
-    """For each stored node the step after which nobody reads it."""
+def _last_reads(kernels: Sequence[Kernel], phases: Sequence[int], kept: Iterable[Node]) -> dict[Node, int]:
+    """For each stored node the phase after which nobody reads it."""
     last: dict[Node, int] = {}
-    for step, kernel in enumerate(kernels):
+    for step, kernel in zip(phases, kernels, strict=True):
         for node in kernel.stored:
             last[node] = step
         for x in kernel.reads():
             last[root_of(x)] = step
     for node in kept:
-        last[root_of(node)] = len(kernels)
+        last[root_of(node)] = len(kernels)  # more than any phase
     return last
 
 
@@ -206,7 +227,7 @@ class _Arena:
         self._last = last
         self._live: list[tuple[int, int, Node]] = []  # (first byte, last byte + 1, node), sorted
 
-    def take(self, node: Node, step: int) -> int:
+    def take(self, node: Node) -> int:
         """An offset for a node that is computed now."""
         count = int(np.prod(node.shape, dtype=np.int64)) * node.dtype.itemsize
         needed = -(-max(count, 1) // ALIGNMENT) * ALIGNMENT
@@ -220,6 +241,6 @@ class _Arena:
         self.size = max(self.size, start + needed)
         return start
 
-    def release(self, step: int) -> None:
-        """Forget what is not read after this step."""
-        self._live = [item for item in self._live if self._last[item[2]] > step]
+    def release(self, *, before: int) -> None:
+        """Forget what is not read in this phase or a later one."""
+        self._live = [item for item in self._live if self._last[item[2]] >= before]

@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from chainrule._version import __version__
-from chainrule.compiler.emit import KernelWriter
+from chainrule.compiler.driver import Arena, Call, Output, Stream, meeting_text, write_run, write_step
+from chainrule.compiler.emit import KernelWriter, Share
 from chainrule.compiler.expand import expand
 from chainrule.compiler.fuse import Plan, fuse, root_of
 from chainrule.compiler.host import Target
-from chainrule.compiler.ir import I64, PTR, Function, Type, Value, const, module_text
-from chainrule.compiler.lowering import convert, scalar_of
+from chainrule.compiler.ir import Function, module_text
 from chainrule.compiler.memory import ALIGNMENT, Layout, arrange
 from chainrule.compiler.simplify import simplify
 from chainrule.compiler.views import Strides, contiguous, settle
@@ -31,17 +31,6 @@ from chainrule.graph import Node, check, listing, topological
 from chainrule.ops import contract, movement
 from chainrule.ops.record import Array
 from chainrule.ops.source import constant, leaf
-
-
-@dataclass(frozen=True)
-class Output:
-    """Where an output is left: in the arena (-1) or a leaf's memory, in bytes."""
-
-    slot: int
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    dtype: str
 
 
 @dataclass(frozen=True)
@@ -55,17 +44,13 @@ class Code:
     text: str
     leaves: tuple[int, ...]
     constants: tuple[Array, ...]
-    arena_bytes: int
-    status_offset: int
+    arena: Arena
     outputs: tuple[Output, ...]
+    shares: tuple[tuple[int, Share], ...]  # of each kernel: its phase, and how it may be divided
 
-
-@dataclass(frozen=True)
-class Stream:
-    """What the native loop over minibatches feeds: input leaves whose rows are picked from larger arrays."""
-
-    inputs: tuple[Node, ...]
-    rows: int
+    def bytes(self, threads: int) -> int:
+        """Size of the arena for so many threads."""
+        return self.arena.scratch + threads * self.arena.scratch_bytes
 
 
 def lower(
@@ -74,8 +59,13 @@ def lower(
     strides: Mapping[Node, Strides],
     target: Target,
     stream: Stream | None = None,
+    *,
+    shared: bool = False,
 ) -> Code:
-    """The module of a graph; ``updates`` are (leaf, new value), ``strides`` those of leaves in unusual order."""
+    """The module of a graph; ``updates`` are (leaf, new value), ``strides`` those of leaves in unusual order.
+
+    With ``shared`` several threads can run it together.
+    """
     count = len(outputs)
     nodes = [*outputs, *(value for _, value in updates)]
     numbers = {node: i for i, node in enumerate(leaves_of(nodes, updates))}
@@ -91,9 +81,9 @@ def lower(
     plan = fuse(nodes)
     _dump_text("fuse", lambda: describe_plan(plan))
     targets = [leaf for leaf, _ in updates]
-    layout = arrange(plan, list(zip(targets, nodes[count:], strict=True)), strides)
+    layout = arrange(plan, list(zip(targets, nodes[count:], strict=True)), strides, shared=shared)
     _dump_text("arrange", lambda: describe_layout(layout))
-    code = _emit(layout, nodes[:count], target, stream, numbers)
+    code = _emit(layout, nodes[:count], target, stream, numbers, shared)
     _dump_text("emit", lambda: code.text)
     return code
 
@@ -122,8 +112,9 @@ def _emit(
     target: Target,
     stream: Stream | None,
     numbers: Mapping[Node, int],
+    shared: bool,
 ) -> Code:
-    writers = [KernelWriter(kernel, layout, target, "kernel") for kernel in layout.kernels]
+    writers = [KernelWriter(kernel, layout, target, "kernel", shared=shared) for kernel in layout.kernels]
     bodies = [str(writer.write()) for writer in writers]
     names: dict[str, str] = {}  # kernels with the same text are one function
     functions: list[Function] = []
@@ -131,33 +122,25 @@ def _emit(
         if body not in names:
             names[body] = writer.f.name = f"kernel{len(names)}"
             functions.append(writer.f)
+    calls = [
+        Call(names[body], writer, _scratch(writer)) for writer, body in zip(writers, bodies, strict=True)
+    ]
     leaves = [node for node in layout.places if node.op is leaf]
     constants = [node for node in layout.places if node.op is constant]
     buffers = [*leaves, *constants]
-    status = layout.arena_bytes
-    scratch = status + ALIGNMENT
-    total = scratch + max([_scratch(writer) for writer in writers], default=0)
-    step = Function("step", [(PTR, "table")])
-    bases = [_table_entry(step, i) for i in range(len(buffers) + 1)]
-    slot: dict[Node | None, Value] = dict(zip([*buffers, None], bases, strict=True))
-    for writer, body in zip(writers, bodies, strict=True):
-        extra = (
-            scratch if writer.kernel.root is not None and writer.kernel.root.op is contract.matmul else status
-        )
-        arguments = [_at(step, slot[buffer], offset) for buffer, offset in writer.places]
-        arguments.append(_at(step, slot[None], extra))
-        step.call(None, names[body], *arguments)
-    _copy_late(step, layout, slot)
-    step.ret()
+    own = -(-max([call.scratch for call in calls], default=0) // ALIGNMENT) * ALIGNMENT
+    arena = Arena(layout.arena_bytes, layout.arena_bytes + ALIGNMENT, own)
+    ends = [write_step(layout, buffers, calls, arena, shared=shared)]
     found = tuple(_output(layout, node, buffers) for node in outputs)
-    ends = [step] if stream is None else [step, _loop(stream, buffers, found)]
+    if stream is not None:
+        ends.append(write_run(stream, buffers, found, shared=shared))
     return Code(
-        module_text([*functions, *ends], target.attributes),
+        module_text([*functions, *ends], target.attributes, globals=[meeting_text(target)] if shared else []),
         tuple(numbers[node] for node in leaves),
         tuple(np.ascontiguousarray(node.params["value"]) for node in constants),
-        total,
-        status,
+        arena,
         found,
+        tuple((phase, writer.share) for phase, writer in zip(layout.phases, writers, strict=True)),
     )
 
 
@@ -169,48 +152,6 @@ def _output(layout: Layout, node: Node, buffers: Sequence[Node]) -> Output:
     return Output(slot, place.offset + view.offset * size, view.shape, strides, node.dtype.str)
 
 
-def _loop(stream: Stream, buffers: Sequence[Node], outputs: Sequence[Output]) -> Function:
-    """``run(table, data, order, steps, records)``: gather a minibatch, step, record the outputs, again."""
-    f = Function("run", [(PTR, "table"), (PTR, "data"), (PTR, "order"), (I64, "steps"), (PTR, "records")])
-    table, data, order, steps, records = f.parameters
-    slots = [buffers.index(node) if node in buffers else -1 for node in stream.inputs]
-    fed = [
-        (f.load(f.offset(data, const(i, I64), "ptr"), PTR), _table_entry(f, slot), _row_bytes(node))
-        for i, (node, slot) in enumerate(zip(stream.inputs, slots, strict=True))
-        if slot >= 0
-    ]
-    arena = _table_entry(f, len(buffers))
-    with f.loop(const(0, I64), steps, 1) as loop:
-        first = f.binary("mul", loop.index, const(stream.rows, I64))
-        with f.loop(const(0, I64), const(stream.rows, I64), 1) as rows:
-            row = f.load(f.offset(order, f.binary("add", first, rows.index), "i64"), I64)
-            for source, into, size in fed:
-                _copy_bytes(
-                    f,
-                    f.offset(into, f.binary("mul", rows.index, const(size, I64)), "i8"),
-                    f.offset(source, f.binary("mul", row, const(size, I64)), "i8"),
-                    size,
-                )
-        f.call(None, "step", table)
-        for i, output in enumerate(outputs):
-            dtype = np.dtype(output.dtype)
-            value = f.load(_at(f, arena, output.offset), Type(scalar_of(dtype)))
-            wide = convert(f, value, dtype, np.dtype(np.float64))
-            slot = f.binary("add", f.binary("mul", loop.index, const(len(outputs), I64)), const(i, I64))
-            f.store(wide, f.offset(records, slot, "double"))
-    f.ret()
-    return f
-
-
-def _row_bytes(node: Node) -> int:
-    return int(np.prod(node.shape[1:], dtype=np.int64)) * node.dtype.itemsize
-
-
-def _copy_bytes(f: Function, into: Value, source: Value, size: int) -> None:
-    f.declared.add("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
-    f.do(f"call void @llvm.memcpy.p0.p0.i64({into}, {source}, i64 {size}, i1 false)")
-
-
 def _scratch(writer: KernelWriter) -> int:
     root = writer.kernel.root
     if root is None or root.op is not contract.matmul or 0 in root.shape:
@@ -219,26 +160,6 @@ def _scratch(writer: KernelWriter) -> int:
     from chainrule.compiler.products import product_of
 
     return scratch_bytes(product_of(writer, root)[0], writer.target)
-
-
-def _table_entry(f: Function, index: int) -> Value:
-    return f.load(f.offset(f.parameters[0], const(index, I64), "ptr"), PTR)
-
-
-def _at(f: Function, base: Value, offset: int) -> Value:
-    return f.offset(base, const(offset, I64), "i8") if offset else base
-
-
-def _copy_late(f: Function, layout: Layout, slot: Mapping[Node | None, Value]) -> None:
-    """Updates that could not be written in place."""
-    for value, target in layout.copies:
-        place, into = layout.places[value], layout.places[target]
-        source = _at(f, slot[place.buffer], place.offset)
-        assert place.strides == into.strides, "arrange() lays a postponed update out like its leaf"
-        size = value.dtype.itemsize
-        for n in value.shape:
-            size *= n
-        _copy_bytes(f, slot[into.buffer], source, size)
 
 
 # Looking inside
@@ -268,6 +189,9 @@ def describe_plan(plan: Plan) -> str:
 def describe_layout(layout: Layout) -> str:
     """Where every stored value lies."""
     rows = [
+        f"phase {phase}: {kernel.space}" for phase, kernel in zip(layout.phases, layout.kernels, strict=True)
+    ]
+    rows += [
         f"{node!r}: {'arena' if place.buffer is None else 'own buffer'} + {place.offset}, strides {place.strides}"
         for node, place in layout.places.items()
     ]
@@ -283,12 +207,14 @@ def key_of(
     strides: Mapping[Node, Strides],
     target: Target,
     stream: Stream | None,
+    *,
+    shared: bool = False,
 ) -> str:
     """A digest of everything that the machine code depends on."""
     import llvmlite
 
     digest = hashlib.sha256(_sources())
-    digest.update(repr((target, llvmlite.__version__, __version__, stream and stream.rows)).encode())
+    digest.update(repr((target, llvmlite.__version__, __version__, stream and stream.rows, shared)).encode())
     nodes = [*outputs, *(value for _, value in updates)]
     names: dict[Node, int] = {}
     for node in [*topological(nodes), *(target for target, _ in updates)]:
@@ -323,9 +249,9 @@ def to_bytes(code: Code, machine_code: bytes) -> bytes:
     header = {
         "leaves": code.leaves,
         "constants": [(c.dtype.str, c.shape) for c in code.constants],
-        "arena_bytes": code.arena_bytes,
-        "status_offset": code.status_offset,
+        "arena": astuple(code.arena),
         "outputs": [astuple(output) for output in code.outputs],
+        "shares": [(phase, *astuple(share)) for phase, share in code.shares],
     }
     return b"\n".join(
         [json.dumps(header).encode(), b"".join([*(c.tobytes() for c in code.constants), machine_code])]
@@ -345,7 +271,6 @@ def from_bytes(content: bytes) -> tuple[Code, bytes]:
         Output(slot, offset, tuple(shape), tuple(strides), dtype)
         for slot, offset, shape, strides, dtype in header["outputs"]
     )
-    code = Code(
-        "", tuple(header["leaves"]), tuple(constants), header["arena_bytes"], header["status_offset"], outputs
-    )
-    return code, rest
+    shares = tuple((phase, Share(*share)) for phase, *share in header["shares"])
+    leaves, arena = tuple(header["leaves"]), Arena(*header["arena"])
+    return Code("", leaves, tuple(constants), arena, outputs, shares), rest

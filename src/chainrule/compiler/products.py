@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from chainrule.compiler.ir import I64, Value, const
 from chainrule.compiler.loops import Axis, Lanes, broadcast_strides
 from chainrule.compiler.lowering import scalar_of
-from chainrule.compiler.matmul import Product, emit_product
+from chainrule.compiler.matmul import Product, emit_product, parts
 from chainrule.graph import Node
 
 if TYPE_CHECKING:
@@ -48,7 +48,11 @@ def write_product(writer: KernelWriter, root: Node) -> None:
         Axis(kernel.space[a], {node: row[a] for node, row in strides.items() if node not in root.inputs})
         for a in (row_axis, column_axis)
     )
-    with writer.nest([axis for axis in batch_axes if axis.length > 1], writer.start(), []) as (here, _):
+    batch_axes = [axis for axis in batch_axes if axis.length > 1]
+    part = parts(product, writer.target)
+    outside = writer.bounds(batch_axes[0].length) if batch_axes else None
+    inside = None if batch_axes else writer.bounds(part.units, part.step)
+    with writer.nest(batch_axes, writer.start(), [], outside) as (here, _):
         known: dict[Node, Value] = {}
         writer.preload_scalars(known, here, rows, columns)
 
@@ -65,10 +69,9 @@ def write_product(writer: KernelWriter, root: Node) -> None:
             product,
             here[left],
             here[right],
-            const(0, I64),
-            const(product.M, I64),
+            inside or (const(0, I64), const(part.units, I64)),
             epilogue,
-            f.parameters[-1],
+            writer.scratch,
         )
 
 

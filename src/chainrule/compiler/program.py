@@ -5,14 +5,18 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from chainrule.compiler import cache
+from chainrule.compiler.driver import Output, Stream
 from chainrule.compiler.host import Library, Target, assemble, host
 from chainrule.compiler.memory import ALIGNMENT
-from chainrule.compiler.pipeline import Code, Output, Stream, from_bytes, key_of, leaves_of, lower, to_bytes
+from chainrule.compiler.pipeline import Code, from_bytes, key_of, leaves_of, lower, to_bytes
+from chainrule.compiler.shares import divided
+from chainrule.compiler.team import PART, Team, chain
 from chainrule.compiler.views import Strides
 from chainrule.errors import IndexOutOfRangeError
 from chainrule.graph import Node, topological
@@ -33,24 +37,27 @@ class Binary:
         *,
         rows: int | None = None,
         target: Target | None = None,
+        shared: bool = False,
     ) -> None:
-        """Compile; with ``rows``, a native loop over minibatches of that many rows of the inputs comes with it."""
-        self.inputs = tuple(inputs)
-        target = target or host()
+        """Compile; with ``rows``, a native loop over minibatches of that many rows of the inputs comes with it.
+
+        With ``shared`` several threads can run that loop together.
+        """
+        self.inputs, self.shared = tuple(inputs), shared
+        self.target = target = target or host()
         nodes = [*outputs, *(value for _, value in updates)]
         strides = unusual_strides([*nodes, *(target for target, _ in updates)], set(inputs))
         stream = None if rows is None else Stream(self.inputs, rows)
-        self.code, machine_code = _compiled(outputs, updates, strides, target, stream)
+        self.code, machine_code = _compiled(outputs, updates, strides, target, stream, shared)
         leaves = leaves_of(nodes, updates)
         self.leaves = tuple(
             leaves[i] for i in self.code.leaves
         )  # the nodes whose memory the table starts with
         self._library = Library(machine_code, target)
         pointer = ctypes.c_void_p
-        self.step = ctypes.CFUNCTYPE(None, pointer)(self._library.address("step"))
-        if stream is not None:
-            kinds = (pointer, pointer, pointer, ctypes.c_int64, pointer)
-            self.run = ctypes.CFUNCTYPE(None, *kinds)(self._library.address("run"))
+        kinds = (pointer, pointer, pointer) if shared else (pointer,)
+        self.step = ctypes.CFUNCTYPE(None, *kinds)(self._library.address("step"))
+        self.run = 0 if stream is None else self._library.address("run")
 
 
 def _compiled(
@@ -59,13 +66,14 @@ def _compiled(
     strides: Mapping[Node, Strides],
     target: Target,
     stream: Stream | None,
+    shared: bool,
 ) -> tuple[Code, bytes]:
     """From the cache, or made now. A dump is asked of the compiler, so then it runs."""
-    key = key_of(outputs, updates, strides, target, stream)
+    key = key_of(outputs, updates, strides, target, stream, shared=shared)
     content = None if os.environ.get("CHAINRULE_DUMP") else cache.load(key)
     if content is not None:
         return from_bytes(content)
-    code = lower(outputs, updates, strides, target, stream)
+    code = lower(outputs, updates, strides, target, stream, shared=shared)
     machine_code = assemble(code.text, target)
     cache.store(key, to_bytes(code, machine_code))
     return code, machine_code
@@ -84,16 +92,19 @@ class Instance:
     """A binary with memory: an arena of its own, and the arrays that its leaves stand for.
 
     Updated leaves change in place. ``arrays`` replaces the arrays that leaves had when the graph was made,
-    by others with the same strides.
+    by others with the same strides. ``threads`` is the most that will run it together.
     """
 
-    def __init__(self, binary: Binary, arrays: Mapping[Node, Array] | None = None) -> None:
+    def __init__(
+        self, binary: Binary, arrays: Mapping[Node, Array] | None = None, *, threads: int = 1
+    ) -> None:
         self.binary, self._code = binary, binary.code
         constants = self._code.constants
-        self._arena = aligned(self._code.arena_bytes)
+        self._arena = aligned(self._code.bytes(threads if binary.shared else 1))
         self._kept: list[Any] = [*([None] * len(binary.leaves)), *constants, self._arena]
         self._table = np.array([0 if x is None else x.ctypes.data for x in self._kept], np.uint64)
         self._slots = {node: i for i, node in enumerate(binary.leaves)}
+        self._shares = {n: divided(self._code.shares, n) for n in {1, threads}} if binary.shared else {}
         for node in binary.leaves:
             array = node.value if arrays is None else arrays.get(node, node.value)
             if array is not None:
@@ -110,32 +121,50 @@ class Instance:
         """Run once: copies of the outputs. Raises IndexOutOfRangeError where an index left its axis."""
         for node, array in zip(self.binary.inputs, arrays, strict=True):
             self.bind(node, np.ascontiguousarray(array, dtype=node.dtype))
-        self.binary.step(self._table.ctypes.data)
-        self._check()
+        table = self._table.ctypes.data
+        if self.binary.shared:
+            self.binary.step(table, self._shares[1].ctypes.data, None)
+        else:
+            self.binary.step(table)
+        self.check()
         return [self._output(output) for output in self._code.outputs]
 
-    def stream(self, data: Sequence[Array], order: Array) -> Array:
-        """Run once for each row of ``order`` [steps, rows] of int64 row numbers into ``data``.
+    def part(self, data: Sequence[Array], order: Array | None, steps: int, threads: int) -> Part:
+        """Work for ``run_parts``: once for each row of ``order`` [steps, rows] of int64 row numbers into ``data``.
 
-        The outputs, which must be scalars, come back as float64 [steps, outputs]. The row numbers are
-        trusted. Python's lock is released meanwhile.
+        Without an order, minibatches are the rows of ``data`` one after the other. Row numbers are trusted.
         """
-        steps, rows = order.shape
-        for node in self.binary.inputs:
+        rows = self.binary.inputs[0].shape[0]
+        for node in self.binary.inputs if order is not None else ():
             slot = self._slots.get(node)
-            if slot is not None and self._kept[slot] is None:
-                self.bind(node, np.empty((rows, *node.shape[1:]), node.dtype))
+            if slot is not None:
+                if self._kept[slot] is None:
+                    self._kept[slot] = np.empty((rows, *node.shape[1:]), node.dtype)
+                self._table[slot] = self._kept[slot].ctypes.data
         records = np.empty((steps, len(self._code.outputs)))
-        if steps:
-            pointers = np.array([array.ctypes.data for array in data], np.uint64)
-            self.binary.run(
-                self._table.ctypes.data, pointers.ctypes.data, order.ctypes.data, steps, records.ctypes.data
-            )
-            self._check()
-        return records
+        pointers = np.array([array.ctypes.data for array in data], np.uint64)
+        shares = self._shares.get(threads)
+        numbers = (
+            self.binary.run,
+            self._table.ctypes.data,
+            pointers.ctypes.data,
+            0 if order is None else order.ctypes.data,
+            steps,
+            records.ctypes.data,
+            0 if shares is None else shares.ctypes.data,
+            0 if shares is None else shares.strides[0],
+        )
+        return Part(self, numbers, records, (data, order, pointers, shares))
 
-    def _check(self) -> None:
-        at = self._code.status_offset
+    def stream(self, data: Sequence[Array], order: Array) -> Array:
+        """Run once for each row of ``order``, in this thread: the outputs, which must be scalars, float64."""
+        part = self.part(data, order, len(order), 1)
+        run_parts([part])
+        return part.records
+
+    def check(self) -> None:
+        """Raise IndexOutOfRangeError where an index left its axis since the last time."""
+        at = self._code.arena.status
         status = self._arena[at : at + 4].view(np.int32)
         if status[0]:
             status[0] = 0
@@ -147,6 +176,33 @@ class Instance:
     def _output(self, output: Output) -> Array:
         memory = self._kept[output.slot].reshape(-1, order="A").view(np.uint8)
         return np.ndarray(output.shape, output.dtype, memory, output.offset, output.strides).copy()
+
+
+@dataclass(frozen=True)
+class Part:
+    """A program's share of a longer piece of work: what ``chain`` reads, and where the outputs come to stand."""
+
+    program: Instance
+    numbers: tuple[int, ...]
+    records: Array  # float64 [steps, outputs]
+    kept: tuple[Any, ...]  # memory that has to outlive the work
+
+
+def run_parts(parts: Sequence[Part], team: Team | None = None, threads: int = 1) -> None:
+    """Do the work of all parts, one after the other, in native code; Python's lock is released meanwhile.
+
+    All threads of a part's programs have to be ``threads``. Raises IndexOutOfRangeError where an index left its axis.
+    """
+    rows = np.array([part.numbers for part in parts if part.numbers[PART.index("steps")]], np.int64)
+    if len(rows):
+        address = rows.ctypes.data
+        run = chain(parts[0].program.binary.target)
+        if team is None or threads == 1:
+            run(address, len(rows), 0, 1, None)
+        else:
+            team.run(lambda rank, meeting: run(address, len(rows), rank, threads, meeting), threads)
+    for program in {id(part.program): part.program for part in parts}.values():
+        program.check()
 
 
 def aligned(count: int) -> Array:

@@ -5,7 +5,7 @@
 ``packing.py`` copies operands to where they are read fast, ``results.py`` hands results over.
 """
 
-from chainrule.compiler.matmul.emit import emit_product, row_step, scratch_bytes
+from chainrule.compiler.matmul.emit import Parts, emit_product, parts, scratch_bytes
 from chainrule.compiler.matmul.product import Epilogue, Product
 
-__all__ = ["Epilogue", "Product", "emit_product", "row_step", "scratch_bytes"]
+__all__ = ["Epilogue", "Parts", "Product", "emit_product", "parts", "scratch_bytes"]

@@ -33,15 +33,14 @@ def write_dots(
     epilogue: Epilogue,
     scratch: Value | None,
 ) -> None:
-    """Rows from first to before last; there is at least one."""
+    """Rows from first to before last, at least one; they fall between tiles of rows."""
     scalar, apart = product.scalar, product.b_strides[1]
     buffer = at(f, scratch, dots_parts(product, plan)[0], 1, scalar) if scratch else None
     if plan.copy_b:
         assert scratch is not None
         _copy(f, product, b, scratch)
         b, apart = scratch, product.K
-    exact = plan.rows == 1 or (product.M % plan.rows == 0 and first.name == "0")
-    full = exact and (plan.rows == 1 or last.name == str(product.M))
+    exact = product.M % plan.rows == 0
     whole = product.N // plan.columns * plan.columns
     for start, stop, columns in ((0, whole, plan.columns), (whole, product.N, product.N - whole)):
         if stop > start:
@@ -52,7 +51,7 @@ def write_dots(
                     base = row if exact else smaller(f, row, const(product.M - plan.rows, I64))
                     results = tile.results(at(f, a, base, product.a_strides[0], scalar), line)
                     each = partial(_to_epilogue, f, epilogue, column, columns)
-                    hand_over_rows(f, Rows(base, row, last, exact, full), results, each, buffer)
+                    hand_over_rows(f, Rows(base, row, last, exact, exact), results, each, buffer)
 
 
 def _to_epilogue(

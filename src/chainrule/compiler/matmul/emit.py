@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 from chainrule.compiler.host import Target
-from chainrule.compiler.ir import Function, Type, Value
+from chainrule.compiler.ir import I64, Function, Type, Value, const
 from chainrule.compiler.matmul.dots import dots_parts, write_dots
+from chainrule.compiler.matmul.pieces import larger, smaller
 from chainrule.compiler.matmul.plan import Dots, plan
 from chainrule.compiler.matmul.product import Epilogue, Product
 from chainrule.compiler.matmul.tiles import StripWriter, strip_parts
+
+
+@dataclass(frozen=True)
+class Parts:
+    """How a product may be divided: the units of an axis of the result, best in multiples of ``step``.
+
+    Units are rows or, where every call would pack the whole of B, tiles of columns.
+    """
+
+    columns: bool
+    units: int
+    step: int
+
+
+def parts(product: Product, target: Target) -> Parts:
+    """The division that ``emit_product`` counts in."""
+    product = product.normal()
+    way = plan(product, target)
+    if isinstance(way, Dots):
+        return Parts(False, product.M, way.rows)
+    tiles = sum(strip.tiles for strip in way)
+    step = math.lcm(*(strip.rows for strip in way))
+    if tiles > 1 and (2 * step > product.M or (tiles > 3 and any(strip.pack_b for strip in way))):
+        return Parts(True, tiles, 1)
+    return Parts(False, product.M, step)
 
 
 def emit_product(
@@ -16,33 +45,54 @@ def emit_product(
     product: Product,
     a: Value,
     b: Value,
-    first_row: Value,
-    last_row: Value,
+    part: tuple[Value, Value],
     epilogue: Epilogue,
     scratch: Value | None,
 ) -> None:
-    """Write the code of the rows from ``first_row`` to before ``last_row`` of a product (i64).
+    """Write the code of a part of a product: from its first unit to before the last (i64), as ``parts`` counts them.
 
+    The first is a multiple of the step, the last too or the number of units; literal ones give shorter code.
     ``a`` and ``b`` point to A[0, 0] and B[0, 0]; ``scratch`` to ``scratch_bytes`` of memory, aligned like the scalar,
-    that only this call uses. Literal rows give shorter code. How rows are shared among calls changes no bit.
+    that only this call uses. How a product is divided among calls changes no bit.
     """
     product = product.normal()
-    way = plan(product, target)
+    way, division = plan(product, target), parts(product, target)
     if not product.M or not product.N:
         return
 
     def write() -> None:
         if isinstance(way, Dots):
-            write_dots(f, target, product, way, a, b, first_row, last_row, epilogue, scratch)
+            write_dots(f, target, product, way, a, b, *part, epilogue, scratch)
             return
+        before = 0  # tiles of the strips before
         for strip in way:
-            StripWriter(f, target, product, strip, epilogue, scratch).write(a, b, first_row, last_row)
+            writer = StripWriter(f, target, product, strip, epilogue, scratch)
+            if not division.columns:
+                writer.write(a, b, part, (const(0, I64), const(strip.tiles, I64)))
+            elif len(way) == 1 or all(edge.name.isdigit() for edge in part):
+                writer.write(
+                    a, b, (const(0, I64), const(product.M, I64)), within(f, part, before, strip.tiles)
+                )
+            else:
+                tiles = within(f, part, before, strip.tiles)
+                with f.branch(f.icmp("slt", *tiles)):
+                    one = strip.tiles == 1  # then it is this one, whatever the bounds are called
+                    here = (const(0, I64), const(1, I64)) if one else tiles
+                    writer.write(a, b, (const(0, I64), const(product.M, I64)), here)
+            before += strip.tiles
 
-    if not (first_row.name.isdigit() and last_row.name.isdigit()):
-        with f.branch(f.icmp("slt", first_row, last_row)):
+    first, last = part
+    if not (first.name.isdigit() and last.name.isdigit()):
+        with f.branch(f.icmp("slt", first, last)):
             write()
-    elif int(first_row.name) < int(last_row.name):
+    elif int(first.name) < int(last.name):
         write()
+
+
+def within(f: Function, part: tuple[Value, Value], before: int, count: int) -> tuple[Value, Value]:
+    """The units of a part that are among ``count`` after the first ``before`` ones, counted from there."""
+    first, last = (f.plus(edge, -before) for edge in part)
+    return larger(f, first, const(0, I64)), smaller(f, last, const(count, I64))
 
 
 def scratch_bytes(product: Product, target: Target) -> int:
@@ -53,9 +103,3 @@ def scratch_bytes(product: Product, target: Target) -> int:
         return sum(dots_parts(product, way)) * product.bytes
     lanes = target.lanes(Type(product.scalar).bits)
     return max((sum(strip_parts(product, s, lanes).values()) for s in way), default=0) * product.bytes
-
-
-def row_step(product: Product, target: Target) -> int:
-    """Rows are best shared among threads in multiples of this many."""
-    way = plan(product.normal(), target)
-    return way.rows if isinstance(way, Dots) else max((strip.rows for strip in way), default=1)

@@ -33,6 +33,13 @@ def smaller(f: Function, a: Value, b: Value) -> Value:
     return f.intrinsic("smin", a, b)
 
 
+def larger(f: Function, a: Value, b: Value) -> Value:
+    """The larger of two indices."""
+    if a.name.lstrip("-").isdigit() and b.name.isdigit():
+        return max(a, b, key=lambda v: int(v.name))
+    return f.intrinsic("smax", a, b)
+
+
 def at(f: Function, pointer: Value, index: Value | int, stride: int, scalar: str) -> Value:
     """The address ``index`` strides further."""
     steps = const(index * stride, I64) if isinstance(index, int) else f.times(index, stride)

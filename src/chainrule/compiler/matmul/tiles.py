@@ -78,22 +78,21 @@ class StripWriter:
 
     # Blocks
 
-    def write(self, a: Value, b: Value, first: Value, last: Value) -> None:
-        """All rows from first to before last; there is at least one."""
+    def write(self, a: Value, b: Value, rows: Range, tiles: Range) -> None:
+        """Some rows and tiles of columns, at least one each; first and last row fall between tiles of rows."""
         f, product, strip = self.f, self.product, self.strip
-        self.exact = strip.rows == 1 or (product.M % strip.rows == 0 and first.name == "0")
-        self.full = self.exact and (strip.rows == 1 or last.name == str(product.M))
+        self.exact = self.full = product.M % strip.rows == 0
         b = self._at(b, strip.first, product.b_strides[1])
-        with span(f, const(0, I64), const(strip.tiles, I64), strip.breadth) as tile:
-            tiles = tile, smaller(f, f.plus(tile, strip.breadth), const(strip.tiles, I64))
-            block = Block((first, last), tiles, const(product.K, I64), a, b)
+        with span(f, *tiles, strip.breadth) as tile:
+            here = tile, smaller(f, f.plus(tile, strip.breadth), tiles[1])
+            block = Block(rows, here, const(product.K, I64), a, b)
             if strip.pack_b and not self.partial:
                 self._pack_b(block)
             if strip.height >= product.M:
                 self._rows(block)
             else:
-                with span(f, first, last, strip.height) as row:
-                    self._rows(replace(block, rows=(row, smaller(f, f.plus(row, strip.height), last))))
+                with span(f, *rows, strip.height) as row:
+                    self._rows(replace(block, rows=(row, smaller(f, f.plus(row, strip.height), rows[1]))))
 
     def _rows(self, block: Block) -> None:
         """A block of rows, all of K."""
