@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from secrets import token_hex
@@ -49,28 +49,41 @@ def write_atomically(path: str | PathLike[str], data: bytes) -> None:
     ...     [(entry.name, entry.read_bytes()) for entry in Path(folder).iterdir()]
     [('a.txt', b'whole')]
     """
+    with written_atomically(path, f"a place for {len(data)} bytes") as place, place.open("wb", 0) as file:
+        _write_all(file.fileno(), data)
+
+
+@contextlib.contextmanager
+def written_atomically(path: str | PathLike[str], expected: str = "a place to write to") -> Iterator[Path]:
+    """The place to write a file to, which takes the name ``path`` in one step once the block has ended.
+
+    As ``write_atomically``; for files that are too large to be held. An exception leaves the previous file.
+    """
     try:
         target = Path(os.path.realpath(path))
         mode = target.stat().st_mode if target.exists() else None
         if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            with target.open("wb", buffering=0) as device:
-                _write_all(device.fileno(), data)
+            yield target
         else:
-            _replace(target, data, mode)
+            with _replaced(target, mode) as temporary:
+                yield temporary
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise _write_error(path, data, error) from error
+        if isinstance(error, ChainruleError):
+            raise
+        raise _write_error(path, expected, error) from error
 
 
-def _replace(target: Path, data: bytes, mode: int | None) -> None:
+@contextlib.contextmanager
+def _replaced(target: Path, mode: int | None) -> Iterator[Path]:
     if target.is_dir():
         raise IsADirectoryError(f"{target} is a folder")
     temporary = target.with_name(f".{target.name[:100]}.{token_hex(6)}.tmp")
     try:
-        descriptor = os.open(
-            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
-        )
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        os.close(os.open(temporary, flags, 0o666))
+        yield temporary
+        descriptor = os.open(temporary, os.O_RDWR | getattr(os, "O_BINARY", 0))
         try:
-            _write_all(descriptor, data)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -100,7 +113,7 @@ def _flush_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _write_error(path: str | PathLike[str], data: bytes, error: Exception) -> FileWriteError:
+def _write_error(path: str | PathLike[str], expected: str, error: Exception) -> FileWriteError:
     reason = getattr(error, "strerror", None) or str(error)
     folder = Path(path).parent
     hint = "make room on the disk, or write to a folder that you may write to"
@@ -110,7 +123,7 @@ def _write_error(path: str | PathLike[str], data: bytes, error: Exception) -> Fi
         hint = "name a file inside the folder"
     return FileWriteError(
         f"could not write {os.fspath(path)}: {reason}",
-        expected=f"a place for {len(data)} bytes",
+        expected=expected,
         where=f"folder {folder}; a previous file of that name is untouched",
         hint=hint,
     )

@@ -24,7 +24,7 @@ def export_command(
     check_place("--out", out, [str(model)])
     loaded = load_model(model)
     loaded.save_onnx(out)
-    columns = [column.name for column in loaded.preprocessor.columns if column.kind != "ignored"]
+    columns = [column.name for column in loaded.preprocessor.used]
     terminal.say(f"{out}: from {list_some(columns)}, the {loaded.task}'s prediction")
     terminal.finish(
         {"out": str(out), "inputs": columns, "task": loaded.task, "classes": list(loaded.classes)}

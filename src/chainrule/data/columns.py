@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data.describe import COUNTING, list_cells, list_some
+from chainrule.data.notices import Notice
 from chainrule.data.tables import MISSING_SPELLINGS, is_missing_spelling
 from chainrule.errors import DataError
 
@@ -76,10 +77,10 @@ def fit_column(series: pl.Series, rows: NDArray[np.int64]) -> tuple[Column, list
     notices = [f"column {name!r} holds dates: used as seconds since 1970-01-01"] if kind == "time" else []
     if len(every) >= 10 and np.array_equal(every, every[0] + np.arange(len(every))):
         notices.append(f"column {name!r} counts the rows; if it only numbers them, remove it from the table")
-    return column, notices + _notice_filled(column, missing)
+    return column, notices + [str(notice) for notice in _notice_filled(column, missing)]
 
 
-def encode_column(column: Column, series: pl.Series) -> tuple[NDArray[np.float32], list[str]]:
+def encode_column(column: Column, series: pl.Series) -> tuple[NDArray[np.float32], list[Notice]]:
     """The features of a column, float32 [rows, len(column.feature_names)], and notices.
 
     Raises DataError for cells that are not of the column's kind.
@@ -192,7 +193,7 @@ def _fill_value(kind: str, known: NDArray[np.float64]) -> float:
     return float(known.mean() >= 0.5) if kind == "boolean" else float(np.median(known))
 
 
-def _notice_filled(column: Column, missing: NDArray[np.bool_]) -> list[str]:
+def _notice_filled(column: Column, missing: NDArray[np.bool_]) -> list[Notice]:
     if not missing.any():
         return []
     fill = f"{column.fill:.6g}"
@@ -202,8 +203,12 @@ def _notice_filled(column: Column, missing: NDArray[np.bool_]) -> list[str]:
         fill = str(np.datetime64(int(column.fill), "s"))
     source = "the more frequent value" if column.kind == "boolean" else "the median"
     return [
-        f"column {column.name!r} has no value in {missing.sum()} of {len(missing)} rows: "
-        f"filled with {source} in training, {fill}"
+        Notice(
+            f"column {column.name!r} has no value",
+            count=int(missing.sum()),
+            rows=len(missing),
+            consequence=f": filled with {source} in training, {fill}",
+        )
     ]
 
 
@@ -233,25 +238,21 @@ def notice_missing_spellings(what: str, categories: tuple[str, ...]) -> list[str
     return [f"{what}: {list_some(odd)} is a category; empty the cells if it means missing"] if odd else []
 
 
-def _one_hot(column: Column, cells: pl.Series) -> tuple[NDArray[np.float32], list[str]]:
+def _one_hot(column: Column, cells: pl.Series) -> tuple[NDArray[np.float32], list[Notice]]:
     encoded = np.zeros((cells.len(), len(column.feature_names)), dtype=np.float32)
     for position, category in enumerate(column.categories):
         encoded[:, position] = (cells == category).fill_null(False).to_numpy()
     if column.missing_category:
         encoded[:, -1] = cells.is_null().to_numpy()
     unseen = (~cells.is_in(list(column.categories))).fill_null(False)
+    about = f"column {column.name!r} has"
+    none = ", which training did not have: encoded as none of the categories"
     notices = []
     if unseen.any():
-        texts = [repr(text) for text in cells.filter(unseen).unique(maintain_order=True).to_list()]
-        notices.append(
-            f"column {column.name!r} has {list_some(texts)} in {unseen.sum()} of {cells.len()} rows, "
-            "which training did not have: encoded as none of the categories"
-        )
+        texts = cells.filter(unseen).unique(maintain_order=True).to_list()
+        notices.append(Notice(about, tuple(map(repr, texts)), int(unseen.sum()), cells.len(), none))
     if not column.missing_category and cells.null_count():
-        notices.append(
-            f"column {column.name!r} has no value in {cells.null_count()} of {cells.len()} rows, "
-            "which training did not have: encoded as none of the categories"
-        )
+        notices.append(Notice(f"{about} no value", (), cells.null_count(), cells.len(), none))
     return encoded, notices
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from chainrule.data.columns import KINDS, Column, encode_column, fit_column
 from chainrule.data.describe import list_some, suggest_names
+from chainrule.data.notices import Notice
 from chainrule.data.records import Checks, read_record
 from chainrule.data.target import (
     CLASS_TYPES,
@@ -26,7 +27,7 @@ from chainrule.data.target import (
     rows_with_target,
     target_column,
 )
-from chainrule.errors import DataError, ModelFileError
+from chainrule.errors import DataError, ModelFileError, SettingError
 from chainrule.files import parse_json
 
 if TYPE_CHECKING:
@@ -52,20 +53,51 @@ class Preprocessor:
         is_text = self.target.task == "classification" and self.target.class_type == "text"
         return (*names, self.target.name) if is_text else names
 
+    @property
+    def used(self) -> tuple[Column, ...]:
+        """The columns that become features."""
+        return tuple(column for column in self.columns if column.kind != "ignored")
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """``feature_names`` as an array of texts, as scikit-learn's transformers give them.
+
+        ``input_features`` may repeat the names of the columns that are used, in their order. Raises SettingError
+        for other ones.
+
+        >>> import polars as pl
+        >>> fitted, _ = fit_preprocessor(pl.DataFrame({"a": ["x", "y"], "b": [1, 2], "c": [1.5, 2.5]}), "c")
+        >>> fitted.get_feature_names_out().tolist()
+        ['a=x', 'a=y', 'b']
+        """
+        names = [column.name for column in self.used]
+        if input_features is not None and list(input_features) != names:
+            raise SettingError(
+                "get_feature_names_out: other columns than in training",
+                expected=names,
+                got=list(input_features),
+            )
+        return np.array(self.feature_names, dtype=object)
+
     def transform(self, frame: pl.DataFrame) -> NDArray[np.float32]:
         """The features of a table, float32 [rows, features]; the target may be among its columns or not.
 
         Raises DataError for a column that is missing and for cells that are not of their column's kind.
         """
-        return self.transform_with_notices(frame)[0]
+        return self.encode(frame)[0]
 
     def transform_with_notices(self, frame: pl.DataFrame) -> tuple[NDArray[np.float32], tuple[str, ...]]:
         """As ``transform``, with notices: columns ignored, values filled in, categories not known."""
-        used = [column for column in self.columns if column.kind != "ignored"]
+        encoded, notices = self.encode(frame)
+        return encoded, tuple(map(str, notices))
+
+    def encode(self, frame: pl.DataFrame) -> tuple[NDArray[np.float32], list[Notice]]:
+        """As ``transform_with_notices``, with notices that add up over the parts of a table."""
+        used = self.used
         _require_columns(frame, [column.name for column in used])
         known = {*(column.name for column in self.columns), self.target.name}
         extra = [repr(name) for name in frame.columns if name not in known]
-        notices = [f"columns that training did not have are ignored: {list_some(extra)}"] if extra else []
+        ignored = Notice(f"columns that training did not have are ignored: {list_some(extra)}")
+        notices = [ignored] if extra else []
         encoded = np.empty((frame.height, len(self.feature_names)), dtype=np.float32)
         start = 0
         for column in used:
@@ -73,7 +105,7 @@ class Preprocessor:
             encoded[:, start : start + features.shape[1]] = features
             start += features.shape[1]
             notices += more
-        return encoded, tuple(notices)
+        return encoded, notices
 
     def encode_target(self, frame: pl.DataFrame) -> NDArray[Any]:
         """The target of a table: labels, int64 [rows], or standardised numbers, float32 [rows, 1].

@@ -6,7 +6,8 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,24 +57,27 @@ def read_table(source: str | PathLike[str], text_columns: Collection[str] = ()) 
     """
     path = Path(source)
     data = _read_bytes(path)
-    suffix = path.suffix.lower()
-    if suffix in {".parquet", ".pq", ".arrow", ".feather"}:
-        frame = _read_binary(path, data)
-    else:
-        frame = _read_text(path, data, text_columns)
+    binary = is_parquet(path) or is_arrow(path)
+    frame = _read_binary(path, data) if binary else _read_text(path, data, text_columns)
     if frame.height == 0 or frame.width == 0:
-        raise DataError(
-            f"{path} holds no rows" if frame.width else f"{path} holds no columns",
-            expected="a table of at least one row and one column",
-            got=f"{frame.height} rows, {frame.width} columns",
-        )
+        raise empty_table(path, frame)
     return frame
 
 
-def _read_bytes(path: Path) -> bytes:
+def empty_table(path: Path, frame: pl.DataFrame) -> DataError:
+    """The error for a table without rows or columns."""
+    return DataError(
+        f"{path} holds no rows" if frame.width else f"{path} holds no columns",
+        expected="a table of at least one row and one column",
+        got=f"{frame.height} rows, {frame.width} columns",
+    )
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Whatever goes wrong while a file is read is a DataError that says what."""
     try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if path.suffix.lower() == ".gz" else data
+        yield
     except FileNotFoundError:
         folder = path.parent
         if not folder.is_dir():
@@ -92,40 +96,80 @@ def _read_bytes(path: Path) -> bytes:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path} is not a whole gzip file", got=str(error)) from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        if isinstance(error, DataError):
+            raise
         raise DataError(f"{path} cannot be read", got=str(error)) from error
+
+
+def _read_bytes(path: Path) -> bytes:
+    with reading(path):
+        data = path.read_bytes()
+        return gzip.decompress(data) if path.suffix.lower() == ".gz" else data
+
+
+def is_arrow(path: Path) -> bool:
+    """Whether the file's name is that of an Arrow file."""
+    return path.suffix.lower() in {".arrow", ".feather"}
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether the file's name is that of a Parquet file."""
+    return path.suffix.lower() in {".parquet", ".pq"}
+
+
+@contextmanager
+def decoding(path: Path, size: int) -> Iterator[None]:
+    """Whatever polars says about a Parquet or Arrow file of ``size`` bytes is a DataError."""
+    import polars as pl
+
+    try:
+        yield
+    except (pl.exceptions.PolarsError, OSError, ValueError, pl.exceptions.PanicException) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"{path} cannot be read as {'Arrow' if is_arrow(path) else 'Parquet'}",
+            got=f"{size} bytes; {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            hint="write the file again, or save the table as CSV",
+        ) from error
 
 
 def _read_binary(path: Path, data: bytes) -> pl.DataFrame:
     import polars as pl
 
-    arrow = path.suffix.lower() in {".arrow", ".feather"}
-    try:
-        return pl.read_ipc(io.BytesIO(data)) if arrow else pl.read_parquet(io.BytesIO(data))
-    except (pl.exceptions.PolarsError, OSError, ValueError, pl.exceptions.PanicException) as error:
-        raise DataError(
-            f"{path} cannot be read as {'Arrow' if arrow else 'Parquet'}",
-            got=f"{len(data)} bytes; {str(error).splitlines()[0] if str(error) else type(error).__name__}",
-            hint="write the file again, or save the table as CSV",
-        ) from error
+    with decoding(path, len(data)):
+        return pl.read_ipc(io.BytesIO(data)) if is_arrow(path) else pl.read_parquet(io.BytesIO(data))
 
 
 def _read_text(path: Path, data: bytes, text_columns: Collection[str]) -> pl.DataFrame:
     import polars as pl
 
     text = _decode(path, data)
-    tabs = path.name.lower().removesuffix(".gz").endswith((".tsv", ".tab"))
-    records = _records(path, text, "\t" if tabs else _separator(text))
+    names, chunks = text_cells(path, io.StringIO(text, newline=""), separator_of(path, text))
+    found = list(chunks)
+    if not found:
+        return pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+    return typed_columns(pl.concat(found), text_columns)
+
+
+def text_cells(path: Path, lines: Iterable[str], separator: str) -> tuple[list[str], Iterator[pl.DataFrame]]:
+    """The names in the header, and the cells as text, some rows at a time."""
+    import polars as pl
+
+    records = _records(path, lines, separator)
     _, header = next(records, (1, []))
     names = [name.strip() or f"column_{position}" for position, name in enumerate(header, 1)]
     _check_names(path, names)
-    chunks = [
-        pl.DataFrame(dict(zip(names, columns, strict=True)), schema=dict.fromkeys(names, pl.String))
-        for columns in _chunks(path, records, names)
-    ]
-    if not chunks:
-        return pl.DataFrame(schema=dict.fromkeys(names, pl.String))
-    cells = pl.concat(chunks)
-    return pl.DataFrame([_typed(cells[name], as_text=name in text_columns) for name in names])
+    schema = dict.fromkeys(names, pl.String)
+    chunks = _chunks(path, records, names)
+    return names, (pl.DataFrame(dict(zip(names, columns, strict=True)), schema=schema) for columns in chunks)
+
+
+def typed_columns(cells: pl.DataFrame, text_columns: Collection[str]) -> pl.DataFrame:
+    """Columns of text as the types that their cells have."""
+    import polars as pl
+
+    return pl.DataFrame([_typed(cells[name], as_text=name in text_columns) for name in cells.columns])
 
 
 def _decode(path: Path, data: bytes) -> str:
@@ -133,35 +177,45 @@ def _decode(path: Path, data: bytes) -> str:
         text = data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        hint = RESAVE
-        if data.startswith(b"PK\x03\x04"):
-            hint = "this looks like a spreadsheet or a zip archive: export the table as CSV"
-        elif data.startswith((b"\xff\xfe", b"\xfe\xff")):
-            hint = f"this looks like UTF-16: {RESAVE}"
-        raise DataError(
-            f"{path} is not text in UTF-8",
-            expected="UTF-8",
-            got=f"the byte 0x{data[error.start]:02x}",
-            where=f"line {line}, byte {error.start + 1} of the file",
-            hint=hint,
-        ) from None
+        raise not_utf8(path, data[:4], data[error.start], line, error.start) from None
     nul = text.find("\0")
     if nul >= 0:
-        line = text.count("\n", 0, nul) + 1
-        raise DataError(f"{path} has a zero byte, which no text has", where=f"line {line}", hint=RESAVE)
+        raise zero_byte(path, text.count("\n", 0, nul) + 1)
     return text
 
 
-def _separator(text: str) -> str:
+def not_utf8(path: Path, head: bytes, byte: int, line: int, place: int) -> DataError:
+    """The error for a byte that is not UTF-8, at a place counted from 0, in a file with these first bytes."""
+    hint = RESAVE
+    if head.startswith(b"PK\x03\x04"):
+        hint = "this looks like a spreadsheet or a zip archive: export the table as CSV"
+    elif head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        hint = f"this looks like UTF-16: {RESAVE}"
+    return DataError(
+        f"{path} is not text in UTF-8",
+        expected="UTF-8",
+        got=f"the byte 0x{byte:02x}",
+        where=f"line {line}, byte {place + 1} of the file",
+        hint=hint,
+    )
+
+
+def zero_byte(path: Path, line: int) -> DataError:
+    """The error for a zero byte in a line."""
+    return DataError(f"{path} has a zero byte, which no text has", where=f"line {line}", hint=RESAVE)
+
+
+def separator_of(path: Path, text: str) -> str:
+    """What separates the cells, by the file's name or by the first line of its text."""
+    if path.name.lower().removesuffix(".gz").endswith((".tsv", ".tab")):
+        return "\t"
     header = text.lstrip().partition("\n")[0]
     return max(";\t", key=header.count) if "," not in header and ("\t" in header or ";" in header) else ","
 
 
-def _records(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+def _records(path: Path, lines: Iterable[str], separator: str) -> Iterator[tuple[int, list[str]]]:
     """Each record that is not blank, with the number of the line on which it starts."""
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True
-    )
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
     line = 1
     try:
         for record in reader:

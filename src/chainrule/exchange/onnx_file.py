@@ -157,7 +157,7 @@ def _shown(shape: tuple[Any, ...]) -> list[str | int]:
 def _table_model(model: HasPreprocessing) -> bytes:
     network, preprocessor, target = model.network, model.preprocessor, model.preprocessor.target
     w = Writer()
-    features = [_features(w, column) for column in preprocessor.columns if column.kind != "ignored"]
+    features = [_features(w, column) for column in preprocessor.used]
     encoded = w.op("Concat", *features, axis=1)
     graph = _traced(network, network.forward, Form((len(preprocessor.feature_names),), np.dtype(np.float32)))
     outputs = write_graph(w, graph, encoded, network)

@@ -48,13 +48,36 @@ def score_outputs(
     scored_on: str = "",
 ) -> Score:
     """The score of a network's outputs [rows, outputs] against the encoded target, [rows] or [rows, 1]."""
-    if target.task == "classification":
-        right = float(np.mean(outputs.argmax(1) == actual))
-        return Score("accuracy", right, float(np.mean(actual == most_frequent)), len(actual), scored_on)
-    unit, actual = target.standard_deviation, actual.astype(np.float64)
-    error, baseline = _root_mean_square(outputs - actual), _root_mean_square(actual)
-    return Score("RMSE", unit * error, unit * baseline, len(actual), scored_on)
+    running = RunningScore(target, most_frequent)
+    running.add(outputs, actual)
+    return running.score(scored_on)
 
 
-def _root_mean_square(values: NDArray[np.float64]) -> float:
-    return float(np.sqrt(np.mean(np.square(values))))
+@dataclass
+class RunningScore:
+    """The score of rows that come in parts."""
+
+    target: Target
+    most_frequent: int
+    rows: int = 0
+    total: float = 0.0  # rows that are right, or the sum of squared errors
+    baseline: float = 0.0
+
+    def add(self, outputs: NDArray[np.float32], actual: NDArray[Any]) -> None:
+        """Count outputs [rows, outputs] against the encoded target, [rows] or [rows, 1]."""
+        self.rows += len(actual)
+        if self.target.task == "classification":
+            self.total += float(np.sum(outputs.argmax(1) == actual))
+            self.baseline += float(np.sum(actual == self.most_frequent))
+        else:
+            actual = actual.astype(np.float64)
+            self.total += float(np.sum(np.square(outputs - actual)))
+            self.baseline += float(np.sum(np.square(actual)))
+
+    def score(self, scored_on: str = "") -> Score:
+        """The score of all of them."""
+        reached, baseline = self.total / self.rows, self.baseline / self.rows
+        if self.target.task == "classification":
+            return Score("accuracy", reached, baseline, self.rows, scored_on)
+        unit = self.target.standard_deviation
+        return Score("RMSE", unit * reached**0.5, unit * baseline**0.5, self.rows, scored_on)
