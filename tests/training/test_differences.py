@@ -167,7 +167,7 @@ def test_outside_of_fit_no_replica_is_meant(make_model):
     with pytest.raises(SettingError, match="dropout has a value for each of 2 replicas"):
         model(np.ones((1, 3)))
     assert model.eval()(np.ones((1, 3))).shape == (1, 2)
-    with pytest.raises(SettingError, match="nn.l2 has a value"):
+    with pytest.raises(SettingError, match=r"nn\.l2 has a value"):
         nn.l2([0.1, 0.2])(model)
     with pytest.raises(SettingError, match="lr has a step size for each of 2"):
         optim.SGD([0.1, 0.2]).attach(model).step()

@@ -2,6 +2,7 @@
 
 from chainrule.training.checkpoint import Checkpoint
 from chainrule.training.fit import fit
+from chainrule.training.halving import Halving
 from chainrule.training.history import Ensemble, History, Replica
 from chainrule.training.progress import Epoch
 from chainrule.training.restarts import TrainingWarning
@@ -13,6 +14,7 @@ __all__ = [
     "Ensemble",
     "Epoch",
     "GradientNorm",
+    "Halving",
     "History",
     "Replica",
     "TrainingWarning",

@@ -20,7 +20,7 @@ from chainrule.training.history import Replica
 from chainrule.training.trainer import MODEL
 
 CURVES = ("loss", "validation_loss", "gradient_norm")
-_FACTS = ("steps", "stopped", "kept_epoch")  # of a replica
+_FACTS = ("steps", "stopped", "kept_epoch", "dropped")  # of a replica
 _COUNTS = ("epochs", "steps", "best_epoch", "improved_epoch")  # of an unfinished one
 
 
@@ -182,6 +182,7 @@ def _read_replica(tensors: dict[str, Array], index: str, fact: dict[str, Any]) -
         steps=int(fact["steps"]),
         stopped=str(fact["stopped"]),
         kept_epoch=int(fact["kept_epoch"]),
+        dropped=None if fact["dropped"] is None else int(fact["dropped"]),
         state=_part(tensors, f"replica/{index}/state/"),
     )
 

@@ -28,6 +28,7 @@ from chainrule.training.checkpoint import Checkpoint, Live, RunState, Saver, des
 from chainrule.training.differences import differences
 from chainrule.training.executors import RUNNERS, Executor
 from chainrule.training.full_batch import check_full_batch, train_full_batch
+from chainrule.training.halving import Halving
 from chainrule.training.history import History
 from chainrule.training.progress import Display, say
 from chainrule.training.restarts import ALL_EPOCHS, Callback, Run
@@ -47,8 +48,8 @@ def fit(
     validation: tuple[Any, Any] | None = None,
     shuffle: bool = True,
     drop_last: bool = False,
-    restarts: int = 1,
-    penalty: Penalty | None | Sequence[Penalty | None] = None,
+    restarts: int | Halving = 1,
+    penalty: Penalty | Sequence[Penalty | None] | None = None,
     clip_norm: float | None = None,
     stop: StopRule | Sequence[StopRule] | None = None,
     callbacks: Sequence[Callback] = (),
@@ -113,10 +114,12 @@ def fit(
         )
     rules = stop_rules(stop)
     if isinstance(optimizer, LBFGS):
-        check_full_batch(model, checkpoint=checkpoint, clip_norm=clip_norm)
+        check_full_batch(model, checkpoint=checkpoint, clip_norm=clip_norm, restarts=restarts)
         epochs = optimizer.max_iterations
     epochs = check_count("epochs", epochs)
-    differing = differences(model, optimizer, penalty, check_count("restarts", restarts))
+    halving = restarts if isinstance(restarts, Halving) else None
+    restarts = restarts.restarts if isinstance(restarts, Halving) else check_count("restarts", restarts)
+    differing = differences(model, optimizer, penalty, restarts)
     objective = Objective(model, loss, differing.penalties[0])
     rows = as_rows(data, model)
     held_out = None if validation is None else as_rows(validation, model, "validation ")
@@ -125,10 +128,11 @@ def fit(
         bool(shuffle),
         bool(drop_last),
         check_count("seed", seed, least=0),
-        check_count("restarts", restarts),
+        restarts,
         None if clip_norm is None else check_number("clip_norm", clip_norm, above=0),
         executor,
         _check_update(update, model),
+        halving,
     )
     workers = _workers(executor, threads, settings.restarts, optimizer)
     for part in (rows, held_out):

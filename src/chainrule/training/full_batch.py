@@ -10,23 +10,28 @@ from chainrule.errors import SettingError
 from chainrule.nn.module import Module, flatten_parameters, unflatten_parameters
 from chainrule.ops.record import Array
 from chainrule.optim.lbfgs import LBFGS
+from chainrule.training.halving import Halving
 from chainrule.training.progress import Epoch
 from chainrule.training.restarts import Run
 from chainrule.training.trainer import norm
 
 
-def check_full_batch(model: Module, *, checkpoint: object, clip_norm: float | None) -> None:
+def check_full_batch(
+    model: Module, *, checkpoint: object, clip_norm: float | None, restarts: int | Halving
+) -> None:
     """SettingError for what L-BFGS cannot do."""
-    if model.buffers() or checkpoint is not None or clip_norm is not None:
+    halving = isinstance(restarts, Halving)
+    if model.buffers() or checkpoint is not None or clip_norm is not None or halving:
         raise SettingError(
             "LBFGS needs a loss that depends on the parameters alone, and runs in one go",
-            expected="a model without dropout and batch normalisation, no checkpoint, no clip_norm",
+            expected="a model without dropout and batch normalisation, no checkpoint, no clip_norm, no Halving",
             got="; ".join(
                 text
                 for text, found in (
                     ("a model with buffers", model.buffers()),
                     ("checkpoint", checkpoint is not None),
                     ("clip_norm", clip_norm is not None),
+                    ("Halving", halving),
                 )
                 if found
             ),

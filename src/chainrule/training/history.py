@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from chainrule.data.frames import Library, make_frame
 from chainrule.errors import SettingError
 from chainrule.nn.module import Module
 from chainrule.ops.record import Array
@@ -20,7 +21,8 @@ class Replica:
 
     Curves have one entry an epoch. ``loss`` is the mean over the epoch's minibatches, weighted by their rows,
     as it was when each was visited; ``validation_loss`` is taken at inference at the end of the epoch.
-    ``kept_epoch`` counts from 0 and is -1 where no epoch was finished.
+    ``kept_epoch`` counts from 0 and is -1 where no epoch was finished. ``dropped`` is the number of epochs
+    after which ``cr.Halving`` gave it up, None if it did not.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -29,6 +31,7 @@ class Replica:
     steps: int = 0
     stopped: str = ""
     kept_epoch: int = -1
+    dropped: int | None = None
     state: dict[str, Array] = field(default_factory=dict)
 
     def monitored(self) -> list[float]:
@@ -43,7 +46,8 @@ class Replica:
     @property
     def score(self) -> float:
         """The loss at the kept epoch, by which replicas are compared; lower is better."""
-        return self.monitored()[self.kept_epoch] if self.kept_epoch >= 0 else np.inf
+        loss = self.monitored()[self.kept_epoch] if self.kept_epoch >= 0 else np.inf
+        return np.inf if np.isnan(loss) else loss
 
 
 @dataclass
@@ -88,8 +92,12 @@ class History:
 
     @property
     def best(self) -> int:
-        """Index of the kept replica: lowest validation loss, without validation data lowest training loss."""
-        return int(np.argmin([replica.score for replica in self.replicas]))
+        """Index of the kept replica: lowest validation loss, without validation data lowest training loss.
+
+        A replica that ``cr.Halving`` dropped is not kept.
+        """
+        scores = [(r.dropped is not None, r.score, index) for index, r in enumerate(self.replicas)]
+        return min(scores)[2]
 
     @property
     def steps(self) -> int:
@@ -106,6 +114,11 @@ class History:
         """Why each replica ended."""
         return [replica.stopped for replica in self.replicas]
 
+    @property
+    def dropped(self) -> list[int | None]:
+        """After how many epochs ``cr.Halving`` dropped each replica; None for those that it did not."""
+        return [replica.dropped for replica in self.replicas]
+
     def describe_kept(self) -> str:
         """Which epoch's parameters the model holds, in words."""
         epoch, which = self.replicas[self.best].kept_epoch + 1, f" of replica {self.best}"
@@ -115,11 +128,13 @@ class History:
     def ensemble(self) -> Ensemble:
         """A model whose output is the mean of all replicas' outputs, at their kept epochs.
 
-        Replicas that did not finish a single epoch are left out, unless none did.
+        Left out are replicas that ``cr.Halving`` dropped and those that did not finish a single epoch, unless
+        nothing would remain.
         """
         if self.model is None:
             raise SettingError("this history has no model to build an ensemble from")
-        finished = [replica for replica in self.replicas if np.isfinite(replica.score)]
+        survivors = [replica for replica in self.replicas if replica.dropped is None]
+        finished = [replica for replica in survivors if np.isfinite(replica.score)]
         members = []
         for replica in finished or [self.replicas[self.best]]:
             member = copy.deepcopy(self.model)
@@ -127,12 +142,12 @@ class History:
             members.append(member)
         return Ensemble(members)
 
-    def to_frame(self, library: Literal["polars", "pandas"] = "polars") -> Any:
+    def to_frame(self, library: Library = "polars") -> Any:
         """The curves as a data frame, a row for each epoch of each replica.
 
-        Columns: ``replica`` from 0, ``epoch`` from 1, ``loss``, ``validation_loss`` (missing without validation
+        Columns: ``replica`` from 0, ``epoch`` from 1, ``loss``, ``validation_loss`` (NaN without validation
         data), ``gradient_norm``, and ``kept``, true in the epoch of each replica whose parameters were kept.
-        ``library`` is "polars" or "pandas", which has to be installed.
+        ``library`` is "polars", "pandas" or "arrow"; the last two have to be installed.
         """
         count = [len(replica.loss) for replica in self.replicas]
         curves = ("loss", "validation_loss", "gradient_norm")
@@ -144,15 +159,7 @@ class History:
                 [epoch == r.kept_epoch for r in self.replicas for epoch in range(len(r.loss))], bool
             ),
         }
-        if library == "pandas":
-            import pandas as pd
-
-            return pd.DataFrame(columns)
-        if library != "polars":
-            raise SettingError("to_frame: no such library", expected="polars or pandas", got=repr(library))
-        import polars as pl
-
-        return pl.DataFrame(columns).with_columns(pl.col("validation_loss").fill_nan(None))
+        return make_frame(columns, library)
 
     def __repr__(self) -> str:
         kept = self.replicas[self.best]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import threading
 import time
 import warnings
 from collections import deque
@@ -32,6 +33,15 @@ class TrainingWarning(UserWarning):
     """Training ended in a way that the user should know about, or its checkpoint could not be written."""
 
 
+@dataclass(frozen=True)
+class _Round:
+    """Who trains until when, and how many of them go on."""
+
+    alive: list[int]
+    epochs: int
+    places: int
+
+
 @dataclass
 class Run:
     """A run under way: who trains, when it ends, who watches, and what is already done.
@@ -53,6 +63,7 @@ class Run:
     _cancelled: bool = False
     _reports: Reports | None = None  # where there are threads
     _working: list[Future[None]] = field(default_factory=list)
+    _dropping: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def trainer(self) -> Trainer:
@@ -61,16 +72,63 @@ class Run:
 
     def train(self) -> None:
         """Train all replicas that are not finished yet."""
-        done = [index for index, replica in self.state.replicas.items() if replica.stopped]
-        for index in done:
-            self.display.ended(index)
-        waiting = deque(index for index in range(self.trainer.settings.restarts) if index not in done)
-        if len(self.trainers) > 1 and len(waiting) > 1:
-            self._train_in_threads(waiting)
-        else:
-            self._train_all(waiting, self.trainer)
+        for index, replica in self.state.replicas.items():
+            if replica.stopped:
+                self.display.ended(index)
+        alive, halving = list(range(self.trainer.settings.restarts)), self.trainer.settings.halving
+        if halving is not None:
+            for epochs in range(halving.every, self.epochs, halving.every):
+                if len(alive) > 1:
+                    self._train_round(_Round(alive, epochs, halving.survivors(len(alive))))
+                    alive = [index for index in alive if self.state.replicas[index].dropped != epochs]
+        self._train_round(_Round(alive, self.epochs, len(alive)))
 
-    def _train_all(self, waiting: deque[int], trainer: Trainer) -> None:
+    def _train_round(self, now: _Round) -> None:
+        """Train every replica of a round up to the round's last epoch, at the same time or in turn."""
+        waiting = deque(index for index in now.alive if not self._reached(index, now.epochs))
+        if len(self.trainers) > 1 and len(waiting) > 1:
+            self._train_in_threads(waiting, now)
+        else:
+            self._train_all(waiting, self.trainer, now)
+        self._drop(now)
+
+    def _reached(self, index: int, epochs: int) -> bool:
+        """Whether a replica is so far, or has ended."""
+        if index in self.state.replicas and self.state.replicas[index].stopped:
+            return True
+        # whether all epochs are done is for the loop to find out, which then ends the replica
+        return epochs < self.epochs and index in self.state.replicas and self._epochs_of(index) >= epochs
+
+    def _epochs_of(self, index: int) -> int:
+        live = self.state.lives.get(index)
+        return 0 if live is None else live.epochs
+
+    def _drop(self, now: _Round) -> None:
+        """Give up the replicas of a round for which there is no place, as far as that is known already.
+
+        As soon as more have come through than may go on, the worst of them are out whatever the others do.
+        So fewer are kept in memory, and who goes on depends neither on the order nor on the moment.
+        """
+        if now.places == len(now.alive):
+            return
+        with self._dropping:
+            arrived = [index for index in now.alive if self._reached(index, now.epochs)]
+            arrived.sort(key=lambda index: (self._score_at(index, now.epochs), index))
+            for index in arrived[now.places :]:
+                replica = self.state.replicas[index]
+                if replica.stopped and replica.dropped is None:
+                    self.state.replicas[index] = replace(replica, dropped=now.epochs)
+                elif not replica.stopped:
+                    self.finish(index, f"dropped after epoch {now.epochs}", dropped=now.epochs)
+
+    def _score_at(self, index: int, epochs: int) -> float:
+        """The loss by which a replica was to be judged after so many epochs."""
+        curve = self.state.replicas[index].monitored()[:epochs]
+        lowest = any(isinstance(rule, EarlyStopping) for rule in self.rules)
+        score = (min(curve) if lowest else curve[-1]) if curve else np.inf
+        return np.inf if np.isnan(score) else score
+
+    def _train_all(self, waiting: deque[int], trainer: Trainer, now: _Round) -> None:
         """Take replica after replica until none is left."""
         while not self._cancelled:
             try:
@@ -84,16 +142,18 @@ class Run:
                 self.state.replicas.setdefault(index, Replica())
             else:
                 self.begin(index, trainer)
-            self._train_replica(index, trainer)
+            self._train_replica(index, trainer, now)
+            if not self._cancelled:
+                self._drop(now)
 
-    def _train_in_threads(self, waiting: deque[int]) -> None:
+    def _train_in_threads(self, waiting: deque[int], now: _Round) -> None:
         """One thread a trainer; this thread shows, saves and calls back what they report."""
         reports: Reports = queue.SimpleQueue()
         self._reports = reports
 
         def work(trainer: Trainer) -> None:
             try:
-                self._train_all(waiting, trainer)
+                self._train_all(waiting, trainer, now)
             except BaseException as error:
                 reports.put(error)
             else:
@@ -105,8 +165,10 @@ class Run:
                 for trainer in self.trainers[:count]:
                     self._working.append(pool.submit(copy_context().run, work, trainer))
                 self._listen(reports, count)
-            finally:  # also after Ctrl-C: the threads stop at the end of their native call
+            except BaseException:  # Ctrl-C above all: the threads stop at the end of their native call
                 self._cancelled = True
+                raise
+        self._reports = None
         self._save(always=True)
 
     def _listen(self, reports: Reports, count: int) -> None:
@@ -143,8 +205,8 @@ class Run:
         self.state.lives[index] = Live.start(trainer.snapshot())
         self.state.replicas[index] = Replica()
 
-    def _train_replica(self, index: int, trainer: Trainer) -> None:
-        while not self.state.replicas[index].stopped and not self._cancelled:
+    def _train_replica(self, index: int, trainer: Trainer, now: _Round) -> None:
+        while not self._reached(index, now.epochs) and not self._cancelled:
             # the rules are asked before an epoch, so that a resumed run asks them as well
             done = ALL_EPOCHS if self.state.lives[index].epochs >= self.epochs else ""
             reason = self.rules_say(index, trainer) or done or self._one_epoch(index, trainer)
@@ -251,10 +313,10 @@ class Run:
                 return f"no improvement in {rule.patience} epochs after epoch {live.improved_epoch + 1}"
         return ""
 
-    def finish(self, index: int, reason: str) -> None:
+    def finish(self, index: int, reason: str, dropped: int | None = None) -> None:
         """End a replica."""
         self.display.ended(index)
-        self.state.replicas[index] = self._ended(index, reason)
+        self.state.replicas[index] = replace(self._ended(index, reason), dropped=dropped)
         if self.trainer.settings.restarts > 1:  # a single one may get more epochs when it is resumed
             del self.state.lives[index]
 

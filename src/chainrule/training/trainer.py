@@ -19,6 +19,7 @@ from chainrule.tensor import Tensor
 from chainrule.training.batches import Rows, epoch_orders
 from chainrule.training.differences import Differences
 from chainrule.training.executors import RUNNERS, Executor, Runner
+from chainrule.training.halving import Halving
 from chainrule.training.step import Objective, Step, Update, gradient_step, loss_step, training_step
 
 EVALUATION_ROWS = 4096  # rows at once where no gradient is needed
@@ -37,6 +38,7 @@ class Settings:
     clip_norm: float | None
     executor: Executor = "compiled"
     update: Update = "joint"
+    halving: Halving | None = None
 
 
 @dataclass(frozen=True)
