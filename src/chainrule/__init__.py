@@ -82,6 +82,7 @@ if TYPE_CHECKING:
         EarlyStopping,
         Epoch,
         GradientNorm,
+        Halving,
         History,
         TrainingWarning,
     )
@@ -93,6 +94,7 @@ else:
         "EarlyStopping": "training",
         "Epoch": "training",
         "GradientNorm": "training",
+        "Halving": "training",
         "History": "training",
         "TableModel": "tables",
         "TrainingWarning": "training",
@@ -121,6 +123,7 @@ __all__ = [
     "EarlyStopping",
     "Epoch",
     "GradientNorm",
+    "Halving",
     "History",
     "TableModel",
     "Tensor",
