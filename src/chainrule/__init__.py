@@ -76,6 +76,8 @@ if TYPE_CHECKING:
     from chainrule import classic, estimators
     from chainrule.exchange import from_torch, save_onnx, to_torch
     from chainrule.inspect import second_derivative_test
+    from chainrule.inspect.diagnosis import Diagnosis, Finding, Recorder, diagnose
+    from chainrule.inspect.explanation import Explanation, explain
     from chainrule.tables import TableModel, load_model
     from chainrule.training import (
         Checkpoint,
@@ -91,13 +93,19 @@ else:
     # What most programs do not need at once is imported when its name is first used: most of the time to import.
     _ROOMS = {
         "Checkpoint": "training",
+        "Diagnosis": "inspect.diagnosis",
         "EarlyStopping": "training",
         "Epoch": "training",
+        "Explanation": "inspect.explanation",
+        "Finding": "inspect.diagnosis",
         "GradientNorm": "training",
         "Halving": "training",
         "History": "training",
+        "Recorder": "inspect.diagnosis",
         "TableModel": "tables",
         "TrainingWarning": "training",
+        "diagnose": "inspect.diagnosis",
+        "explain": "inspect.explanation",
         "fit": "training",
         "from_torch": "exchange",
         "load_model": "tables",
@@ -120,11 +128,15 @@ else:
 
 __all__ = [
     "Checkpoint",
+    "Diagnosis",
     "EarlyStopping",
     "Epoch",
+    "Explanation",
+    "Finding",
     "GradientNorm",
     "Halving",
     "History",
+    "Recorder",
     "TableModel",
     "Tensor",
     "TrainingWarning",
@@ -140,12 +152,14 @@ __all__ = [
     "compile",
     "concat",
     "cos",
+    "diagnose",
     "equal",
     "erf",
     "errors",
     "estimators",
     "exp",
     "expand_dims",
+    "explain",
     "expm1",
     "fit",
     "flip",

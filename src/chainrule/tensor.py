@@ -332,7 +332,7 @@ class Tensor(Operators):
         return f.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Tensor:
-        return f.matmul(tensor(other), self)
+        return f.matmul(as_tensor(other), self)
 
     exp, expm1, log, log1p, sqrt, square = f.exp, f.expm1, f.log, f.log1p, f.sqrt, f.square
     abs, sign, floor, sin, cos, tanh = f.abs, f.sign, f.floor, f.sin, f.cos, f.tanh

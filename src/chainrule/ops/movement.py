@@ -12,7 +12,7 @@ import numpy as np
 from chainrule.errors import ShapeError
 from chainrule.ops import instructions
 from chainrule.ops.dtypes import check_dtype, float32, float64, int32
-from chainrule.ops.notation import Expression, call, turned
+from chainrule.ops.notation import SUBSCRIPTS, Expression, call, symbol, turned
 from chainrule.ops.record import (
     MANY,
     Array,
@@ -40,13 +40,12 @@ def _same(node: Any, x: Expression) -> Expression:
 
 
 def _moved(name: str) -> Any:
-    """Written as a function with its result's shape."""
+    """Written as a function."""
 
     def written(node: Any, *operands: Expression) -> Expression:
         slots = ", ".join(f"{{{i}}}" for i in range(len(operands)))
-        over = f" as {list(node.shape)}"
         latex = rf"\operatorname{{{{{name}}}}}\left({slots}\right)"
-        return call(f"{name}({slots}{over})", latex, *operands, shape=node.shape)
+        return call(f"{name}({slots})", latex, *operands, shape=node.shape)
 
     return written
 
@@ -88,6 +87,14 @@ def _slice_written(node: Any, x: Expression) -> Expression:
     if parts in ([], [":"]):
         return x
     return call(f"{{0}}[{', '.join(parts)}]", rf"{{0}}\left[{', '.join(parts)}\right]", x, shape=node.shape)
+
+
+def _pad_written(node: Any, x: Expression) -> Expression:
+    """One number among zeros is that number times a unit vector, e0 for the first."""
+    if len(node.shape) == 1 != node.shape[0] and node.inputs[0].shape == (1,) and node.params["value"] == 0:
+        place = node.params["low"][0]
+        return x * symbol(f"e{str(place).translate(SUBSCRIPTS)}", f"e_{{{place}}}", node.shape)
+    return _moved("pad")(node, x)
 
 
 def _joined(node: Any, *operands: Expression) -> Expression:
@@ -331,7 +338,7 @@ pad: Primitive = Primitive(
     ),
     (Case((np.ones(3),), {"low": (-1,), "high": (0,), "interior": (0,), "value": 0.0}),),
     lowering=OwnLoop(),
-    written=_moved("pad"),
+    written=_pad_written,
 )
 
 

@@ -14,6 +14,7 @@ from typing import Any, Union
 
 Shape = tuple[int, ...]
 Exponent = int | float
+SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,9 @@ class Expression:
         if not left.terms or not right.terms:
             return Expression()
         a, b = _as_factor(left), _as_factor(right)
-        if len(right.terms) == 1 and not right.terms[0].factors:  # a sum times a number stays a sum
-            return Expression(tuple(Term(t.coefficient * b.coefficient, t.factors) for t in left.terms))
-        if len(left.terms) == 1 and not left.terms[0].factors:
-            return Expression(tuple(Term(t.coefficient * a.coefficient, t.factors) for t in right.terms))
+        for number, rest in ((left.number, right), (right.number, left)):
+            if number in (1, -1):  # a sum stays one
+                return rest if number == 1 else -rest
         return Expression((_multiplied(a, b),))
 
     def __rmul__(self, other: Any) -> Expression:
@@ -232,21 +232,31 @@ def shape_of(x: Expression) -> Shape:
 
 
 def turned(x: Expression, shape: Shape = ()) -> Expression:
-    """Transposed: (A B)^T = B^T A^T, and twice is not at all."""
-    if len(x.terms) != 1:
-        return of_atom(Turned(x, shape)) if x.terms else x
-    term = x.terms[0]
-    if len(term.factors) == 1 and term.factors[0][1] == 1:
-        atom = term.factors[0][0]
-        if isinstance(atom, Turned):
-            return term.coefficient * atom.part
-        if isinstance(atom, Chain):
-            parts = tuple(turned(part, shape_of(part)[::-1]) for part in atom.parts[::-1])
-            return term.coefficient * of_atom(Chain(parts, shape))
-        return term.coefficient * of_atom(Turned(of_atom(atom), shape))
-    if all(math.prod(atom.shape) == 1 for atom, _ in term.factors):
-        return x
-    return of_atom(Turned(x, shape))
+    """Transposed, term by term: (A B)^T = B^T A^T, twice is not at all, and numbers stay in front.
+
+    >>> r, x = symbol("r"), symbol("x", shape=(3,))
+    >>> write(turned(turned(2 * r * x)))
+    '2r x'
+    """
+    result = shape or shape_of(x)[::-1]
+    return _collected(term for old in x.terms for term in _turned_term(old, result).terms)
+
+
+def _turned_term(term: Term, shape: Shape) -> Expression:
+    numbers = tuple((atom, power) for atom, power in term.factors if math.prod(atom.shape) == 1)
+    arrays = tuple((atom, power) for atom, power in term.factors if math.prod(atom.shape) != 1)
+    front = Expression((Term(term.coefficient, numbers),))
+    if not arrays:
+        return front
+    atom, power = arrays[0]
+    if len(arrays) > 1 or power != 1:
+        return front * of_atom(Turned(Expression((Term(1.0, arrays),)), shape))
+    if isinstance(atom, Turned):
+        return front * atom.part
+    if isinstance(atom, Chain):
+        parts = tuple(turned(part, shape_of(part)[::-1]) for part in atom.parts[::-1])
+        return front * of_atom(Chain(parts, shape))
+    return front * of_atom(Turned(of_atom(atom), shape))
 
 
 def product(a: Expression, b: Expression, shape: Shape = ()) -> Expression:
@@ -280,18 +290,40 @@ def without(x: Expression, atom: Atom) -> Expression | None:
         if powers.pop(atom, None) != 1 or any(atom in set(atoms_of(other)) for other in powers):
             return None
         kept.append(Term(term.coefficient, tuple((a, p) for a, p in term.factors if a != atom)))
-    return Expression(tuple(kept))
+    rest = Expression(tuple(kept))
+    return rest.atom.part if isinstance(rest.atom, Bracket) else rest
 
 
 def replaced(x: Expression, atom: Atom, value: Expression) -> Expression:
-    """The expression with another in the place of an atom that its terms have as a factor."""
+    """The expression with another in the place of an atom, wherever it stands."""
     result = Expression()
     for term in x.terms:
         part = Expression((Term(term.coefficient),))
         for other, power in term.factors:
-            part = part * (value if other == atom else of_atom(other)) ** power
+            part = part * (value if other == atom else _replaced_inside(other, atom, value)) ** power
         result = result + part
     return result
+
+
+def _replaced_inside(x: Atom, atom: Atom, value: Expression) -> Expression:
+    match x:
+        case Symbol():
+            return of_atom(x)
+        case Call():
+            inner = tuple(replaced(argument, atom, value) for argument in x.arguments)
+            return of_atom(Call(x.text, x.latex, inner, x.shape, x.elementwise))
+        case Chain():
+            parts = [replaced(part, atom, value) for part in x.parts]
+            whole = parts[0]
+            for part in parts[1:]:
+                whole = product(whole, part, x.shape)
+            return whole
+        case Turned():
+            return turned(replaced(x.part, atom, value), x.shape)
+        case Total():
+            return total(replaced(x.part, atom, value), x.shape)
+        case Bracket():
+            return replaced(x.part, atom, value)
 
 
 def atoms_of(atom: Atom) -> Iterator[Atom]:
@@ -328,10 +360,6 @@ class Style:
     index: str = ""
     of: int = 0
 
-    def inner(self) -> Style:
-        """The style inside a sum over elements: another index."""
-        return Style(self.latex)
-
 
 def can_index(x: Expression, length: int) -> bool:
     """Whether an expression can be written element by element: scalars and vectors of this length alone."""
@@ -355,7 +383,7 @@ def write(x: Expression, style: Style | None = None) -> str:
 
     >>> r, w = symbol("r"), symbol("w", shape=(3,))
     >>> write(r * -1 * w + w * -r)
-    '−2 r w'
+    '−2r w'
     >>> write(1 / (1 + r), Style(latex=True))
     '\\\\frac{1}{1 + r}'
     """
@@ -425,6 +453,7 @@ def _write_bare(coefficient: float, factors: list[tuple[Atom, Exponent]], style:
 def _write_product(coefficient: float, factors: list[tuple[Atom, Exponent]], style: Style) -> str:
     if not factors:
         return write_number(coefficient, style)
+    factors = sorted(factors, key=lambda factor: math.prod(factor[0].shape) != 1)  # numbers before arrays
     arrays = [a for a, _ in factors if math.prod(a.shape) != 1 and not style.index]
     parts = [_write_power(atom, power, style) for atom, power in factors]
     written = parts[0]
@@ -434,7 +463,10 @@ def _write_product(coefficient: float, factors: list[tuple[Atom, Exponent]], sty
         written += times + part
     if coefficient == 1:
         return written
-    space = r" \cdot " if style.latex and written[0].isdigit() else " "
+    whole = coefficient == int(coefficient) if math.isfinite(coefficient) else False
+    space = "" if whole and _is_letter(of_atom(factors[0][0])) else " "
+    if style.latex:
+        space = r" \cdot " if written[0].isdigit() else " " if written[0].isalpha() else r" \, "
     return f"{write_number(coefficient, style)}{space}{written}"
 
 
@@ -465,16 +497,28 @@ def _write_atom(atom: Atom, style: Style) -> str:
             return bracketed(write(atom.part, style), style)
         case Call():
             template = atom.latex if style.latex else atom.text
-            return template.format(*(write(x, style) for x in atom.arguments))
+            inside = style if atom.elementwise and math.prod(atom.shape) != 1 else Style(style.latex)
+            return template.format(*(write(x, inside) for x in atom.arguments))
         case Turned():
-            inner = write_factor(atom.part, style)
-            if atom.part.atom is None and not inner.startswith(("(", r"\left(")):
+            inner = write(atom.part, Style(style.latex))
+            if not isinstance(atom.part.atom, Symbol | Bracket) or "/" in inner or r"\frac" in inner:
                 inner = bracketed(inner, style)
             return f"{inner}^{{\\top}}" if style.latex else f"{inner}ᵀ"
         case Chain():
-            return (r" \, " if style.latex else " ").join(write_factor(part, style) for part in atom.parts)
+            letters = all(_is_letter(part) for part in atom.parts)
+            return (" " if style.latex or not letters else "").join(
+                write_factor(part, Style(style.latex)) for part in atom.parts
+            )
         case Total():
             return _write_total(atom, style)
+
+
+def _is_letter(x: Expression) -> bool:
+    """Whether it is written with one letter, perhaps with a hat or a number, perhaps turned."""
+    atom = x.atom
+    if isinstance(atom, Turned):
+        return _is_letter(atom.part)
+    return isinstance(atom, Symbol) and atom.text[:1].isalpha() and not atom.text[1:2].isalpha()
 
 
 def _write_symbol(atom: Symbol, style: Style) -> str:
@@ -484,7 +528,7 @@ def _write_symbol(atom: Symbol, style: Style) -> str:
         return f"{atom.text}_{style.index}"
     if atom.latex.endswith("}") and "_{" in atom.latex:
         return f"{atom.latex[:-1]},{style.index}}}"
-    return f"{{{atom.latex}}}_{{{style.index}}}"
+    return f"{atom.latex}_{style.index}"
 
 
 def _write_total(atom: Total, style: Style) -> str:

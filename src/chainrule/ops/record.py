@@ -85,7 +85,8 @@ class Primitive:
     #: how a person writes it: ``written(node, *operands)`` of expressions gives an expression
     written: Callable[..., Expression] | None = field(kw_only=True, default=None)
     #: of an elementwise one, its partial derivatives as a person writes them, where the derivative above is
-    #: written otherwise for the sake of digits: ``partials(y, *inputs)`` gives one factor per input
+    #: written otherwise for the sake of digits: ``partials(y, *inputs)`` gives one factor per input. Of a
+    #: reduction likewise, with its axes kept in y
     partials: Callable[..., tuple[Any, ...]] | None = field(kw_only=True, default=None)
 
     def write(self, node: Any, operands: Sequence[Expression]) -> Expression:

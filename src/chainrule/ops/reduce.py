@@ -66,6 +66,7 @@ def _reduction(
     *,
     lowering: Lowering,
     written: Callable[..., Expression],
+    partials: Callable[..., tuple[Any, ...]] | None = None,
     widen: bool = False,
     floating: bool = False,
     empty: bool = True,
@@ -97,6 +98,7 @@ def _reduction(
         floating=floating,
         lowering=lowering,
         written=written,
+        partials=partials,
     )
 
 
@@ -199,6 +201,7 @@ prod: Primitive = _reduction(
     widen=True,
     lowering=Reduction(lambda node: 1, i.arithmetic("fmul", "mul")),
     written=_named("prod", r"\operatorname{{prod}}"),
+    partials=lambda y, x: (y / x,),
 )
 
 

@@ -1,0 +1,212 @@
+"""The lines of a derivation: one for each quantity forward, one for each partial, one for each gradient."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from chainrule.graph import Node
+from chainrule.inspect.steps import Edge, Step, Steps, adjoint_symbol
+from chainrule.ops.notation import (
+    Chain,
+    Expression,
+    Style,
+    Symbol,
+    Total,
+    as_expression,
+    atoms_in,
+    bracketed,
+    can_index,
+    of_atom,
+    replaced,
+    write,
+)
+from chainrule.ops.record import Array
+
+#: writes something in a style: text or LaTeX
+Written = Callable[[bool], str]
+
+
+@dataclass(frozen=True)
+class Line:
+    """Equal expressions, and their value; ``note`` says where a quantity without a name comes from."""
+
+    parts: tuple[Written, ...]
+    value: Array | None = None
+    note: str = ""
+
+    def texts(self, latex: bool) -> list[str]:
+        """The expressions, each once."""
+        return list(dict.fromkeys(part(latex) for part in self.parts))
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """All lines, in the order in which they are read."""
+
+    forward: list[Line]
+    partials: list[Line]
+    backward: list[Line]
+
+
+def derive(told: Steps) -> Derivation:
+    """Write down how every value and every gradient comes about."""
+    target = told.recording.target
+    assert target is not None, "the caller has seen to that"
+    writer = _Writer(told, told.steps[target].symbol)
+    forward = [writer.forward(step) for step in told.steps.values()]
+    below = [step for step in reversed(told.steps.values()) if step.node in told.edges]
+    gradients = [writer.gradient(step) for step in below]
+    partials = [
+        writer.partial(edge) for step in told.steps.values() for edge in told.edges.get(step.node, ())
+    ]
+    return Derivation(forward, partials, gradients)
+
+
+class _Writer:
+    """Writes lines, and remembers the gradients that are short enough to be put into later formulas."""
+
+    def __init__(self, told: Steps, target: Symbol) -> None:
+        self.told, self.target = told, target
+        node = told.recording.target
+        self.short: dict[Node, Expression] = {} if node is None else {node: as_expression(1)}
+
+    def adjoint(self, node: Node) -> Symbol:
+        return adjoint_symbol(self.target, self.told.steps[node].symbol)
+
+    def forward(self, step: Step) -> Line:
+        name = of_atom(step.symbol)
+        note = ""
+        if step.formula is not None and step.node not in self.told.recording.names and step.line:
+            note = f"{step.line[0].rsplit('/', 1)[-1]}:{step.line[1]}"
+        parts: list[Written] = [lambda latex: write(name, Style(latex))]
+        formula = step.formula
+        if formula is not None:
+            parts.append(lambda latex: write(formula, Style(latex)))
+        return Line(tuple(parts), step.value, note)
+
+    def partial(self, edge: Edge) -> Line:
+        upper, lower = self.told.steps[edge.upper].symbol, self.told.steps[edge.lower].symbol
+        local = adjoint_symbol(upper, lower)
+        if edge.partial is None:
+            return self._sent(edge, local)
+        style = style_for(lower, [edge.partial])
+        formula = edge.partial
+        return Line(
+            (
+                lambda latex: write_partial(local, style(latex)),
+                lambda latex: write(formula, style(latex)),
+            ),
+            _value(edge.partial_value),
+        )
+
+    def _sent(self, edge: Edge, local: Symbol) -> Line:
+        """What goes down an edge whose gradient is not a product: formula and value of the message."""
+        lower = self.told.steps[edge.lower].symbol
+        upper = self.told.steps[edge.upper].symbol
+
+        def sent(latex: bool) -> str:
+            return rf"{lower.latex} \leftarrow {upper.latex}" if latex else f"{lower.text} ← {upper.text}"
+
+        return Line((sent, lambda latex: write(edge.message, Style(latex))), edge.message_value)
+
+    def gradient(self, step: Step) -> Line:
+        """The sum over the quantities that this one enters: chain rule, factors put in, simplified, value."""
+        edges = self.told.edges[step.node]
+        lhs = self.adjoint(step.node)
+        put_in = [self._put_in(edge) for edge in edges]
+        whole = as_expression(0)
+        for x in put_in:
+            whole = whole + x
+        partials = [edge.partial for edge in edges]
+        indexable = [whole, *(p for p in partials if p is not None)] if None not in partials else None
+        style = style_for(step.symbol, indexable)
+        self._remember(step.node, whole)
+        parts: list[Written] = [lambda latex: write_partial(lhs, style(latex))]
+        direct = len(edges) == 1 and edges[0].upper is self.told.recording.target
+        if not direct:
+            parts.append(lambda latex: _sum([self._chain(edge, style(latex)) for edge in edges]))
+            if None not in partials:
+                parts.append(lambda latex: _sum([self._factors(edge, style(latex)) for edge in edges]))
+        parts.append(lambda latex: write(whole, style(latex)))
+        return Line(tuple(parts), _value(step.gradient) if style(False).index else step.gradient)
+
+    def _put_in(self, edge: Edge) -> Expression:
+        """The message with the upper gradient's formula in it, if that is short."""
+        known = self.short.get(edge.upper)
+        adjoint = self.adjoint(edge.upper)
+        if known is None:
+            return edge.message
+        if edge.partial is not None:
+            return known * edge.partial
+        return replaced(edge.message, adjoint, known)
+
+    def _remember(self, node: Node, whole: Expression) -> None:
+        atoms = list(atoms_in(whole))
+        simple = not any(
+            isinstance(atom, Chain | Total) or "∂" in getattr(atom, "text", "") for atom in atoms
+        )
+        if len(whole.terms) <= 1 and len(atoms) <= 4 and simple:
+            self.short[node] = whole
+
+    def _chain(self, edge: Edge, style: Style) -> str:
+        """∂J/∂y · ∂y/∂x; what is not a product as it is sent."""
+        if edge.partial is None:
+            return write(edge.message, style)
+        upper, lower = self.told.steps[edge.upper].symbol, self.told.steps[edge.lower].symbol
+        local = write_partial(adjoint_symbol(upper, lower), style)
+        if edge.upper is self.told.recording.target:
+            return write(edge.partial, style)
+        above = write_partial(self.adjoint(edge.upper), style)
+        return rf"{above} \, {local}" if style.latex else f"{above} · {local}"
+
+    def _factors(self, edge: Edge, style: Style) -> str:
+        """(−2r)(1): the upper gradient and the partial, put in."""
+        assert edge.partial is not None
+        if edge.upper is self.told.recording.target:
+            return write(edge.partial, style)
+        above = self.short.get(edge.upper, of_atom(self.adjoint(edge.upper)))
+        return in_brackets(above, style, first=True) + in_brackets(edge.partial, style)
+
+
+def in_brackets(x: Expression, style: Style, first: bool = False) -> str:
+    """A factor as it is put in: in brackets, but for a plain symbol that does not come first."""
+    text = write(x, style)
+    plain = isinstance(x.atom, Symbol) and not first
+    space = " " if plain and not style.latex else ""
+    return f"{space}{text}" if plain else bracketed(text, style)
+
+
+def _sum(parts: list[str]) -> str:
+    return " + ".join(parts).replace("+ −", "− ").replace("+ -", "- ")
+
+
+def style_for(of: Symbol, expressions: list[Expression] | None) -> Callable[[bool], Style]:
+    """By elements, w_j, where all that is written goes by elements; otherwise whole."""
+    length = of.shape[0] if len(of.shape) == 1 else 0
+    by_element = length > 1 and expressions is not None and all(can_index(x, length) for x in expressions)
+    return lambda latex: Style(latex, "j" if by_element else "", length if by_element else 0)
+
+
+def write_partial(symbol: Symbol, style: Style) -> str:
+    """∂J/∂w_j, or ∂J/∂w where elements are not meant."""
+    indexed = style.index and symbol.shape == (style.of,)
+    if not indexed:
+        return symbol.latex if style.latex else symbol.text
+    if not style.latex:
+        return f"{symbol.text}_{style.index}"
+    below = symbol.latex[:-1]
+    joined = (
+        f"{below[:-1]},{style.index}}}" if below.endswith("}") and "_{" in below else f"{below}_{style.index}"
+    )
+    return joined + "}"
+
+
+def _value(value: Array | None) -> Array | None:
+    """A partial that is the same for every element is shown once."""
+    if value is not None and value.size > 1 and math.prod(value.shape) and np.all(value == value.flat[0]):
+        return np.asarray(value.flat[0])
+    return value

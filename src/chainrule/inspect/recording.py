@@ -1,0 +1,163 @@
+"""What is drawn or explained: a graph, the value of every node, and the gradient at every node."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from chainrule import tree
+from chainrule.backward import backward
+from chainrule.errors import GradientError, SettingError, describe_line, user_line
+from chainrule.graph import Node, as_node, new_leaf, topological
+from chainrule.inspect.names import names_of_nodes
+from chainrule.interpret import evaluate
+from chainrule.ops import movement
+from chainrule.ops.record import Array, is_float
+from chainrule.ops.source import leaf
+from chainrule.tensor import Tensor, as_tensor
+from chainrule.trace import tracing
+
+
+@dataclass
+class Recording:
+    """A graph with its values; ``gradients`` are those of ``target`` with respect to every node it depends on.
+
+    ``tracked`` are the nodes on the way from something that wants a gradient to the target.
+    """
+
+    outputs: list[Node]
+    order: list[Node]
+    values: dict[Node, Array]
+    target: Node | None
+    gradients: dict[Node, Array]
+    names: dict[Node, str]
+    tracked: set[Node]
+    updates: dict[Node, Node] = field(default_factory=dict)  # new value -> the leaf that gets it
+    shown: dict[Node, Array] = field(
+        default_factory=dict
+    )  # data that entered in another shape, as the user has it
+
+
+def record_tensor(
+    tensor: Tensor, names: Mapping[str, Any] | None, variables: Mapping[str, Any], gradient: Any = None
+) -> Recording:
+    """The history of a tensor that has been computed."""
+    if tensor.data is None:
+        raise SettingError(
+            "a tensor that is being traced has no values to show",
+            where=describe_line(user_line()),
+            hint="draw or explain it outside the compiled function",
+        )
+    order = topological([tensor.node])
+    wanted = [node for node in order if node.owner is not None]
+    called, shown = names_of_nodes(order, names, variables)
+    recording = finish([tensor.node], {}, called, wanted, gradient)
+    recording.shown.update(shown)
+    return recording
+
+
+def record_call(
+    f: Callable[..., Any], args: Sequence[Any], names: Mapping[Node, str] | None = None, gradient: Any = None
+) -> Recording:
+    """What a function computes from example arguments; nothing of the user's changes, for it is only traced."""
+    settings = (str, int, bool)  # part of the function's form, as in a compiled one
+    given = [None if isinstance(x, settings) else as_tensor(x) for x in tree.leaves(args)]
+    leaves = [None if x is None else new_leaf(x.shape, x.dtype, value=x.numpy()) for x in given]
+    with tracing() as trace:
+        stand_ins = iter(
+            x if node is None else Tensor(None, node, is_float(node.dtype))
+            for x, node in zip(tree.leaves(args), leaves, strict=True)
+        )
+        result = f(*tree.rebuild(tuple(args), stand_ins))
+    outputs = [x.node for x in tree.leaves(result) if isinstance(x, Tensor)]
+    updates = {after: before for _, before, after in trace.updates}
+    if not outputs and not updates:
+        raise SettingError(
+            "the function gives no tensor, so there is nothing to show",
+            expected="a function of tensors that returns a tensor",
+            got=type(result).__name__,
+            where=describe_line(user_line()),
+        )
+    called = dict(names or {})
+    for node, name in zip(leaves, argument_names(f, args), strict=True):
+        if node is not None:
+            called[node] = name
+    inputs = [node for node in leaves if node is not None and is_float(node.dtype)]
+    every = topological([*outputs, *updates])
+    wanted = [*inputs, *(node for node in every if node.owner is not None)]
+    return finish(outputs, updates, called, wanted, gradient)
+
+
+def argument_names(f: Callable[..., Any], args: Sequence[Any]) -> list[str]:
+    """The function's own names for its arguments, with a key for each part of a nested one."""
+    try:
+        bound = list(inspect.signature(f).bind(*args).arguments.items())
+    except (TypeError, ValueError):
+        bound = [(f"x{i + 1}", arg) for i, arg in enumerate(args)]
+    named: list[str] = []
+    for name, arg in bound:
+        variadic = isinstance(arg, tuple) and len(bound) != len(args)
+        parts = [f"{name}{i + 1}" for i in range(len(arg))] if variadic else [name]
+        for part, value in zip(parts, arg if variadic else [arg], strict=True):
+            named += [x.replace("'", "") for x in tree.names(value, part)]
+    return named
+
+
+def finish(
+    outputs: list[Node],
+    updates: dict[Node, Node],
+    names: dict[Node, str],
+    wanted: Sequence[Node],
+    gradient: Any,
+) -> Recording:
+    """Compute every value and every gradient of a graph."""
+    order = topological([*outputs, *updates])
+    values = dict(zip(order, evaluate(order), strict=True))
+    target = outputs[0] if outputs and not updates and is_float(outputs[0].dtype) else None
+    gradients: dict[Node, Array] = {}
+    tracked: set[Node] = set(wanted)
+    for node in order:
+        if is_float(node.dtype) and any(x in tracked for x in node.inputs):
+            tracked.add(node)
+    if target is not None:
+        known = {node: _frozen(node, values[node]) for node in order}
+        gradients = sweep(target, order, tracked, known, gradient)
+    return Recording(outputs, order, values, target, gradients, names, tracked, updates)
+
+
+def _frozen(node: Node, value: Array) -> Node:
+    """The node itself, with its value noted in it if it had none: the sweep's nodes read it there."""
+    if node.value is None:
+        node.value = value
+    return node
+
+
+def sweep(
+    target: Node, order: Sequence[Node], tracked: set[Node], known: Mapping[Node, Node], gradient: Any
+) -> dict[Node, Array]:
+    """The gradient of the target at every tracked node, by the one reverse sweep, asked for all of them."""
+    seed = as_node(1.0 if gradient is None else as_tensor(gradient).node, target.dtype)
+    if gradient is None:
+        seed = movement.broadcast(seed, shape=target.shape)
+    if seed.shape != target.shape:
+        raise GradientError(
+            "the cotangent does not fit",
+            expected=f"shape {target.shape}",
+            got=f"shape {seed.shape}",
+            where=describe_line(user_line()),
+        )
+    below = [node for node in order if node in tracked]
+    swept = backward([target], [seed], below)
+    found = [(node, message) for node, message in zip(below, swept, strict=True) if message is not None]
+    return dict(
+        zip([node for node, _ in found], map(np.asarray, evaluate([m for _, m in found])), strict=True)
+    )
+
+
+def is_leaf(node: Node) -> bool:
+    """Whether the node's value is given and not computed."""
+    return node.op is leaf or not node.inputs
