@@ -1,0 +1,172 @@
+"""Losses by name, what an output means under each, and the loss of a weighted, penalised minibatch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from inspect import signature
+from typing import Any
+
+import numpy as np
+
+from chainrule import functions as f
+from chainrule import nn
+from chainrule.errors import DataError, SettingError
+from chainrule.nn.choices import choose
+from chainrule.nn.focal import binary_focal_cross_entropy, focal_cross_entropy
+from chainrule.nn.regression_losses import poisson, quantile
+from chainrule.ops.record import Array
+from chainrule.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class LossChoice:
+    """A loss for each row or output, and the link from outputs to predictions that goes with it.
+
+    ``function(prediction, target, "none")`` gives elements [batch] or [batch, outputs]; without
+    ``has_reduction`` it gives the mean itself, and rows cannot be weighted. ``settings`` are keyword arguments.
+    ``mean_over_outputs`` says how several outputs are reported; their gradients are always summed.
+    """
+
+    function: Callable[..., Any]
+    settings: tuple[tuple[str, Any], ...] = ()
+    link: str = "identity"
+    mean_over_outputs: bool = False
+    has_reduction: bool = True
+    least: float | None = None  # targets below are refused
+
+    def elements(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """One number for each row, summed over outputs."""
+        each = self.function(prediction, target, "none", **dict(self.settings))
+        return f.sum(each, tuple(range(1, each.ndim))) if each.ndim > 1 else each
+
+    def mean(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """What a function without ``reduction`` gives."""
+        return self.function(prediction, target, **dict(self.settings))
+
+    def with_settings(self, **settings: Any) -> LossChoice:
+        """The same with more keyword arguments."""
+        return replace(self, settings=(*self.settings, *settings.items()))
+
+
+REGRESSION = {
+    "squared_error": LossChoice(nn.half_squared_error, mean_over_outputs=True),
+    "poisson": LossChoice(poisson, link="exp", least=0.0),
+    "huber": LossChoice(nn.huber),
+    "absolute_error": LossChoice(nn.absolute_error),
+    "quantile": LossChoice(quantile),
+}
+MULTICLASS = {
+    "log_loss": LossChoice(nn.cross_entropy, link="softmax"),
+    "focal": LossChoice(focal_cross_entropy, link="softmax"),
+}
+BINARY = {
+    "log_loss": LossChoice(nn.binary_cross_entropy, link="logistic"),
+    "focal": LossChoice(binary_focal_cross_entropy, link="logistic"),
+}
+
+
+def find_loss(loss: Any, table: dict[str, LossChoice], link: str) -> LossChoice:
+    """The loss of this name, or a function of (prediction, target) as one; SettingError for anything else.
+
+    A function that the table has keeps its link; another one is taken to want outputs as they are, and
+    ``link`` to turn them into predictions.
+    """
+    if isinstance(loss, str):
+        return choose("loss", loss, table)
+    if not callable(loss):
+        raise SettingError(
+            "loss: neither a name nor a function",
+            expected=f"one of {', '.join(table)}, or a function of (prediction, target)",
+            got=repr(loss),
+        )
+    function: Any = loss
+    settings: tuple[tuple[str, Any], ...] = ()
+    if isinstance(loss, partial) and not loss.args:
+        function, settings = loss.func, tuple(sorted(loss.keywords.items()))
+    for choice in table.values():
+        if choice.function is function:
+            return choice.with_settings(**dict(settings))
+    return LossChoice(function, settings, link, has_reduction="reduction" in _parameters(function))
+
+
+def _parameters(function: Callable[..., Any]) -> list[str]:
+    try:
+        return list(signature(function).parameters)
+    except (TypeError, ValueError):
+        return []
+
+
+@dataclass(frozen=True)
+class WeightedLoss:
+    """The mean loss of a minibatch, with weights where the last column of the target holds them.
+
+    While training, 1/2 alpha times the sum of squared weights over the minibatch's rows (or their weights) is
+    added, as scikit-learn does. ``labels``: the target is one of class numbers, whatever its dtype.
+    """
+
+    choice: LossChoice
+    weighted: bool
+    labels: bool
+    network: Any  # a Network; typed loosely, as it is imported by it
+
+    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The loss, a scalar."""
+        weight = None
+        if self.weighted:
+            target, weight = target[:, :-1], target[:, -1]
+        if self.labels:
+            target = target.reshape((target.shape[0],)).astype(np.int64)
+        if weight is None:
+            total: Any = float(prediction.shape[0])
+            value = self._unweighted(prediction, target, total)
+        else:
+            # a minibatch without any weight changes nothing
+            total = f.maximum(f.sum(weight), np.finfo(prediction.dtype).tiny)
+            value = f.sum(weight * self.choice.elements(prediction, target)) / total
+        outputs = prediction.shape[1] if prediction.ndim > 1 else 1
+        if self.choice.mean_over_outputs and outputs > 1:
+            # reported as the mean over outputs, differentiated as their sum
+            value = value + (value * (1.0 / outputs - 1.0)).detach()
+        if self.network.training:
+            penalty = self.network.penalty()
+            value = value + (
+                penalty / total if weight is None else f.where(f.sum(weight) > 0, penalty / total, 0)
+            )
+        return value
+
+    def _unweighted(self, prediction: Tensor, target: Tensor, total: float) -> Tensor:
+        if not self.choice.has_reduction:
+            return self.choice.mean(prediction, target)
+        return f.sum(self.choice.elements(prediction, target)) / total
+
+
+def check_targets(choice: LossChoice, y: Array) -> None:
+    """DataError for targets that the loss cannot take."""
+    if choice.least is not None and len(y) and y.min() < choice.least:
+        raise DataError(
+            "y: the loss does not allow such targets",
+            expected=f"numbers >= {choice.least:g}",
+            got=f"{y.min():g}",
+            hint='use loss="squared_error"',
+        )
+
+
+def apply_link(link: str, outputs: Array) -> Array:
+    """Predictions from a network's outputs [rows, outputs]."""
+    with np.errstate(over="ignore"):
+        if link == "exp":
+            return np.exp(outputs)
+        if link == "logistic":
+            return _logistic(outputs)
+        if link == "softmax":
+            shifted = np.exp(outputs - outputs.max(1, keepdims=True))
+            return shifted / shifted.sum(1, keepdims=True)
+    return outputs
+
+
+def _logistic(z: Array) -> Array:
+    from scipy.special import expit
+
+    return np.asarray(expit(z))
