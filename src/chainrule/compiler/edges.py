@@ -19,7 +19,9 @@ from chainrule.ops.edges import edge_dot, edge_sum
 if TYPE_CHECKING:
     from chainrule.compiler.emit import KernelWriter
 
+LINE = 64  # bytes of a line of the cache
 IN_FLIGHT = 8  # sums that hide the latency of an addition
+AHEAD = 14  # edges from the one whose values are asked for to the one that is computed
 DOTS = 8  # edges whose dot products are finished together
 
 
@@ -89,6 +91,17 @@ class _Edges:
         at = self.f.offset(row, const(columns.start * stride, I64), self.scalar.scalar)
         return read(self.f, access(node, at), stride, columns.lanes)
 
+    def fetch_ahead(self, node: Node, neighbour: Node, edge: Value, part: list[Columns]) -> None:
+        """Ask for the values that an edge further on will read: they may be anywhere in memory."""
+        f = self.f
+        later = f.intrinsic("smin", f.plus(edge, AHEAD), self.last)
+        row = self.row(node, self.integer(neighbour, later))
+        size = self.scalar.bits // 8
+        begin, end = part[0].start * size, (part[-1].start + part[-1].lanes.active) * size
+        for byte in range(begin, end, LINE):
+            at = f.offset(row, const(byte, I64), "i8")
+            f.call(None, "llvm.prefetch.p0", at, const(0, I32), const(3, I32), const(1, I32))
+
     def plus_product(self, a: Value, b: Value, total: Value) -> Value:
         """a b + total."""
         f = self.f
@@ -114,6 +127,7 @@ class _Sums(_Edges):
         self.starts, self.neighbour = (rows, source) if self.up else (columns, target)
         if self.up:
             self.from_first(source, rows)
+        self.last = self.f.plus(self.integer(self.starts, const(root.shape[0], I64)), -1)
 
     def write(self) -> None:
         """For every neuron, for as many columns as registers hold: the sum."""
@@ -154,6 +168,7 @@ class _Sums(_Edges):
 
     def add(self, edge: Value, part: list[Columns], totals: list[Value]) -> list[Value]:
         """One edge's products, added to the totals."""
+        self.fetch_ahead(self.from_values, self.neighbour, edge, part)
         row = self.row(self.from_values, self.integer(self.neighbour, edge))
         weight = self.weight(edge if self.up else self.integer(self.position, edge))
         return [
@@ -188,12 +203,13 @@ class _Dots(_Edges):
         super().__init__(writer, root)
         self.upper, self.lower, self.rows, self.source = root.inputs[:4]
         self.from_first(self.source, self.rows)
+        self.last = self.f.plus(self.integer(self.rows, const(self.upper.shape[0], I64)), -1)
         first = self.integer(self.rows, const(0, I64))
         back = self.f.binary("sub", const(0, I64), first)
         self.out = self.f.offset(self.pointers[root], back, self.scalar.scalar)
 
     def write(self) -> None:
-        """For every upper neuron: its edges, several at a time, the last few with others in their place."""
+        """For every upper neuron: its edges, several at a time, the last few beside some that do not count."""
         f = self.f
         with f.loop(const(0, I64), const(self.upper.shape[0], I64), 1) as loop:
             above = self.row(self.upper, loop.index)
@@ -204,16 +220,18 @@ class _Dots(_Edges):
             with f.span(begin, middle, DOTS) as inner:
                 found = self.dots(above, [f.plus(inner.index, k) for k in range(DOTS)])
                 f.store(found, f.offset(self.out, inner.index, self.scalar.scalar))
-            with f.branch(f.icmp("slt", middle, end)):
+            with f.span(middle, end, DOTS // 2) as inner:
                 last = f.plus(end, -1)
-                edges = [f.intrinsic("smin", f.plus(middle, k), last) for k in range(DOTS)]
-                left = f.splat(f.binary("sub", end, middle), DOTS)
-                mask = f.icmp("slt", const_vector(range(DOTS), Type("i64", DOTS)), left)
-                f.store(self.dots(above, edges), f.offset(self.out, middle, self.scalar.scalar), mask)
+                edges = [f.intrinsic("smin", f.plus(inner.index, k), last) for k in range(DOTS // 2)]
+                left = f.splat(f.binary("sub", end, inner.index), len(edges))
+                mask = f.icmp("slt", const_vector(range(len(edges)), Type("i64", len(edges))), left)
+                f.store(self.dots(above, edges), f.offset(self.out, inner.index, self.scalar.scalar), mask)
 
     def dots(self, above: Value, edges: list[Value]) -> Value:
         """The dot products of some edges, one a lane."""
         f = self.f
+        for edge in edges:
+            self.fetch_ahead(self.lower, self.source, edge, self.columns)
         below = [self.row(self.lower, self.integer(self.source, edge)) for edge in edges]
         wide = max(columns.lanes.count for columns in self.columns)
         totals = [const(0, Type(self.scalar.scalar, wide))] * len(edges)

@@ -14,8 +14,10 @@ from chainrule.nn.graph_network.reading import EdgeList, listed
 from chainrule.ops.record import Array
 from chainrule.tensor import Tensor
 
-#: at most so many neurons are computed together: their values for a minibatch of 64 then fit a cache of 1 MB
-UNIT = 2048
+#: so many neurons are computed together at most: their values for a minibatch of 64 fit a cache of 1 MB
+UNIT = 4096
+#: but so many edges lead from one unit into a neuron of another on average, or reading the sums costs more
+EDGES_EACH = 8
 
 
 @dataclass(frozen=True)
@@ -77,18 +79,19 @@ def plan_of(edges: EdgeList, level: Array, inputs: Array, activation: Array, nam
     neurons = np.concatenate([inputs, constant, hidden])
     place = np.empty(len(neurons), np.int64)
     place[neurons] = np.arange(len(neurons))
-    units = _units(level[neurons], activation[neurons], names)
+    most = max(1, len(edges.source) // (len(neurons) * EDGES_EACH))
+    units = _units(level[neurons], activation[neurons], names, most)
     lower, upper = place[edges.source], place[edges.target]
     order, blocks = _blocks(edges, lower, upper, units)
     return Plan(neurons, order, units, blocks, lower[order], upper[order])
 
 
-def _units(level: Array, activation: Array, names: tuple[str, ...]) -> tuple[Unit, ...]:
+def _units(level: Array, activation: Array, names: tuple[str, ...], most: int) -> tuple[Unit, ...]:
     changes = np.flatnonzero((np.diff(level) != 0) | ((np.diff(activation) != 0) & (level[1:] > 0))) + 1
     found = []
     for start, end in zip([0, *changes.tolist()], [*changes.tolist(), len(level)], strict=True):
         name = names[int(activation[start])] if level[start] else None
-        pieces = -(-(end - start) // UNIT)
+        pieces = min(-(-(end - start) // UNIT), most)
         cuts = np.linspace(start, end, pieces + 1).astype(int).tolist()
         found += [Unit(a, b - a, name) for a, b in itertools.pairwise(cuts)]
     return tuple(found)
