@@ -129,7 +129,7 @@ def test_keeps_the_step_sizes_and_the_optimizer(rate: optim.schedules.Rate) -> N
         progress=False,
     )
     step_size = rate if callable(rate) else lambda step: rate
-    np.testing.assert_allclose(history.lr, [float(step_size(2 * epoch)) for epoch in range(4)])
+    np.testing.assert_allclose(history.lr, [[float(step_size(2 * epoch)) for epoch in range(4)]])
     assert (history.optimizer["name"], history.batch_size) == ("SGD", 4)
 
 
@@ -149,11 +149,11 @@ def test_a_data_frame_of_the_curves(train, regression):
     assert frame.filter("kept")["epoch"].to_list() == [4, 3]
     other = history.to_frame("pandas")
     assert list(other.columns) == frame.columns and other["loss"].tolist() == frame["loss"].to_list()
-    with pytest.raises(SettingError, match="no such library"):
+    with pytest.raises(SettingError, match="no such library of data frames"):
         history.to_frame("excel")
 
 
 def test_a_data_frame_without_validation(train):
     _, history = train()
-    assert history.to_frame()["validation_loss"].null_count() == 4
+    assert history.to_frame()["validation_loss"].is_nan().all()
     assert history.to_frame("pandas")["validation_loss"].isna().all()

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chainrule.cli.sources import check_place, load_source
+from chainrule.cli.sources import check_place, find_source
 from chainrule.cli.terminal import Terminal
 from chainrule.errors import DataError
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from chainrule.tables import Score, TableModel
+    from chainrule.tables.model import Part
 
 
 def predict_command(
@@ -27,23 +25,30 @@ def predict_command(
     json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> None:
     """Predict for every row of a table, in its order; also score, if the table has the target."""
-    from chainrule.files import write_atomically
+    from chainrule.data.notices import add_up
     from chainrule.tables import load_model
+    from chainrule.tables.writing import table_writer
 
     terminal = Terminal(json)
     check_place("--out", out, [str(model), data])
     loaded = load_model(model)
-    frame = load_source(data, loaded.preprocessor.text_columns).frame
-    predictions = loaded.predict(frame)
-    score, why_not = score_if_known(loaded, frame)
-    terminal.notices([*predictions.notices, *why_not])
-    write_atomically(out, table_bytes(predictions.to_frame(), out))
-    terminal.say(f"{frame.height} predictions: {out}")
+    scoring = Scoring(loaded)
+    found = []
+    with table_writer(out) as write:
+        for part in loaded.predict_parts(find_source(data)):
+            write(part.predictions.to_frame())
+            found.append((part.frame.height, part.notices))
+            scoring.add(part)
+    rows = sum(height for height, _ in found)
+    notices = [*add_up(found), *scoring.why_not]
+    score = scoring.score
+    terminal.notices(notices)
+    terminal.say(f"{rows} predictions: {out}")
     if score is not None:
         terminal.say(score.describe())
     terminal.finish(
         {
-            "rows": frame.height,
+            "rows": rows,
             "out": str(out),
             "task": loaded.task,
             "target": loaded.preprocessor.target.name,
@@ -51,28 +56,31 @@ def predict_command(
             "score": score.value if score else None,
             "baseline": score.baseline if score else None,
             "scored_rows": score.rows if score else 0,
-            "notices": [*predictions.notices, *why_not],
+            "notices": notices,
         }
     )
 
 
-def score_if_known(model: TableModel, frame: pl.DataFrame) -> tuple[Score | None, list[str]]:
-    """The score if the table has the target; a notice where the target is there but cannot be scored."""
-    target = model.preprocessor.target.name
-    if target not in frame.columns or frame[target].null_count() == frame.height:
-        return None, []
-    try:
-        return model.score(frame), []
-    except DataError as error:
-        got = f" ({error.got})" if error.got else ""
-        return None, [f"no score: {error.what}{got}"]
+class Scoring:
+    """The score of a table's parts that have the target; a notice where it is there but cannot be scored."""
 
+    def __init__(self, model: TableModel) -> None:
+        self.model, self.running = model, model.running_score()
+        self.why_not: list[str] = []
 
-def table_bytes(frame: pl.DataFrame, path: Path) -> bytes:
-    """The table as the file's name asks for: Parquet if it ends in .parquet or .pq, else CSV."""
-    buffer = io.BytesIO()
-    if path.suffix.lower() in {".parquet", ".pq"}:
-        frame.write_parquet(buffer)
-    else:
-        frame.write_csv(buffer)
-    return buffer.getvalue()
+    def add(self, part: Part) -> None:
+        """Count the rows of a part."""
+        target = self.model.preprocessor.target.name
+        known = target in part.frame.columns and part.frame[target].null_count() < part.frame.height
+        if not known or self.why_not:
+            return
+        try:
+            self.model.add_to(self.running, part)
+        except DataError as error:
+            got = f" ({error.got})" if error.got else ""
+            self.why_not.append(f"no score: {error.what}{got}")
+
+    @property
+    def score(self) -> Score | None:
+        """The score, if there is one."""
+        return self.running.score() if self.running.rows and not self.why_not else None

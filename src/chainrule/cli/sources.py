@@ -29,14 +29,27 @@ class Source:
     task: str | None = None
 
 
-def load_source(data: str, text_columns: tuple[str, ...] = ()) -> Source:
+def load_source(data: str) -> Source:
     """The table that ``data`` names; a file comes before a bundled problem of the same name.
 
     Raises DataError where there is neither, with the nearest names.
     """
+    path = find_path(data)
+    return _load_bundled(data) if path is None else Source(path.name, read_table(path))
+
+
+def find_source(data: str) -> Path | pl.DataFrame:
+    """As ``load_source``, but a file is not read yet."""
+    return find_path(data) or _load_bundled(data).frame
+
+
+def find_path(data: str) -> Path | None:
+    """The file that ``data`` names; None if it can only be a bundled problem."""
     path = Path(data)
-    if path.exists() or _looks_like_path(data):
-        return Source(path.name, read_table(path, text_columns))
+    return path if path.exists() or _looks_like_path(data) else None
+
+
+def _load_bundled(data: str) -> Source:
     if data not in bundled_names():
         raise DataError(
             f"there is no file and no bundled problem {data!r}",

@@ -78,7 +78,9 @@ def _build(architecture: Architecture, tensors: Mapping[str, Array]) -> MLP:
     """The network with the file's parameters; built only once the file is known to hold as many."""
     held, layers = sum(tensor.size for tensor in tensors.values()), len(architecture.widths) - 1
     if len(tensors) < layers:
-        raise _malformed("the tensors", f"{len(tensors)} tensors", f"at least one for each of {layers} layers")
+        raise _malformed(
+            "the tensors", f"{len(tensors)} tensors", f"at least one for each of {layers} layers"
+        )
     if architecture.weights > held:
         raise _malformed("the tensors", f"{held} numbers", f"at least {architecture.weights}")
     try:

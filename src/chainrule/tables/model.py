@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import functions as f
-from chainrule.data import Preprocessor, check_finite, read_table, rows_with_target
+from chainrule.data import Preprocessor, check_finite, rows_with_target
+from chainrule.data.frames import Library, as_frame, make_frame
+from chainrule.data.notices import Notice, add_up
+from chainrule.data.parts import CELLS, read_parts, shifted
+from chainrule.errors import DataError
 from chainrule.exchange.onnx_file import save_onnx
 from chainrule.files import save_tensors
 from chainrule.nn import MLP
 from chainrule.tables.architecture import Architecture
-from chainrule.tables.scores import Score, score_outputs
+from chainrule.tables.scores import RunningScore, Score
+from chainrule.tables.writing import table_writer
 from chainrule.tensor import as_tensor, no_grad
 
 if TYPE_CHECKING:
@@ -63,17 +69,43 @@ class Predictions:
     classes: tuple[str, ...]
     notices: tuple[str, ...]
 
-    def to_frame(self) -> pl.DataFrame:
-        """A table of the column ``prediction`` and, for classes, one ``probability_CLASS`` each."""
-        import polars as pl
+    def to_frame(self, library: Library = "polars") -> Any:
+        """A table of the column ``prediction`` and, for classes, one ``probability_CLASS`` each.
 
-        columns = [self.values.alias("prediction")]
+        ``library`` is "polars", "pandas" or "arrow".
+        """
+        columns: dict[str, Any] = {"prediction": self.values}
         if self.probabilities is not None:
-            columns += [
-                pl.Series(f"probability_{name}", self.probabilities[:, i])
-                for i, name in enumerate(self.classes)
-            ]
-        return pl.DataFrame(columns)
+            columns |= {
+                f"probability_{name}": self.probabilities[:, i] for i, name in enumerate(self.classes)
+            }
+        return make_frame(columns, library)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a table, the network's outputs [rows, outputs] for them, and what these mean."""
+
+    frame: pl.DataFrame
+    outputs: NDArray[np.float32]
+    predictions: Predictions
+    notices: tuple[Notice, ...]
+
+
+def joined(parts: Iterable[Part]) -> Predictions:
+    """The predictions of all parts of a table."""
+    import polars as pl
+
+    found = [(part.frame.height, part.notices, part.predictions) for part in parts]
+    first = found[0][2]
+    return Predictions(
+        pl.concat([predictions.values for _, _, predictions in found]),
+        None
+        if first.probabilities is None
+        else np.concatenate([p.probabilities for _, _, p in found if p.probabilities is not None]),
+        first.classes,
+        add_up((rows, notices) for rows, notices, _ in found),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,37 +140,83 @@ class TableModel:
         """The classes' names in the order of the network's outputs; none for a regression."""
         return self.preprocessor.target.classes
 
-    def read_table(self, path: str | PathLike[str]) -> pl.DataFrame:
-        """A table file, whose columns are taken for text where they were text in training."""
-        return read_table(path, self.preprocessor.text_columns)
-
-    def predict(self, table: pl.DataFrame | str | PathLike[str]) -> Predictions:
-        """Predictions for a table, given as a polars frame or as a file's name.
+    def predict(self, table: Any) -> Predictions:
+        """Predictions for a table: a frame of polars, pandas or Arrow, or a file's name.
 
         It needs the columns that the model was trained with, in any order; others are ignored, and so is
-        the target. Raises DataError for a column that is missing, for cells that are not of their column's
-        kind, and for a table that cannot be read.
+        the target. A file is read in parts, so that only the predictions are held. Raises DataError for a column
+        that is missing, for cells that are not of their column's kind, and for a table that cannot be read.
         """
-        frame = self.read_table(table) if isinstance(table, str | PathLike) else table
-        features, notices = self.preprocessor.transform_with_notices(frame)
-        outputs = network_outputs(self.network, features)
-        if self.task == "regression":
-            return Predictions(self.preprocessor.decode(outputs), None, (), notices)
-        with no_grad():
-            probabilities = f.softmax(as_tensor(outputs), -1).numpy()
-        values = self.preprocessor.decode(outputs.argmax(1))
-        return Predictions(values, probabilities, self.classes, notices)
+        return joined(self.predict_parts(table))
 
-    def score(self, frame: pl.DataFrame) -> Score:
-        """The score on those rows of a table that have a target.
+    def predict_parts(self, table: Any, cells: int = CELLS) -> Iterator[Part]:
+        """As ``predict``, part by part: a file may be larger than memory, and a part has about ``cells`` cells.
+
+        A frame is a single part. In errors about a part other than the first, ``where`` says from which row on
+        rows are counted.
+        """
+        for before, frame in self._parts_of(table, cells):
+            try:
+                yield self._predict_part(frame)
+            except DataError as error:
+                raise shifted(error, before) from None
+
+    def predict_to(self, table: Any, out: str | PathLike[str]) -> tuple[str, ...]:
+        """Predict for a table and write the predictions to a file, part by part; returns the notices.
+
+        CSV, or Parquet if the name ends in ``.parquet``: the columns of ``Predictions.to_frame``. Raises as
+        ``predict``, and FileWriteError; a previous file stays until the new one is whole.
+        """
+        found = []
+        with table_writer(out) as write:
+            for part in self.predict_parts(table):
+                write(part.predictions.to_frame())
+                found.append((part.frame.height, part.notices))
+        return add_up(found)
+
+    def _parts_of(self, table: Any, cells: int) -> Iterator[tuple[int, pl.DataFrame]]:
+        if not isinstance(table, str | PathLike):
+            yield 0, as_frame(table)
+            return
+        used = [column.name for column in self.preprocessor.used]
+        names = [*used, self.preprocessor.target.name]
+        yield from read_parts(table, names, self.preprocessor.text_columns, cells)
+
+    def _predict_part(self, frame: pl.DataFrame) -> Part:
+        features, notices = self.preprocessor.encode(frame)
+        outputs = network_outputs(self.network, features)
+        texts = tuple(map(str, notices))
+        if self.task == "regression":
+            predictions = Predictions(self.preprocessor.decode(outputs), None, (), texts)
+        else:
+            with no_grad():
+                probabilities = f.softmax(as_tensor(outputs), -1).numpy()
+            values = self.preprocessor.decode(outputs.argmax(1))
+            predictions = Predictions(values, probabilities, self.classes, texts)
+        return Part(frame, outputs, predictions, tuple(notices))
+
+    def score(self, table: Any) -> Score:
+        """The score on those rows of a table that have a target; a frame or a file, as in ``predict``.
 
         Raises DataError if the target is not there, is empty, or has classes that training did not have.
         """
-        rows, _ = rows_with_target(frame, self.preprocessor.target.name)
-        frame = frame[rows]
-        outputs = network_outputs(self.network, self.preprocessor.transform(frame))
-        actual = self.preprocessor.encode_target(frame)
-        return score_outputs(self.preprocessor.target, self.facts.most_frequent, outputs, actual)
+        running = self.running_score()
+        target = self.preprocessor.target.name
+        for part in self.predict_parts(table):
+            if part.frame[target].null_count() < part.frame.height if target in part.frame.columns else True:
+                self.add_to(running, part)
+        if not running.rows:
+            raise DataError(f"no row has a value of the target {target!r}")
+        return running.score()
+
+    def running_score(self) -> RunningScore:
+        """A score without rows yet."""
+        return RunningScore(self.preprocessor.target, self.facts.most_frequent)
+
+    def add_to(self, running: RunningScore, part: Part) -> None:
+        """Count the rows of a part that have a target; raises as ``score``."""
+        rows, _ = rows_with_target(part.frame, self.preprocessor.target.name)
+        running.add(part.outputs[rows], self.preprocessor.encode_target(part.frame[rows]))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Save to a file: safetensors with JSON metadata, numbers and text but no code.

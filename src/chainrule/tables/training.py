@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from chainrule import nn, optim
 from chainrule._version import __version__
 from chainrule.data import Preprocessor, find_task, fit_preprocessor, rows_with_target, split_rows
+from chainrule.data.frames import as_frame
 from chainrule.tables.architecture import Architecture
 from chainrule.tables.model import Facts, TableModel, network_outputs
 from chainrule.tables.scores import Score, score_outputs
@@ -83,10 +84,8 @@ class Trained:
     prepared: Prepared
 
 
-def train_table(
-    frame: pl.DataFrame, target: str, settings: TrainingSettings | None = None, name: str = ""
-) -> Trained:
-    """Train a network that predicts one column of a table from the others.
+def train_table(frame: Any, target: str, settings: TrainingSettings | None = None, name: str = "") -> Trained:
+    """Train a network that predicts one column of a table (polars, pandas or Arrow) from the others.
 
     The score is of held-out rows, which no choice depends on. The same table, settings and version give the
     same model. ``name`` says in the model file where the table came from. Raises DataError for a table or a
@@ -101,13 +100,13 @@ def train_table(
     return train(prepare(frame, target, settings), name)
 
 
-def prepare(frame: pl.DataFrame, target: str, settings: TrainingSettings | None = None) -> Prepared:
+def prepare(table: Any, target: str, settings: TrainingSettings | None = None) -> Prepared:
     """Split a table, learn its preprocessing from the rows that train, and encode it.
 
     Rows without a target are left out, with a notice. Raises DataError for a table or a target that cannot be
     learned from, SettingError for settings out of range.
     """
-    settings = settings or TrainingSettings()
+    settings, frame = settings or TrainingSettings(), as_frame(table)
     usable, notices = rows_with_target(frame, target)
     found = find_task(frame[target])  # also where the task is given: it refuses what cannot be predicted
     stratified = (settings.task or found) == "classification"

@@ -1,0 +1,108 @@
+"""A table read in parts is the table; what is wrong with it is said as for the whole."""
+
+import gzip
+
+import numpy as np
+import polars as pl
+import pytest
+
+from chainrule.data import read_table
+from chainrule.data.notices import Notice, add_up
+from chainrule.data.parts import read_parts
+from chainrule.errors import DataError
+
+
+@pytest.fixture
+def frame():
+    rng = np.random.default_rng(0)
+    rows = 5_000
+    return pl.DataFrame(
+        {
+            "n": rng.integers(0, 9, rows),
+            "x": [None if i % 7 == 0 else v for i, v in enumerate(rng.normal(size=rows).tolist())],
+            "t": [None if i % 5 == 0 else f'a "b", {i % 3}\nc' for i in range(rows)],
+            "b": rng.random(rows) < 0.5,
+            "d": pl.Series(rng.integers(0, 9000, rows).astype(np.int32)).cast(pl.Date),
+        }
+    )
+
+
+def write(frame, path):
+    kind = path.suffixes[0]
+    if kind == ".parquet":
+        frame.write_parquet(path, row_group_size=700)
+    elif kind == ".arrow":
+        frame.write_ipc(path)
+    elif path.suffix == ".gz":
+        path.write_bytes(gzip.compress(frame.write_csv().encode()))
+    else:
+        frame.write_csv(path, separator="\t" if kind == ".tsv" else ",")
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz", "a.parquet", "a.arrow"])
+def test_parts_are_the_whole(frame, tmp_path, name):
+    path = write(frame, tmp_path / name)
+    parts = list(read_parts(path, frame.columns, ["t"], cells=6_000))
+    assert len(parts) > 2
+    assert [before for before, _ in parts] == np.cumsum([0, *(p.height for _, p in parts[:-1])]).tolist()
+    joined = pl.concat([part for _, part in parts])
+    assert joined.equals(read_table(path, ["t"])) and joined.equals(frame)
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+def test_columns_that_are_not_wanted_are_named_but_not_read(frame, tmp_path, name):
+    path = write(frame, tmp_path / name)
+    ((_, part),) = read_parts(path, ["x", "n", "nowhere"])
+    assert set(part.columns) == set(frame.columns)
+    assert part.select("n", "x").equals(frame.select("n", "x")) and part["t"].null_count() == part.height
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "what", "where"),
+    [
+        (
+            "a.csv",
+            b"a,b\n1,2\n" * 1 + b"1,2\n" * 3000 + b"1,\xff\n",
+            "not text in UTF-8",
+            "line 3003, byte 12011",
+        ),
+        ("a.csv", b"a,b\n1,\x00\n", "zero byte", "line 2"),
+        ("a.csv", b"\xff\xfea\x00", "not text in UTF-8", "line 1"),
+        ("a.csv", b"a,b\n" + b"1,2\n" * 2500 + b"1\n", "ragged", ""),
+        ("a.csv", b"a,a\n1,2\n", "more than once", ""),
+        ("a.csv", b'a,b\n"1,2\n', "quotes", ""),
+        ("a.csv", b"a,b\n", "no rows", ""),
+        ("a.csv", b"", "no columns", ""),
+        ("a.csv.gz", b"a,b\n", "not a whole gzip file", ""),
+        ("a.parquet", b"PAR1", "cannot be read as Parquet", ""),
+        ("a.arrow", b"ARROW1", "cannot be read as Arrow", ""),
+    ],
+)
+def test_what_is_wrong_is_said_as_for_the_whole(tmp_path, name, data, what, where):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(DataError, match=what) as whole:
+        read_table(tmp_path / name)
+    with pytest.raises(DataError, match=what) as parts:
+        list(read_parts(tmp_path / name, ["a", "b"], cells=1000))
+    assert where in str(whole.value) and where in str(parts.value)
+    assert whole.value.what == parts.value.what
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(DataError, match="there is no file"):
+        list(read_parts(tmp_path / "a.parquet", []))
+
+
+def test_notices_add_up():
+    filled = Notice("column 'a' has no value", (), 2, 10, ": filled")
+    unseen = [
+        Notice("column 'b' has", texts, n, 10, ", new")
+        for texts, n in ((("'x'", "'y'"), 3), (("'z'", "'x'"), 1))
+    ]
+    plain = Notice("columns are ignored: 'c'")
+    assert add_up([(10, [plain, filled, unseen[0]]), (10, [plain]), (5, [plain, unseen[1], filled])]) == (
+        "columns are ignored: 'c'",
+        "column 'a' has no value in 4 of 25 rows: filled",
+        "column 'b' has 'x', 'y', 'z' in 4 of 25 rows, new",
+    )

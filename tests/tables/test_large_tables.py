@@ -1,0 +1,142 @@
+"""Tables that are predicted part by part, and frames of every library: the same predictions."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from chainrule.errors import DataError
+from chainrule.tables import TrainingSettings, train_table
+
+SETTINGS = TrainingSettings(hidden=(8,), epochs=5)
+
+
+def table(rows=3_000, seed=0):
+    rng = np.random.default_rng(seed)
+    area, town = rng.uniform(40, 200, rows), rng.choice(["Oslo", "Rome", "Bern"], rows)
+    return pl.DataFrame(
+        {
+            "area": [None if i % 17 == 3 else a for i, a in enumerate(area.tolist())],
+            "town": town,
+            "garden": rng.random(rows) < 0.5,
+            "built": pl.Series(rng.integers(0, 9000, rows).astype(np.int32)).cast(pl.Date),
+            "price": area + 50 * (town == "Oslo"),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def model():
+    return train_table(table(500), "price", SETTINGS).model
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet", "a.arrow"])
+def test_parts_are_predicted_like_the_whole(model, tmp_path, name):
+    frame = table().with_columns(town=pl.Series(["Kyiv"] * 10 + ["Rome"] * 2980 + ["Lima"] * 10))
+    path = tmp_path / name
+    {"a.csv": frame.write_csv, "a.parquet": frame.write_parquet, "a.arrow": frame.write_ipc}[name](path)
+    parts = list(model.predict_parts(path, cells=4_000))
+    assert len(parts) > 2
+    whole, found = model.predict(frame), model.predict(path)
+    np.testing.assert_allclose(
+        np.concatenate([part.predictions.values.to_numpy() for part in parts]),
+        whole.values.to_numpy(),
+        rtol=1e-6,
+    )
+    np.testing.assert_allclose(found.values.to_numpy(), whole.values.to_numpy(), rtol=1e-6)
+    assert found.notices == whole.notices and len(whole.notices) == 2
+    assert model.score(path).value == pytest.approx(model.score(frame).value, rel=1e-6)
+
+
+@pytest.mark.parametrize("out", ["p.csv", "p.parquet"])
+def test_predictions_go_to_a_file(model, tmp_path, out):
+    frame = table()
+    frame.write_parquet(tmp_path / "a.parquet")
+    notices = model.predict_to(tmp_path / "a.parquet", tmp_path / out)
+    read = pl.read_csv if out.endswith("csv") else pl.read_parquet
+    np.testing.assert_allclose(
+        read(tmp_path / out)["prediction"].to_numpy(), model.predict(frame).values.to_numpy(), rtol=1e-6
+    )
+    assert notices == model.predict(frame).notices
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.parquet", out]
+
+
+def spoilt(path):
+    """A table of 3000 rows with a word for a number in row 2501."""
+    area = (
+        pl.when(pl.int_range(pl.len()) == 2_500)
+        .then(pl.lit("large"))
+        .otherwise(pl.col("area").cast(pl.String))
+    )
+    table().with_columns(area=area).write_csv(path)
+
+
+def test_an_error_in_a_later_part_leaves_the_previous_file(model, tmp_path):
+    spoilt(tmp_path / "a.csv")
+    (tmp_path / "p.csv").write_text("previous")
+    with pytest.raises(DataError):
+        model.predict_to(tmp_path / "a.csv", tmp_path / "p.csv")
+    assert (tmp_path / "p.csv").read_text() == "previous"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.csv", "p.csv"]
+
+
+def test_errors_say_from_where_rows_are_counted(model, tmp_path):
+    spoilt(tmp_path / "a.csv")
+    with pytest.raises(DataError, match="column 'area' has text") as caught:
+        list(model.predict_parts(tmp_path / "a.csv", cells=5_000))
+    assert (
+        caught.value.got == "row 501 ('large')"
+        and caught.value.where == "rows are counted from row 2001 of the table"
+    )
+
+
+@pytest.mark.parametrize("library", ["pandas", "arrow"])
+def test_frames_of_every_library(library):
+    frame = table(300)
+    other = frame.to_arrow() if library == "arrow" else pd.DataFrame(frame.to_dict(as_series=False))
+    first, second = (train_table(given, "price", SETTINGS) for given in (frame, other))
+    assert first.score == second.score and first.model.preprocessor == second.model.preprocessor
+    expected = first.model.predict(frame)
+    found = second.model.predict(other)
+    assert found.values.to_list() == expected.values.to_list() and found.notices == expected.notices
+    assert second.model.score(other) == first.model.score(frame)
+    assert found.to_frame("pandas")["prediction"].tolist() == expected.values.to_list()
+
+
+def test_classes_that_a_part_does_not_have(tmp_path):
+    frame = pl.DataFrame({"x": np.arange(4000) // 2000 + 0.0, "y": ["a"] * 2000 + ["b"] * 2000})
+    model = train_table(frame, "y", TrainingSettings(epochs=5)).model
+    frame.write_csv(tmp_path / "a.csv")
+    parts = list(model.predict_parts(tmp_path / "a.csv", cells=2_000))
+    assert [part.frame.height for part in parts] == [1000] * 4
+    assert model.score(tmp_path / "a.csv") == model.score(frame)
+
+
+def test_memory_is_bounded_by_the_part_not_by_the_table(model, tmp_path):
+    """Peak memory of a process of its own for a table and for one ten times as long."""
+    model.save(tmp_path / "m.safetensors")
+    program = "import sys, resource; from chainrule.cli import main; assert main(sys.argv[1:]) == 0; "
+    program += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    peaks = []
+    for repeats in (100, 1000):
+        path = tmp_path / "a.parquet"
+        pl.concat([table()] * repeats).write_parquet(path, row_group_size=50_000)
+        command = [
+            sys.executable,
+            "-c",
+            program,
+            "predict",
+            tmp_path / "m.safetensors",
+            path,
+            "--out",
+            tmp_path / "p.csv",
+        ]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, env=os.environ | {"MALLOC_ARENA_MAX": "1"}
+        )
+        peaks.append(int(done.stdout.splitlines()[-1]))
+    assert peaks[1] - peaks[0] < 200_000  # kB; the longer table's cells alone are 3 million * 5
