@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import lru_cache, reduce
 from operator import add
 from typing import Any, Protocol
 
@@ -80,18 +80,10 @@ class MLPRecipe:
         )
         return Network(body, alpha)
 
-    @cached_property
+    @property
     def layers(self) -> tuple[tuple[str, str], ...]:
         """Names of the weights, and of what is added after them (before the activation), layer by layer."""
-        names: list[tuple[str, str]] = []
-        body = self.build().body
-        assert isinstance(body, nn.MLP)
-        for i, module in enumerate(body):
-            if isinstance(module, nn.Linear):
-                names.append((f"body.{i}.weight", f"body.{i}.bias"))
-            elif isinstance(module, nn.BatchNorm1d):
-                names[-1] = (names[-1][0], f"body.{i}.bias")
-        return tuple(names)
+        return _layers(self)
 
     def draw(self, rng: np.random.RandomState) -> dict[str, Array]:
         """As scikit-learn draws: uniform for weights and biases, in the same order, from the same numbers.
@@ -111,6 +103,19 @@ class MLPRecipe:
 
     def _normalised(self, i: int) -> bool:
         return self.batch_norm and i < len(self.activations)
+
+
+@lru_cache(maxsize=128)
+def _layers(recipe: MLPRecipe) -> tuple[tuple[str, str], ...]:
+    names: list[tuple[str, str]] = []
+    body = recipe.build().body
+    assert isinstance(body, nn.MLP)
+    for i, module in enumerate(body):
+        if isinstance(module, nn.Linear):
+            names.append((f"body.{i}.weight", f"body.{i}.bias"))
+        elif isinstance(module, nn.BatchNorm1d):
+            names[-1] = (names[-1][0], f"body.{i}.bias")
+    return tuple(names)
 
 
 def first_buffers(
