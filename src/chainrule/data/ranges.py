@@ -39,8 +39,8 @@ class Ranges:
                 hint="clip the values, or take the ranges from rows that reach further",
             )
         width = self.high - self.low
-        centred = 2.0 * values - self.low - self.high
-        return np.divide(centred, width, out=np.zeros_like(values), where=width > 0)
+        share = np.divide(values - self.low, width, out=np.full_like(values, 0.5), where=width > 0)
+        return 2.0 * share - 1.0
 
 
 def fit_ranges(X: Any) -> Ranges:
