@@ -59,6 +59,10 @@ class _Edges:
         self.scalar = Type(scalar_of(root.dtype))
         self.columns = columns_of(root.inputs[0].shape[1], writer.width)
 
+    def neurons(self, count: int) -> tuple[Value, Value]:
+        """The first and the one after the last that a call computes."""
+        return self.writer.bounds(count) or (const(0, I64), const(count, I64))
+
     def integer(self, node: Node, index: Value) -> Value:
         """An entry of one of the edges' arrays."""
         raw = self.f.load(self.f.offset(self.pointers[node], index, "i32"), I32)
@@ -133,7 +137,8 @@ class _Sums(_Edges):
         """For every neuron, for as many columns as registers hold: the sum."""
         at_once = self.writer.target.registers // 2
         parts = [self.columns[k : k + at_once] for k in range(0, len(self.columns), at_once)]
-        with self.f.loop(const(0, I64), const(self.root.shape[0], I64), 1) as loop:
+        first, last = self.neurons(self.root.shape[0])
+        with self.f.loop(first, last, 1) as loop:
             begin = self.integer(self.starts, loop.index)
             end = self.integer(self.starts, self.f.plus(loop.index, 1))
             for part in parts:
@@ -211,7 +216,8 @@ class _Dots(_Edges):
     def write(self) -> None:
         """For every upper neuron: its edges, several at a time, the last few beside some that do not count."""
         f = self.f
-        with f.loop(const(0, I64), const(self.upper.shape[0], I64), 1) as loop:
+        first, last = self.neurons(self.upper.shape[0])
+        with f.loop(first, last, 1) as loop:
             above = self.row(self.upper, loop.index)
             begin = self.integer(self.rows, loop.index)
             end = self.integer(self.rows, f.plus(loop.index, 1))

@@ -17,7 +17,7 @@ from chainrule.compiler.lowering import ELEMENTWISE, REDUCTIONS, VIEWS, convert,
 from chainrule.compiler.memory import Layout, Place
 from chainrule.compiler.views import Strides, View, contiguous
 from chainrule.graph import Node
-from chainrule.ops import contract, random
+from chainrule.ops import contract, edges, random
 from chainrule.ops.source import constant
 
 Pointers = dict[Key, Value]
@@ -465,6 +465,8 @@ def cycles(kernel: Kernel, lanes: int) -> float:
     total = math.prod(kernel.space) * elementwise
     if kernel.root is not None and kernel.root.op is contract.matmul:
         total += math.prod(kernel.root.shape) * kernel.root.inputs[0].shape[-1] / 2
+    elif kernel.root is not None and kernel.root.op in edges.EDGES:
+        total += 2.5 * edges.products(kernel.root)
     elif kernel.root is not None:
         terms = math.prod(kernel.root.inputs[0].shape)
         total += terms * (2 + sum(LONG_CYCLES if node.op in LONG else 1 for node in kernel.inside))
