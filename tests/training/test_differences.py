@@ -110,8 +110,9 @@ def test_all_at_once_in_threads(make_model, regression, same_state):
 def test_one_program_serves_all(train, monkeypatch, executor):
     from chainrule.training import executors
 
-    made, original = [], executors.RUNNERS[executor]
-    monkeypatch.setitem(executors.RUNNERS, executor, lambda step: (made.append(step), original(step))[1])
+    made, kind = [], executors.EXECUTORS[executor]
+    original = kind.prepare
+    monkeypatch.setattr(kind, "prepare", lambda self, step: (made.append(step), original(self, step))[1])
     train(lr=RATES, dropout=CHANCES, penalty=[nn.l2(x) for x in STRENGTHS])
     assert len(made) == 2  # for minibatches of 16 rows and the last one of 2
 

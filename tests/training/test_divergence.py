@@ -63,8 +63,15 @@ def test_a_last_step_that_breaks_the_parameters_is_noticed(diverge, make_model, 
 def test_a_validation_loss_that_is_not_finite(diverge, monkeypatch, regression):
     from chainrule.training.trainer import Trainer
 
-    values = iter([1.0, np.nan])
-    monkeypatch.setattr(Trainer, "validation_loss", lambda self: next(values))
+    run_epochs = Trainer.run_epochs
+
+    def run(trainer, replica, first, *arguments):
+        results = run_epochs(trainer, replica, first, *arguments)
+        for number, result in enumerate(results, start=first):
+            result.validation_loss = 1.0 if number == 0 else np.nan
+        return results
+
+    monkeypatch.setattr(Trainer, "run_epochs", run)
     with pytest.warns(TrainingWarning, match="the validation loss became nan in epoch 2"):
         _, history = diverge(optimizer=optim.SGD(0.1), validation=regression)
     assert history.epochs == 1

@@ -33,7 +33,7 @@ def train(make_model, regression):
 
 def test_both_executors_agree_up_to_rounding(train):
     settings = {"penalty": nn.l2(1e-3), "clip_norm": 0.5, "batch_size": 16, "restarts": 2}
-    (compiled, history), (interpreted, expected) = (train(name, **settings) for name in executors.RUNNERS)
+    (compiled, history), (interpreted, expected) = (train(name, **settings) for name in executors.EXECUTORS)
     np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-10)
     np.testing.assert_allclose(history.validation_loss, expected.validation_loss, rtol=1e-10)
     np.testing.assert_allclose(history.gradient_norm, expected.gradient_norm, rtol=1e-10)
@@ -57,6 +57,12 @@ def test_a_compiled_run_is_resumed_with_the_same_bits(train, tmp_path, same_stat
         train("interpreted", epochs=5, checkpoint=copy, resume=True)
 
 
+def one_step_a_call(monkeypatch):
+    for name in ("CALL_SECONDS", "TRIAL_SECONDS"):
+        monkeypatch.setattr(executors, name, 0.0)
+    monkeypatch.setattr(restarts, "VISIT_SECONDS", 0.0)  # and one epoch a visit
+
+
 def test_ctrl_c_between_calls_of_native_code(train, monkeypatch, same_state, capsys):
     """The native loop comes back to Python for it, in the middle of the third epoch."""
     ticks = 0
@@ -64,10 +70,10 @@ def test_ctrl_c_between_calls_of_native_code(train, monkeypatch, same_state, cap
     def tick(display):
         nonlocal ticks
         ticks += 1
-        if ticks == 9:
+        if ticks == 12:  # four for training and one for validation in each epoch
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(executors, "CALL_SECONDS", 0.0)  # one step a call
+    one_step_a_call(monkeypatch)
     monkeypatch.setattr("chainrule.training.progress.Display.tick", tick)
     model, history = train(batch_size=16, epochs=9)
     monkeypatch.undo()
@@ -79,7 +85,7 @@ def test_ctrl_c_between_calls_of_native_code(train, monkeypatch, same_state, cap
 
 def test_chunks_of_any_size_give_the_same_bits(train, monkeypatch, same_state):
     expected, _ = train(batch_size=5, shuffle=False)
-    monkeypatch.setattr(executors, "CALL_SECONDS", 0.0)
+    one_step_a_call(monkeypatch)
     one_by_one, _ = train(batch_size=5, shuffle=False)
     same_state(one_by_one.state_dict(), expected.state_dict())
 
@@ -92,7 +98,7 @@ def test_the_parameters_keep_their_buffers(make_model, regression):
     assert all(p.data is buffer for p, buffer in zip(model.parameters(), buffers, strict=True))
 
 
-@pytest.mark.parametrize("executor", executors.RUNNERS)
+@pytest.mark.parametrize("executor", executors.EXECUTORS)
 def test_a_run_that_diverges_ends_with_finite_parameters(make_model, regression, executor):
     model = make_model(widths=(3, 2), dtype=np.float32)
     settings = {"loss": nn.squared_error, "optimizer": optim.SGD(1e4), "epochs": 50, "batch_size": 25}
@@ -154,7 +160,7 @@ def test_an_error_in_a_callback_ends_all_threads(train, error, capsys):
     if error is KeyboardInterrupt:
         model, history = train(restarts=4, threads=2, epochs=1000, callbacks=[fail])
         assert history.interrupted
-        assert all(len(replica.loss) >= 1 for replica in history.replicas)
+        assert any(len(replica.loss) >= 1 for replica in history.replicas)
         assert "interrupted" in capsys.readouterr().err
         assert any(
             all(np.array_equal(model.state_dict()[k], v) for k, v in r.state.items())

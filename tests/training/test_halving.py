@@ -53,7 +53,7 @@ def same_run(one, other, same_state):
         same_state(mine.state, its.state)
 
 
-@pytest.mark.parametrize("executor", executors.RUNNERS)
+@pytest.mark.parametrize("executor", executors.EXECUTORS)
 @pytest.mark.parametrize("validated", [True, False])
 @pytest.mark.parametrize("halving", [cr.Halving(9, every=2), cr.Halving(6, keep=0.34, every=1)])
 def test_the_worse_ones_go_and_the_others_do_not_notice(train, same_state, executor, validated, halving):
@@ -118,7 +118,7 @@ def test_early_stopping_judges_by_the_lowest_loss(train):
     assert history.replicas[history.best].score == min(r.score for r in history.replicas if r.dropped is None)
 
 
-@pytest.mark.parametrize("executor", executors.RUNNERS)
+@pytest.mark.parametrize("executor", executors.EXECUTORS)
 def test_killed_after_any_epoch(train, tmp_path, same_state, executor):
     halving, path, copies = cr.Halving(5, every=2), tmp_path / "run.safetensors", []
     settings = {"executor": executor, "epochs": 5, "threads": 1, "stop": cr.EarlyStopping(patience=2)}

@@ -58,8 +58,15 @@ def scripted(monkeypatch, curve):
     """Let the validation loss follow a script; what is trained does not matter."""
     from chainrule.training.trainer import Trainer
 
-    values = iter(curve)
-    monkeypatch.setattr(Trainer, "validation_loss", lambda self: next(values))
+    values, run_epochs = iter(curve), Trainer.run_epochs
+
+    def run(*arguments):
+        results = run_epochs(*arguments)
+        for result in results:
+            result.validation_loss = next(values)
+        return results
+
+    monkeypatch.setattr(Trainer, "run_epochs", run)
 
 
 @pytest.mark.parametrize(

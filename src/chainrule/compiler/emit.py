@@ -462,7 +462,7 @@ class KernelWriter:
 def cycles(kernel: Kernel, lanes: int) -> float:
     """About how long a kernel takes: enough to divide work among threads."""
     elementwise = sum(LONG_CYCLES if node.op in LONG else 1 for node in kernel.body) + len(kernel.stored) + 1
-    total = math.prod(kernel.space) * elementwise
+    total = float(math.prod(kernel.space) * elementwise)
     if kernel.root is not None and kernel.root.op is contract.matmul:
         total += math.prod(kernel.root.shape) * kernel.root.inputs[0].shape[-1] / 2
     elif kernel.root is not None and kernel.root.op in edges.EDGES:

@@ -58,6 +58,7 @@ class Binary:
         kinds = (pointer, pointer, pointer) if shared else (pointer,)
         self.step = ctypes.CFUNCTYPE(None, *kinds)(self._library.address("step"))
         self.run = 0 if stream is None else self._library.address("run")
+        self.cycles = 200 + sum(share.cycles for _, share in self.code.shares)  # about, of one step
 
 
 def _compiled(

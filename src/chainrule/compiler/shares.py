@@ -5,15 +5,29 @@ How they are divided changes no bit, so this may be as simple as it is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
 
 from chainrule.compiler.emit import Share
+from chainrule.graph import Node, topological
+from chainrule.ops import contract, edges
 from chainrule.ops.record import Array
 
 WORTH_SHARING = 1500  # cycles; less is done sooner by one thread than divided
+
+
+def about_cycles(nodes: Sequence[Node]) -> float:
+    """About how long a graph takes once, before it is compiled."""
+    total = 0.0
+    for node in topological(nodes):
+        size = math.prod(node.shape)
+        if node.op in edges.EDGES:
+            size = edges.products(node) * 3
+        total += size * node.inputs[0].shape[-1] / 2 if node.op is contract.matmul else size
+    return total / 8
 
 
 def divided(kernels: Sequence[tuple[int, Share]], threads: int) -> Array:

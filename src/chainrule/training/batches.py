@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,10 @@ from chainrule.ops.dtypes import check_dtype
 from chainrule.ops.record import Array, Form, is_float
 
 _ORDER = 0x0DE5  # keeps the stream of orders apart from those of initial values
+_BLOCK_ROWS, _BLOCK_EPOCHS = (
+    1 << 16,
+    256,
+)  # about how many row numbers, at most how many epochs are drawn at once
 
 
 @dataclass(frozen=True)
@@ -102,18 +107,46 @@ def _finite(array: Array, model: Module, name: str) -> Array:
     return converted
 
 
+def row_orders(rows: int, *, shuffle: bool, key: tuple[int, int, int], count: int = 1) -> Array:
+    """Row numbers [epochs, rows] in the order in which each of ``count`` epochs visits them.
+
+    Every row comes once (SPEC B21); an epoch's order depends on (seed, replica, epoch) alone, and ``key`` is that
+    of the first one. Orders are drawn for blocks of epochs: drawing them one by one takes longer than a small
+    network's epoch.
+    """
+    seed, replica, first = key
+    if not shuffle:
+        return np.broadcast_to(np.arange(rows, dtype=np.int64), (count, rows))
+    size = min(max(_BLOCK_ROWS // max(rows, 1), 1), _BLOCK_EPOCHS)
+    blocks = []
+    for block in range(first // size, (first + count - 1) // size + 1):
+        orders = _block_of_orders(rows, size, seed, replica, block)
+        start = block * size
+        blocks.append(orders[max(first - start, 0) : first + count - start])
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+@functools.lru_cache(maxsize=4)
+def _block_of_orders(rows: int, size: int, seed: int, replica: int, block: int) -> Array:
+    usual = np.broadcast_to(np.arange(rows, dtype=np.int64), (size, rows))
+    orders = generator(_ORDER, seed, replica, block).permuted(usual, axis=1)
+    orders.flags.writeable = False
+    return orders
+
+
 def epoch_orders(
     rows: int, batch_size: int, *, shuffle: bool, drop_last: bool, key: tuple[int, int, int]
 ) -> list[Array]:
-    """Row numbers of an epoch's minibatches [minibatches, rows]: all whole ones, then the smaller last one.
+    """Row numbers of an epoch's minibatches [minibatches, rows]: all whole ones, then the smaller last one."""
+    (order,) = row_orders(rows, shuffle=shuffle, key=key)
+    return minibatches(order, batch_size, drop_last)
 
-    Every row comes once (SPEC B21); the order depends on key = (seed, replica, epoch) alone.
-    """
-    order = generator(_ORDER, *key).permutation(rows) if shuffle else np.arange(rows)
-    order = order.astype(np.int64, copy=False)
-    whole = rows // batch_size * batch_size
+
+def minibatches(order: Array, batch_size: int, drop_last: bool) -> list[Array]:
+    """An order of rows cut into minibatches [minibatches, rows]: all whole ones, then the smaller last one."""
+    whole = len(order) // batch_size * batch_size
     parts = [order[:whole].reshape(-1, batch_size)] if whole else []
-    return parts if whole == rows or drop_last else [*parts, order[whole:].reshape(1, -1)]
+    return parts if whole == len(order) or drop_last else [*parts, order[whole:].reshape(1, -1)]
 
 
 def steps_per_epoch(rows: int, batch_size: int, drop_last: bool) -> int:

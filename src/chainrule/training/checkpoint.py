@@ -65,14 +65,14 @@ class Saver:
     """Writes a run's state to its checkpoint, not more often than asked; knows what run it belongs to."""
 
     def __init__(self, checkpoint: Checkpoint, description: dict[str, Any]) -> None:
-        self.path, self._pause = Path(checkpoint.path), checkpoint.seconds
+        self.path, self.pause = Path(checkpoint.path), checkpoint.seconds
         self._description: dict[str, Any] = json.loads(json.dumps(description))
         self._last = -np.inf
 
     def save(self, run: RunState, *, always: bool = False) -> None:
         """Save unless the last save was too recent; FileWriteError leaves the previous checkpoint."""
         now = time.monotonic()
-        if not always and now - self._last < self._pause:
+        if not always and now - self._last < self.pause:
             return
         self._last = now
         replicas, lives = dict(run.replicas), dict(run.lives)  # other threads go on

@@ -1,11 +1,12 @@
-"""Two ways to run a traced step: node by node with NumPy, or as machine code with a native loop."""
+"""Two ways to run traced steps: node by node with NumPy, or as machine code with a native loop."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -15,21 +16,61 @@ from chainrule.ops.record import Array
 from chainrule.training.step import Step
 
 if TYPE_CHECKING:
-    from chainrule.compiler.program import Binary
+    from chainrule.compiler.program import Binary, Part
+    from chainrule.compiler.team import Team
 
 Executor = Literal["compiled", "interpreted"]
 Tick = Callable[[], None]
 CALL_SECONDS = 0.1  # native code comes back to Python about this often
+TRIAL_SECONDS = 0.002  # for finding out whether several threads are faster
+TRIAL_PAUSE = 32  # native calls from one such trial to the next
+WORTH_THREADS = 60_000  # cycles of a step; in a shorter one threads would mostly wait for each other
 
 
 class Runner(Protocol):
-    """A step ready to run."""
+    """A step on the memory that it works on."""
 
     def __call__(self, *arrays: Array) -> list[Array]:
         """Run once: the outputs. Updated tensors change in place, all at the same time (SPEC B18)."""
 
-    def run(self, data: Sequence[Array], order: Array, tick: Tick) -> Array:
-        """Run once for each row of ``order`` [steps, rows], row numbers of ``data``: [steps, outputs]."""
+
+@dataclass(frozen=True)
+class Work:
+    """A step to be run again and again: for each row of ``order`` [steps, rows], row numbers of ``data``.
+
+    Without an order: ``steps`` times, for the rows of ``data`` one after the other.
+    """
+
+    runner: Any  # made by the executor that is asked to run it
+    data: tuple[Array, ...]
+    order: Array | None
+    steps: int
+
+
+class Interpreting:
+    """Runs steps node by node with NumPy: slow, obvious."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self.threads = threads
+
+    def prepare(self, step: Step) -> Callable[[Mapping[Node, Array]], InterpretedStep]:
+        """Nothing to do beforehand; the result makes runners on any memory."""
+        return partial(InterpretedStep, step)
+
+    def run(self, works: Sequence[Work], tick: Tick) -> list[Array]:
+        """Do all work in turn: the outputs [steps, outputs] of each."""
+        return [self._run(work, tick) for work in works]
+
+    def _run(self, work: Work, tick: Tick) -> Array:
+        records = []
+        for step in range(work.steps):
+            if work.order is None:
+                rows: Any = slice(step * work.runner.rows, (step + 1) * work.runner.rows)
+            else:
+                rows = work.order[step]
+            records.append([float(value) for value in work.runner(*(array[rows] for array in work.data))])
+            tick()
+        return np.array(records).reshape(work.steps, -1)
 
 
 class InterpretedStep:
@@ -37,6 +78,7 @@ class InterpretedStep:
 
     def __init__(self, step: Step, arrays: Mapping[Node, Array] | None = None) -> None:
         arrays = arrays or {}
+        self.rows = step.inputs[0].shape[0] if step.inputs else 0
         self._count, self._state = len(step.outputs), list(arrays.values())
         results = [*step.outputs, *(after for _, _, after in step.updates)]
         self._program = Interpreted([*step.inputs, *arrays], results)
@@ -54,60 +96,130 @@ class InterpretedStep:
             np.copyto(buffer, value)
         return values[: self._count]
 
-    def run(self, data: Sequence[Array], order: Array, tick: Tick) -> Array:
-        """Run once for each row of ``order``."""
-        records = np.empty((len(order), self._count))
-        for record, batch in zip(records, order, strict=True):
-            record[:] = [float(value) for value in self(*(array[batch] for array in data))]
+
+class Compiling:
+    """Runs steps as machine code, in native loops that come back ten times a second.
+
+    Large steps are run by up to ``threads`` threads together if that turns out to be faster, which depends on what
+    else the machine does. How many there are changes no bit.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        self.threads = threads
+        self._team: Team | None = None
+        self._seconds: dict[int, float] = {}  # of a cycle of work as estimated, for each number of threads
+        self._calls = 0
+
+    def prepare(self, step: Step) -> Callable[[Mapping[Node, Array]], CompiledStep]:
+        """Compile once; the result makes runners on any memory."""
+        from chainrule.compiler.program import Binary
+        from chainrule.compiler.shares import about_cycles
+
+        updates = [(before, after) for _, before, after in step.updates]
+        nodes = [*step.outputs, *(after for _, after in updates)]
+        scalars = all(output.shape == () for output in step.outputs)
+        binary = Binary(
+            step.inputs,
+            step.outputs,
+            updates,
+            rows=step.inputs[0].shape[0] if scalars else None,
+            shared=scalars and self.threads > 1 and about_cycles(nodes) > WORTH_THREADS,
+        )
+        return partial(CompiledStep, binary, self.threads)
+
+    def run(self, works: Sequence[Work], tick: Tick) -> list[Array]:
+        """Do all work in turn: the outputs [steps, outputs] of each."""
+        from chainrule.compiler.program import run_parts
+
+        records: list[list[Array]] = [[] for _ in works]
+        waiting = Waiting(works)
+        while waiting:
+            threads, seconds = self._choice(waiting.shared)
+            per_cycle = self._seconds.get(threads, 1e-9)
+            parts, cycles = [], 0.0
+            for number, part, cost in waiting.take(seconds / per_cycle, threads):
+                parts.append(part)
+                records[number].append(part.records)
+                cycles += cost
+            began = time.perf_counter()
+            run_parts(parts, self._team, threads)
+            self._note(threads, (time.perf_counter() - began) / cycles)
             tick()
-        return records
+        return [found[0] if len(found) == 1 else np.concatenate(found) for found in records]
+
+    def _choice(self, shared: bool) -> tuple[int, float]:
+        """How many threads are to do the next piece of work, and for about how long."""
+        if not shared:
+            return 1, CALL_SECONDS if 1 in self._seconds else TRIAL_SECONDS
+        if self._team is None:
+            from chainrule.compiler.team import Team
+
+            self._team = Team(self.threads)
+        for threads in (1, self.threads):
+            if threads not in self._seconds:
+                return threads, TRIAL_SECONDS
+        best = min(self._seconds, key=self._seconds.__getitem__)
+        if self._calls % TRIAL_PAUSE == 0:
+            return (1 if best > 1 else self.threads), TRIAL_SECONDS
+        return best, CALL_SECONDS
+
+    def _note(self, threads: int, seconds: float) -> None:
+        """Remember how fast so many threads were; a single hiccup counts half."""
+        before = self._seconds.get(threads, seconds)
+        self._seconds[threads] = seconds if self._calls < 4 else (before + seconds) / 2
+        self._calls += 1
+
+
+class Waiting:
+    """Work not yet done."""
+
+    def __init__(self, works: Sequence[Work]) -> None:
+        self._works, self._number, self._start = works, 0, 0
+        self.shared = any(work.runner.shared for work in works)
+        self._skip()
+
+    def __bool__(self) -> bool:
+        return self._number < len(self._works)
+
+    def _skip(self) -> None:
+        while self and self._start >= self._works[self._number].steps:
+            self._number, self._start = self._number + 1, 0
+
+    def take(self, cycles: float, threads: int) -> Iterator[tuple[int, Part, float]]:
+        """Pieces of about so many cycles in all, at least a step: number of the work, what to run, its cycles."""
+        left = True
+        while self and left:
+            work, start, runner = self._works[self._number], self._start, self._works[self._number].runner
+            count = min(work.steps - start, max(1, int(cycles / runner.cycles)))
+            if work.order is None:
+                data = tuple(array[start * runner.rows :] for array in work.data)
+                part = runner.program.part(data, None, count, threads)
+            else:
+                part = runner.program.part(work.data, work.order[start : start + count], count, threads)
+            cycles -= count * runner.cycles
+            left = cycles > 0
+            yield self._number, part, count * runner.cycles
+            self._start += count
+            self._skip()
 
 
 class CompiledStep:
     """A step as machine code, for minibatches of one size, on memory of its own."""
 
-    def __init__(self, binary: Binary, arrays: Mapping[Node, Array]) -> None:
+    def __init__(self, binary: Binary, threads: int, arrays: Mapping[Node, Array]) -> None:
         from chainrule.compiler.program import Instance
 
-        self._program = Instance(binary, arrays)
-        self._chunk = 1
+        self.program = Instance(binary, arrays, threads=threads)
+        self.shared, self.cycles = binary.shared, binary.cycles
+        self.rows = binary.inputs[0].shape[0] if binary.inputs else 0
 
     def __call__(self, *arrays: Array) -> list[Array]:
         """Run once: the outputs."""
-        return self._program(*arrays)
-
-    def run(self, data: Sequence[Array], order: Array, tick: Tick) -> Array:
-        """Run once for each row of ``order``, in native code that comes back ten times a second."""
-        parts = []
-        start = 0
-        while start < len(order):
-            began = time.perf_counter()
-            part = order[start : start + self._chunk]
-            parts.append(self._program.stream(data, part))
-            start += len(part)
-            tick()
-            rate = len(part) / max(time.perf_counter() - began, 1e-7)
-            self._chunk = max(1, min(8 * self._chunk, int(CALL_SECONDS * rate)))
-        return np.concatenate(parts)
+        return self.program(*arrays)
 
 
-def compiled(step: Step) -> Callable[[Mapping[Node, Array]], Runner]:
-    """Compile once; the result makes runners on any memory."""
-    from chainrule.compiler.program import Binary
-
-    updates = [(before, after) for _, before, after in step.updates]
-    scalars = all(output.shape == () for output in step.outputs)
-    binary = Binary(step.inputs, step.outputs, updates, rows=step.inputs[0].shape[0] if scalars else None)
-    return partial(CompiledStep, binary)
-
-
-def interpreted(step: Step) -> Callable[[Mapping[Node, Array]], Runner]:
-    """Nothing to do beforehand."""
-    return partial(InterpretedStep, step)
-
-
-#: what makes a traced step ready, by the executor's name
-RUNNERS: dict[Executor, Callable[[Step], Callable[[Mapping[Node, Array]], Runner]]] = {
-    "compiled": compiled,
-    "interpreted": interpreted,
+#: what runs steps, by the executor's name; made with the number of threads that it may use
+EXECUTORS: dict[Executor, type[Interpreting] | type[Compiling]] = {
+    "compiled": Compiling,
+    "interpreted": Interpreting,
 }

@@ -26,7 +26,7 @@ from chainrule.trace import tracing
 from chainrule.training.batches import Rows, as_rows, steps_per_epoch
 from chainrule.training.checkpoint import Checkpoint, Live, RunState, Saver, describe, digest
 from chainrule.training.differences import differences
-from chainrule.training.executors import RUNNERS, Executor
+from chainrule.training.executors import EXECUTORS, Executor
 from chainrule.training.full_batch import check_full_batch, train_full_batch
 from chainrule.training.halving import Halving
 from chainrule.training.history import History
@@ -134,12 +134,12 @@ def fit(
         _check_update(update, model),
         halving,
     )
-    workers = _workers(executor, threads, settings.restarts, optimizer)
+    workers, together = _workers(executor, threads, settings.restarts, optimizer)
     for part in (rows, held_out):
         if part is not None:
             copy_context().run(_check_loss, objective, part)
     stepping = None if isinstance(optimizer, LBFGS) else _own(optimizer, rows, epochs, settings)
-    trainer = Trainer(objective, rows, held_out, stepping, settings, differing)
+    trainer = Trainer(objective, rows, held_out, stepping, settings, differing, together)
     saver, state = None, RunState({}, {0: Live.start(trainer.snapshot())})
     if checkpoint is not None:
         saver = _saver(checkpoint, trainer, optimizer, penalty, rules, epochs)
@@ -219,14 +219,16 @@ def _check_update(update: Update, model: Module) -> Update:
     return update
 
 
-def _workers(executor: str, threads: int | None, restarts: int, optimizer: object) -> int:
-    """How many replicas train at the same time."""
-    if executor not in RUNNERS:
-        raise SettingError("executor: not known", expected=" or ".join(RUNNERS), got=repr(executor))
+def _workers(executor: str, threads: int | None, restarts: int, optimizer: object) -> tuple[int, int]:
+    """How many replicas train at the same time, and how many threads may work on a step of each."""
+    if executor not in EXECUTORS:
+        raise SettingError("executor: not known", expected=" or ".join(EXECUTORS), got=repr(executor))
     count = available_cores() if threads is None else check_count("threads", threads)
     # NumPy's interpreter and SciPy's L-BFGS hold Python's lock, so threads would only get in each other's way
-    alone = executor == "interpreted" or isinstance(optimizer, LBFGS)
-    return 1 if alone else max(1, min(count, restarts))
+    if executor == "interpreted" or isinstance(optimizer, LBFGS):
+        return 1, 1
+    workers = max(1, min(count, restarts))
+    return workers, max(1, count // workers)
 
 
 def available_cores() -> int:

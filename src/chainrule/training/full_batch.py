@@ -11,9 +11,8 @@ from chainrule.nn.module import Module, flatten_parameters, unflatten_parameters
 from chainrule.ops.record import Array
 from chainrule.optim.lbfgs import LBFGS
 from chainrule.training.halving import Halving
-from chainrule.training.progress import Epoch
 from chainrule.training.restarts import Run
-from chainrule.training.trainer import norm
+from chainrule.training.trainer import EpochResult, norm
 
 
 def check_full_batch(
@@ -70,22 +69,17 @@ class _Search:
             self._last = (theta.copy(), *self._trainer.objective_and_gradient())
         return self._last[1], self._last[2]
 
-    def after_iteration(self, iteration: int, theta: Array, _: float) -> bool:
+    def after_iteration(self, _: int, theta: Array, value: float) -> bool:
         """Enter an iteration into the run as an epoch of one step; whether to stop."""
         trainer, run, started = self._trainer, self._run, self._clock
         objective, gradients = self._at(theta)
         self._clock = time.perf_counter()
-        epoch = Epoch(
-            number=iteration,
-            epochs=run.epochs,
-            replica=self._index,
-            restarts=trainer.settings.restarts,
+        result = EpochResult(
             loss=objective if trainer.objective.penalty is None else trainer.training_loss(),
-            validation_loss=trainer.validation_loss(),
             gradient_norm=norm(gradients),
             steps=1,
-            seconds=self._clock - started,
-            model=trainer.model,
+            validation_loss=trainer.validation_loss(),
         )
-        self.reason = run.after_epoch(epoch, trainer) or run.rules_say(self._index, trainer)
+        told = run.after_epochs(self._index, [result], self._clock - started, trainer)
+        self.reason = told or run.rules_say(self._index, trainer)
         return bool(self.reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import threading
 import time
@@ -21,12 +22,13 @@ from chainrule.training.checkpoint import CURVES, Live, RunState, Saver, model_p
 from chainrule.training.history import History, Replica
 from chainrule.training.progress import Display, Epoch
 from chainrule.training.stopping import EarlyStopping, GradientNorm, StopRule
-from chainrule.training.trainer import Trainer
+from chainrule.training.trainer import EpochResult, Trainer
 
 Callback = Callable[[Epoch], object]
 #: what a thread tells: an epoch and where the answer goes, that it is done, or why it failed
 Reports = queue.SimpleQueue["tuple[Epoch, Trainer, Future[str]] | BaseException | None"]
 ALL_EPOCHS = "all epochs done"
+VISIT_SECONDS = 0.1  # about how long epochs take that are trained without looking in between
 
 
 class TrainingWarning(UserWarning):
@@ -64,6 +66,8 @@ class Run:
     _reports: Reports | None = None  # where there are threads
     _working: list[Future[None]] = field(default_factory=list)
     _dropping: threading.Lock = field(default_factory=threading.Lock)
+    _at_once: dict[int, int] = field(default_factory=dict)  # epochs that take about a tenth of a second
+    _careful: set[int] = field(default_factory=set)  # replicas of which some epoch goes wrong
 
     @property
     def trainer(self) -> Trainer:
@@ -209,33 +213,31 @@ class Run:
         while not self._reached(index, now.epochs) and not self._cancelled:
             # the rules are asked before an epoch, so that a resumed run asks them as well
             done = ALL_EPOCHS if self.state.lives[index].epochs >= self.epochs else ""
-            reason = self.rules_say(index, trainer) or done or self._one_epoch(index, trainer)
+            reason = self.rules_say(index, trainer) or done or self._some_epochs(index, trainer, now)
             if reason:
                 self.finish(index, reason)
             if self._reports is None:
                 self._save(always=not self._work_remains())
 
-    def _one_epoch(self, index: int, trainer: Trainer) -> str:
-        """Train one epoch; a reason to stop after it, or nothing."""
-        number, started = self.state.lives[index].epochs + 1, time.perf_counter()
-        result = trainer.run_epoch(index, number - 1, self._tick)
-        validation = trainer.validation_loss()
-        diverged = self._diverged(index, trainer, number, result.loss, validation)
-        if diverged:
-            return diverged
-        epoch = Epoch(
-            number=number,
-            epochs=self.epochs,
-            replica=index,
-            restarts=trainer.settings.restarts,
-            loss=result.loss,
-            validation_loss=validation,
-            gradient_norm=result.gradient_norm,
-            steps=result.steps,
-            seconds=time.perf_counter() - started,
-            model=trainer.model,
-        )
-        return self.after_epoch(epoch, trainer)
+    def _some_epochs(self, index: int, trainer: Trainer, now: _Round) -> str:
+        """Train at least one epoch; a reason to stop after it, or nothing.
+
+        Several at once take less time around them, and are trained where nobody wants to look in between.
+        """
+        live, started = self.state.lives[index], time.perf_counter()
+        saved = self.saver is not None and self.saver.pause < VISIT_SECONDS
+        slow = trainer.settings.executor == "interpreted"
+        watched = self.callbacks or self.rules or saved or slow or index in self._careful
+        count = 1 if watched else min(self._at_once.get(id(trainer), 1), now.epochs - live.epochs)
+        results = trainer.run_epochs(index, live.epochs, count, self._tick)
+        seconds = (time.perf_counter() - started) / count
+        self._at_once[id(trainer)] = min(8 * count, max(1, int(VISIT_SECONDS / max(seconds, 1e-9))))
+        reason = self._diverged(index, trainer, live.epochs + count, results)
+        if reason and count > 1:  # once more one by one, to find the epoch
+            self._careful.add(index)
+            trainer.restore(live.tensors)
+            return ""
+        return self._warned(index, reason) or self.after_epochs(index, results, seconds, trainer)
 
     def _tick(self) -> None:
         if self._cancelled:
@@ -243,9 +245,24 @@ class Run:
         if self._reports is None:
             self.display.tick()
 
-    def after_epoch(self, epoch: Epoch, trainer: Trainer) -> str:
-        """Enter a finished epoch into the run and tell everybody; a callback's reason to stop, or nothing."""
-        self._commit(epoch, trainer)
+    def after_epochs(
+        self, index: int, results: Sequence[EpochResult], seconds: float, trainer: Trainer
+    ) -> str:
+        """Enter finished epochs into the run and tell everybody; a callback's reason to stop, or nothing."""
+        self._commit(index, results, trainer)
+        last = results[-1]
+        epoch = Epoch(
+            number=self.state.lives[index].epochs,
+            epochs=self.epochs,
+            replica=index,
+            restarts=trainer.settings.restarts,
+            loss=last.loss,
+            validation_loss=last.validation_loss,
+            gradient_norm=last.gradient_norm,
+            steps=last.steps,
+            seconds=seconds,
+            model=trainer.model,
+        )
         reports = self._reports
         return self._tell(epoch, trainer) if reports is None else self._report(reports, epoch, trainer)
 
@@ -262,15 +279,19 @@ class Run:
         stop = any(isinstance(answer, bool | np.bool_) and answer for answer in answers)
         return f"stopped by a callback after epoch {epoch.number}" if stop else ""
 
-    def _commit(self, epoch: Epoch, trainer: Trainer) -> None:
-        """Make the epoch part of the run: after the last assignment an interruption does not lose it."""
-        live, replica = self.state.lives[epoch.replica], self.state.replicas[epoch.replica]
-        replica.loss.append(epoch.loss)
-        replica.gradient_norm.append(epoch.gradient_norm)
-        if epoch.validation_loss is not None:
-            replica.validation_loss.append(epoch.validation_loss)
-        tensors, steps = trainer.snapshot(), live.steps + epoch.steps
-        now, best, best_epoch, improved = live.epochs, live.best, live.best_epoch, live.improved_epoch
+    def _commit(self, index: int, results: Sequence[EpochResult], trainer: Trainer) -> None:
+        """Make epochs part of the run: after the last assignment an interruption does not lose them."""
+        live, replica = self.state.lives[index], self.state.replicas[index]
+        replica.loss.extend(result.loss for result in results)
+        replica.gradient_norm.extend(result.gradient_norm for result in results)
+        replica.validation_loss.extend(r.validation_loss for r in results if r.validation_loss is not None)
+        tensors, steps = trainer.snapshot(), live.steps + sum(result.steps for result in results)
+        now, best, best_epoch, improved = (
+            live.epochs + len(results) - 1,
+            live.best,
+            live.best_epoch,
+            live.improved_epoch,
+        )
         rule = next((rule for rule in self.rules if isinstance(rule, EarlyStopping)), None)
         if rule is not None:
             curve = replica.monitored()
@@ -278,26 +299,31 @@ class Run:
                 best, best_epoch = model_part(tensors), now
             if improved < 0 or curve[now] < curve[improved] - rule.min_delta:
                 improved = now
-        self.state.lives[epoch.replica] = Live(now + 1, steps, tensors, best, best_epoch, improved)
+        self.state.lives[index] = Live(now + 1, steps, tensors, best, best_epoch, improved)
 
-    def _diverged(
-        self, index: int, trainer: Trainer, number: int, loss: float, validation: float | None
-    ) -> str:
-        """Why the epoch cannot be kept: a loss or a parameter that is not finite; nothing if it can."""
-        if not np.isfinite(loss):
-            what = f"the loss became {loss}"
-        elif validation is not None and not np.isfinite(validation):
-            what = f"the validation loss became {validation}"
-        elif not trainer.is_finite():
-            what = "a parameter or the optimizer's state is no longer finite"
+    def _diverged(self, index: int, trainer: Trainer, number: int, results: Sequence[EpochResult]) -> str:
+        """Why epochs cannot be kept: a loss or a parameter that is not finite; nothing if they can."""
+        for result in results:
+            if not math.isfinite(result.loss):
+                what = f"the loss became {result.loss}"
+                break
+            if result.validation_loss is not None and not math.isfinite(result.validation_loss):
+                what = f"the validation loss became {result.validation_loss}"
+                break
         else:
-            return ""
-        reason = f"diverged: {what} in epoch {number}"
-        warn(
-            f"replica {index} {reason}; its parameters are those of the last finite "
-            "epoch. Try a smaller step size, clip_norm=1.0, or standardised inputs.",
-            self.line,
-        )
+            if trainer.is_finite():
+                return ""
+            what = "a parameter or the optimizer's state is no longer finite"
+        return f"diverged: {what} in epoch {number}"
+
+    def _warned(self, index: int, reason: str) -> str:
+        """The reason for which a replica ends, if there is one, and the user knows."""
+        if reason:
+            warn(
+                f"replica {index} {reason}; its parameters are those of the last finite "
+                "epoch. Try a smaller step size, clip_norm=1.0, or standardised inputs.",
+                self.line,
+            )
         return reason
 
     def rules_say(self, index: int, trainer: Trainer) -> str:

@@ -16,9 +16,9 @@ from chainrule.graph import Node
 from chainrule.ops.record import Array, is_float
 from chainrule.optim.optimizer import Optimizer
 from chainrule.tensor import Tensor
-from chainrule.training.batches import Rows, epoch_orders
+from chainrule.training.batches import Rows, minibatches, row_orders
 from chainrule.training.differences import Differences
-from chainrule.training.executors import RUNNERS, Executor, Runner
+from chainrule.training.executors import EXECUTORS, Executor, Runner, Work
 from chainrule.training.halving import Halving
 from chainrule.training.step import Objective, Step, Update, gradient_step, loss_step, training_step
 
@@ -41,13 +41,14 @@ class Settings:
     halving: Halving | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class EpochResult:
     """Means over an epoch's rows, and how many minibatches there were."""
 
     loss: float
     gradient_norm: float
     steps: int
+    validation_loss: float | None = None  # at its end, where that was asked for
 
 
 class Trainer:
@@ -55,6 +56,7 @@ class Trainer:
 
     These are the tensors' own memory; a ``twin`` shares everything but has arrays of its own, so that several
     replicas train at the same time. Without an optimizer only the objective and its gradient are to be had.
+    ``threads`` is how many may work on one step.
     """
 
     def __init__(
@@ -65,7 +67,9 @@ class Trainer:
         optimizer: Optimizer | None,
         settings: Settings,
         differences: Differences,
+        threads: int = 1,
     ) -> None:
+        self._executor = EXECUTORS[settings.executor](threads)
         self.objective, self.model = objective, objective.model
         self._differences, self._choice = differences, 0
         self.rows, self.validation, self.optimizer, self.settings = rows, validation, optimizer, settings
@@ -91,6 +95,7 @@ class Trainer:
         other = copy.copy(self)
         other.arrays = {name: array.copy(order="K") for name, array in self.arrays.items()}
         other._runners = {}
+        other._executor = type(self._executor)(self._executor.threads)
         return other
 
     # State
@@ -143,25 +148,41 @@ class Trainer:
 
     # Work
 
-    def run_epoch(self, replica: int, epoch: int, tick: Callable[[], None]) -> EpochResult:
-        """Visit the training rows once, in the order that belongs to (seed, replica, epoch)."""
-        s = self.settings
-        parts = epoch_orders(
-            len(self.rows),
-            s.batch_size,
-            shuffle=s.shuffle,
-            drop_last=s.drop_last,
-            key=(s.seed, replica, epoch),
-        )
-        return self.run_minibatches(parts, tick)
+    def run_epochs(self, replica: int, first: int, count: int, tick: Callable[[], None]) -> list[EpochResult]:
+        """Visit the training rows ``count`` times, in the orders that belong to (seed, replica, epoch).
+
+        After each epoch the validation loss is taken.
+        """
+        s, rows = self.settings, len(self.rows)
+        orders = row_orders(rows, shuffle=s.shuffle, key=(s.seed, replica, first), count=count)
+        whole = rows // s.batch_size * s.batch_size
+        if self.validation is None and (s.drop_last or whole == rows):  # one long piece of work
+            order = np.ascontiguousarray(orders[:, :whole]).reshape(-1, s.batch_size)
+            (records,) = self._executor.run([self._training(order)], tick)
+            means = _sums(records.reshape(count, -1, 2)) * s.batch_size / whole
+            return [EpochResult(loss, norm, len(order) // count) for loss, norm in means.tolist()]
+        epochs = [
+            [self._training(part) for part in minibatches(o, s.batch_size, s.drop_last)] for o in orders
+        ]
+        looking = [] if self.validation is None else self._looking(self.validation)
+        found = self._executor.run([work for epoch in epochs for work in (*epoch, *looking)], tick)
+        results, sizes = [], [work.order.shape[1] for work in epochs[0] if work.order is not None]
+        step = len(sizes) + len(looking)
+        for start in range(0, len(found), step):
+            result = _result(found[start : start + len(sizes)], sizes)
+            seen = found[start + len(sizes) : start + step]
+            results.append(replace(result, validation_loss=_mean_of(seen, looking)) if looking else result)
+        return results
 
     def run_minibatches(self, parts: Sequence[Array], tick: Callable[[], None]) -> EpochResult:
         """Visit minibatches, given by the row numbers in each [minibatches, rows], part after part."""
-        data = (self.rows.x, self.rows.y)
-        records = np.concatenate([self._step(part.shape[1]).run(data, part, tick) for part in parts])
-        weights = np.concatenate([np.full(len(part), part.shape[1]) for part in parts])
-        loss, norm = weights @ records / weights.sum()
-        return EpochResult(float(loss), float(norm), len(records))
+        records = self._executor.run([self._training(part) for part in parts], tick)
+        return _result(records, [part.shape[1] for part in parts])
+
+    def _training(self, order: Array) -> Work:
+        """Training steps for these minibatches [minibatches, rows]."""
+        order = np.ascontiguousarray(order)
+        return Work(self._step(order.shape[1]), (self.rows.x, self.rows.y), order, len(order))
 
     def _step(self, count: int) -> Runner:
         """The training step for a minibatch of this many rows."""
@@ -180,7 +201,7 @@ class Trainer:
             with self._lock:
                 if key not in self._prepared:
                     leaves = {tensor.node: name for name, tensor in self.tensors.items()}
-                    self._prepared[key] = RUNNERS[self.settings.executor](make()), leaves
+                    self._prepared[key] = self._executor.prepare(make()), leaves
             prepared, leaves = self._prepared[key]
             self._runners[key] = prepared({node: self.arrays[name] for node, name in leaves.items()})
         return self._runners[key]
@@ -194,15 +215,20 @@ class Trainer:
         return self._mean_loss(self.rows)
 
     def _mean_loss(self, rows: Rows) -> float:
-        values, weights = [], []
-        for start in range(0, len(rows), EVALUATION_ROWS):
-            part = slice(start, start + EVALUATION_ROWS)
-            x, y = rows.x[part], rows.y[part]
-            forms = rows.forms(len(x))
-            step = self._ready(forms, partial(loss_step, self.objective, forms))
-            values.append(float(step(x, y)[0]))
-            weights.append(len(x))
-        return _mean(values, weights)
+        looking = self._looking(rows)
+        return _mean_of(self._executor.run(looking, _no_tick), looking)
+
+    def _looking(self, rows: Rows) -> list[Work]:
+        """The loss of all rows at inference, some at a time where there are many."""
+        whole = len(rows) // EVALUATION_ROWS * EVALUATION_ROWS
+        works = []
+        for start, stop, count in ((0, whole, EVALUATION_ROWS), (whole, len(rows), len(rows) - whole)):
+            if stop > start:
+                forms = rows.forms(count)
+                step = self._ready(forms, partial(loss_step, self.objective, forms))
+                data = rows.x[start:stop], rows.y[start:stop]
+                works.append(Work(step, data, None, (stop - start) // count))
+        return works
 
     def objective_and_gradient(self) -> tuple[float, list[Array]]:
         """Loss plus penalty over all training rows at inference, and its gradient for each parameter."""
@@ -220,5 +246,25 @@ def norm(gradients: list[Array]) -> float:
     return math.sqrt(sum(float(np.sum(np.square(g, dtype=np.float64))) for g in gradients))
 
 
-def _mean(values: tuple[float, ...] | list[float], weights: list[int]) -> float:
-    return sum(v * w for v, w in zip(values, weights, strict=True)) / sum(weights)
+def _result(records: Sequence[Array], sizes: Sequence[int]) -> EpochResult:
+    """An epoch from the losses and gradient norms [minibatches, 2] of minibatches of each size."""
+    total = sum(len(part) * size for part, size in zip(records, sizes, strict=True))
+    sums = np.sum([_sums(part) * size for part, size in zip(records, sizes, strict=True)], axis=0)
+    loss, norm = (sums / total).tolist()
+    return EpochResult(loss, norm, sum(map(len, records)))
+
+
+def _sums(records: Array) -> Array:
+    """Sums over the last axis but one, each in an order that does not depend on how many there are."""
+    return np.ascontiguousarray(records.swapaxes(-1, -2)).sum(-1)
+
+
+def _mean_of(losses: Sequence[Array], works: Sequence[Work]) -> float:
+    """The mean loss over all rows, from the means [steps, 1] over the rows of each step."""
+    sizes = [len(work.data[0]) // work.steps for work in works]
+    total = sum(float(part.sum()) * size for part, size in zip(losses, sizes, strict=True))
+    return total / sum(len(work.data[0]) for work in works)
+
+
+def _no_tick() -> None:
+    """Nobody watches."""
