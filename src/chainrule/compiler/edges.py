@@ -53,6 +53,8 @@ def columns_of(batch: int, width: int) -> list[Columns]:
 class _Edges:
     """What both kinds of kernels read: values by row, and the integers that describe the edges."""
 
+    last: Value  # of the edges, as ``integer`` counts them
+
     def __init__(self, writer: KernelWriter, root: Node) -> None:
         self.writer, self.root, self.f = writer, root, writer.f
         self.pointers = writer.start()

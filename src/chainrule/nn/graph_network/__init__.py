@@ -1,5 +1,6 @@
-"""Networks over any feed-forward graph (SPEC A1): reading edges, ordering neurons, computing."""
+"""Networks over any feed-forward graph (SPEC A1): reading edges, ordering neurons, computing, passing messages."""
 
+from chainrule.nn.graph_network.messages import ForwardPass, Messages, forward_pass
 from chainrule.nn.graph_network.network import GraphNetwork
 
-__all__ = ["GraphNetwork"]
+__all__ = ["ForwardPass", "GraphNetwork", "Messages", "forward_pass"]

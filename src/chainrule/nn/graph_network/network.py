@@ -13,6 +13,7 @@ from chainrule.nn.activations import find_activation
 from chainrule.nn.graph_network.blocks import Block, Unit, plan_of
 from chainrule.nn.graph_network.initial import spread
 from chainrule.nn.graph_network.levels import levels_of
+from chainrule.nn.graph_network.messages import Messages, pass_messages
 from chainrule.nn.graph_network.reading import EdgeList, listed, read_edges
 from chainrule.nn.initialisers import Initialiser, find_initialiser
 from chainrule.nn.layers import need_features
@@ -89,10 +90,12 @@ class GraphNetwork(Module):
         level = levels_of(found, fed, outs)
         names, which = _activations(found, activation, output_activation, ins, outs, level)
         self._labels, self._source, self._target = found.labels, found.source, found.target
-        self._plan = plan_of(found, level, ins, which, names)
-        self._inputs, self._constant = len(ins), bias == "constant"
+        self.plan = plan_of(found, level, ins, which, names)
+        self._inputs = len(ins)
+        #: the place of the constant neuron among ``neurons``; -1 if there is none
+        self.constant = len(ins) if bias == "constant" else -1
         place = np.empty(len(level), np.int64)
-        place[self._plan.neurons] = np.arange(len(level))
+        place[self.plan.neurons] = np.arange(len(level))
         self._outputs = place[outs]
         self._levels = int(level.max()) + 1
         self._names: list[Any] | None = None
@@ -116,7 +119,7 @@ class GraphNetwork(Module):
     def neurons(self) -> list[Any]:
         """All neurons in the order of computation: inputs (then "v_0"), then level by level."""
         if self._names is None:
-            self._names = self._labels[self._plan.neurons].tolist()
+            self._names = self._labels[self.plan.neurons].tolist()
         return self._names
 
     @property
@@ -130,12 +133,26 @@ class GraphNetwork(Module):
     @property
     def inputs(self) -> list[Any]:
         """The neurons that the data feed, in the order of the columns of ``x``."""
-        return self._labels[self._plan.neurons[: self._inputs]].tolist()
+        return self._labels[self.plan.neurons[: self._inputs]].tolist()
 
     @property
     def outputs(self) -> list[Any]:
         """The neurons whose values are the result, in the order of its columns."""
-        return self._labels[self._plan.neurons[self._outputs]].tolist()
+        return self._labels[self.plan.neurons[self._outputs]].tolist()
+
+    def messages(self, x: Any, output: Any = None) -> Messages:
+        """Algorithm 1 at one row ``x`` [inputs]: u, v, S and the message on every edge (SPEC A26, Claim 16.2).
+
+        ``output`` names the output to be differentiated, where there are several. See :class:`Messages`. Raises
+        SettingError for another output, ShapeError for several rows.
+
+        >>> from chainrule import nn
+        >>> net = nn.GraphNetwork({("x", "h"): 2.0, ("h", "o"): 3.0}, ["x"], ["o"], "identity", bias=False)
+        >>> found = net.messages([1.0])
+        >>> found.v["o"], found.S["h"], found.message["o", "h"], found.gradient["x", "h"]
+        (6.0, 3.0, 3.0, 3.0)
+        """
+        return pass_messages(self, x, output)
 
     def describe(self) -> str:
         """Counts of its parts (SPEC A16)."""
@@ -219,16 +236,16 @@ class GraphNetwork(Module):
             )
         need_features(self, x, self._inputs)
         rows = f.transpose(x)
-        if self._constant:
+        if self.constant >= 0:
             ones = tensor(np.ones((1, x.shape[0]), x.dtype))
             rows = f.concat([rows, ones], axis=0)
-        weights = self._ordered_weights()
+        weights = self.ordered_weights()
         incoming: dict[int, list[Block]] = {}
-        for block in self._plan.blocks:
+        for block in self.plan.blocks:
             incoming.setdefault(block.upper, []).append(block)
         u: list[Tensor | None] = []
         v: list[Tensor] = []
-        for number, unit in enumerate(self._plan.units):
+        for number, unit in enumerate(self.plan.units):
             if unit.activation is None:
                 u.append(None)
                 v.append(rows[unit.start : unit.start + unit.count])
@@ -249,20 +266,20 @@ class GraphNetwork(Module):
         start = unit.start - self._inputs
         return total + self.bias[start : start + unit.count].reshape((unit.count, 1))
 
-    def _ordered_weights(self) -> Tensor:
+    def ordered_weights(self) -> Tensor:
         """One weight for each edge in the order of computation."""
         return self.weight if self._weight_order is None else f.take(self.weight, self._weight_order)
 
     def _computed_order(self) -> Tensor | None:
         """Which weight each edge has, edges in the order of computation; None where it is the weights' own."""
-        index = self._plan.order if self.weight_index is None else self.weight_index[self._plan.order]
+        index = self.plan.order if self.weight_index is None else self.weight_index[self.plan.order]
         if self.weight_index is None and (index[1:] > index[:-1]).all():
             return None
         return Tensor.leaf(index.astype(np.int32))
 
     def _picked(self, v: list[Tensor]) -> Tensor:
         """The values of the outputs, [batch, outputs]."""
-        starts = np.array([unit.start for unit in self._plan.units])
+        starts = np.array([unit.start for unit in self.plan.units])
         unit_of = np.searchsorted(starts, self._outputs, side="right") - 1
         parts, order = [], []
         for number in np.unique(unit_of).tolist():
