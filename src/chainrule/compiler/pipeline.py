@@ -69,23 +69,31 @@ def lower(
     count = len(outputs)
     nodes = [*outputs, *(value for _, value in updates)]
     numbers = {node: i for i, node in enumerate(leaves_of(nodes, updates))}
-    nodes = simplify(nodes)
+    plan = planned(outputs, updates, strides)
+    targets = [leaf for leaf, _ in updates]
+    layout = arrange(plan, list(zip(targets, plan.outputs[count:], strict=True)), strides, shared=shared)
+    _dump_text("arrange", lambda: describe_layout(layout))
+    code = _emit(layout, plan.outputs[:count], target, stream, numbers, shared)
+    _dump_text("emit", lambda: code.text)
+    return code
+
+
+def planned(
+    outputs: Sequence[Node], updates: Sequence[tuple[Node, Node]], strides: Mapping[Node, Strides]
+) -> Plan:
+    """The kernels of a graph; the plan's outputs are those of the graph, then its updates."""
+    nodes = simplify([*outputs, *(value for _, value in updates)])
     _dump("simplify", nodes)
     nodes = simplify(expand(nodes))
     _dump("expand", nodes)
-    ends = [*([None] * count), *(target for target, _ in updates)]
+    ends = [*([None] * len(outputs)), *(target for target, _ in updates)]
     settled = [_computed(n, end, strides) for n, end in zip(nodes, ends, strict=True)]
     nodes = settle(settled, strides)
     check(nodes)
     _dump("settle", nodes)
     plan = fuse(nodes)
     _dump_text("fuse", lambda: describe_plan(plan))
-    targets = [leaf for leaf, _ in updates]
-    layout = arrange(plan, list(zip(targets, nodes[count:], strict=True)), strides, shared=shared)
-    _dump_text("arrange", lambda: describe_layout(layout))
-    code = _emit(layout, nodes[:count], target, stream, numbers, shared)
-    _dump_text("emit", lambda: code.text)
-    return code
+    return plan
 
 
 def leaves_of(nodes: Sequence[Node], updates: Sequence[tuple[Node, Node]]) -> list[Node]:
