@@ -1,0 +1,155 @@
+"""A network's layers as places in its graph: where each one's input, output and parameters are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from operator import is_
+from typing import Any
+
+from chainrule.graph import Node, as_node, new_leaf, topological
+from chainrule.nn.activations import ACTIVATIONS
+from chainrule.nn.module import Module
+from chainrule.ops import movement
+from chainrule.ops.record import Form, is_float
+from chainrule.tensor import Tensor
+from chainrule.trace import tracing
+from chainrule.training.step import Loss, Penalty, at_inference
+
+#: classes of activations that work elementwise, and whether their values are bounded on both sides
+ELEMENTWISE = {
+    type(activation.module()).__name__: max(map(abs, activation.bounds)) < float("inf")
+    for name, activation in ACTIVATIONS.items()
+    if name not in ("identity", "softmax")
+}
+#: the same for primitives, where a network applies them itself
+PRIMITIVES = {"tanh": True, "logistic": True, "relu": False, "sign": True}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One application of a layer, [batch, inputs] -> [batch, units].
+
+    ``activation`` says whether it works elementwise, ``bounded`` whether its values then are.
+    """
+
+    name: str
+    kind: str
+    input: Node
+    output: Node
+    activation: bool = False
+    bounded: bool = False
+    parameters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A network's loss on a minibatch as a graph, with its layers in the order of the forward pass."""
+
+    x: Node
+    y: Node
+    output: Node
+    loss: Node  # with the penalty
+    layers: tuple[Layer, ...]
+    parameters: dict[str, Node]
+
+
+def anatomy(model: Module, loss: Loss, penalty: Penalty | None, forms: tuple[Form, Form]) -> Anatomy:
+    """Trace a network at inference, and its loss, for a minibatch of these forms (x, y)."""
+    with at_inference(model), tracing():
+        x, y = (Tensor(None, new_leaf(*form, name)) for form, name in zip(forms, "xy", strict=True))
+        with _watching(model) as calls:
+            output = model(x)
+        value = loss(output, y)
+        if penalty is not None:
+            value = value + penalty(model)
+        parameters = {name: p.node for name, p in model.named_parameters()}
+    layers = [*_named(model, calls), *_bare(output.node, calls)]
+    place = {node: i for i, node in enumerate(topological([value.node]))}
+    layers = sorted((layer for layer in layers if layer.output in place), key=lambda s: place[s.output])
+    return Anatomy(x.node, y.node, output.node, value.node, tuple(layers), parameters)
+
+
+@contextmanager
+def _watching(model: Module) -> Iterator[list[tuple[str, Module, Node, Node]]]:
+    """While inside, every call of a layer that contains no other is noted: name, layer, input, output."""
+    calls: list[tuple[str, Module, Node, Node]] = []
+    modules = [(name, module) for name, module in model.named_modules()]
+    leaves = [(name, m) for name, m in modules if sum(1 for _ in m.named_modules()) == 1]
+
+    def watch(name: str, module: Module) -> None:
+        forward = module.forward
+
+        def noted(x: Any) -> Tensor:
+            out = forward(x)
+            if isinstance(x, Tensor) and isinstance(out, Tensor):
+                calls.append((name, module, x.node, out.node))
+            return out
+
+        vars(module)["forward"] = noted
+
+    watched = {id(module): (name, module) for name, module in reversed(leaves)}
+    for name, module in watched.values():
+        watch(name, module)
+    try:
+        yield calls
+    finally:
+        for _, module in watched.values():
+            del vars(module)["forward"]
+
+
+def _named(model: Module, calls: list[tuple[str, Module, Node, Node]]) -> list[Layer]:
+    seen: Counter[str] = Counter()
+    layers = []
+    for name, module, before, after in calls:
+        seen[name] += 1
+        kind = type(module).__name__
+        again = f", call {seen[name]}" if seen[name] > 1 else ""
+        own = tuple(f"{name}.{p}" if name else p for p, _ in module.named_parameters())
+        layers.append(
+            Layer(
+                f"{name}: {kind}{again}" if name else f"{kind}{again}",
+                kind,
+                before,
+                after,
+                kind in ELEMENTWISE,
+                ELEMENTWISE.get(kind, False),
+                own,
+            )
+        )
+    return layers
+
+
+def _bare(output: Node, calls: list[tuple[str, Module, Node, Node]]) -> list[Layer]:
+    """Activations that the network applies as functions, outside any layer that was watched."""
+    inside: set[Node] = set()
+    for _, _, before, after in calls:
+        inside |= set(topological([after], stop=partial(is_, before))) - {before}
+    layers = []
+    for node in topological([output]):
+        if (
+            node.op.name in PRIMITIVES
+            and node not in inside
+            and is_float(node.dtype)
+            and len(node.shape) == 2
+        ):
+            line = f" at {node.line[0].rsplit('/', 1)[-1]}:{node.line[1]}" if node.line else ""
+            layers.append(
+                Layer(
+                    f"{node.op.name}{line}",
+                    node.op.name,
+                    node.inputs[0],
+                    node,
+                    True,
+                    PRIMITIVES[node.op.name],
+                )
+            )
+    return layers
+
+
+def ones(node: Node) -> Node:
+    """A cotangent of ones for a node."""
+    return movement.broadcast(as_node(1.0, node.dtype), shape=node.shape)

@@ -1,0 +1,40 @@
+"""Units that are off on every row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from chainrule.inspect.diagnosis.evidence import Evidence
+from chainrule.inspect.diagnosis.finding import Finding
+from chainrule.inspect.diagnosis.slopes import dead
+
+# He's initial weights leave about one unit in 2^rows dead, that is none; a third of a layer is no accident.
+SHARE = 1 / 3
+
+
+def find(e: Evidence) -> Iterator[Finding]:
+    """More than a third of the units of a layer like ReLU pass no gradient on for any row."""
+    if e.fitted:
+        return
+    for reading in e.readings:
+        if reading.slope is None or reading.layer.bounded:
+            continue
+        off = dead(reading)
+        if off.mean() > SHARE:
+            units = np.flatnonzero(off)
+            yield Finding(
+                "dead units",
+                "Many units are off on every row: their derivative is 0, so nothing below or in them changes.",
+                reading.layer.name,
+                {
+                    "dead units": int(off.sum()),
+                    "units": len(off),
+                    "the first": ", ".join(map(str, units[:5])),
+                    **e.since("dead", reading.layer.name, SHARE),
+                },
+                "severe" if off.mean() > 0.8 else "warning",
+                "a smaller step size, biases that start at 0 or above, leaky_relu or elu; start again",
+                ("C13", "A14", "E28"),
+            )

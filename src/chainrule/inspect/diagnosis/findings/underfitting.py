@@ -1,0 +1,40 @@
+"""A network that cannot do what the data allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chainrule.inspect.diagnosis.evidence import Evidence
+from chainrule.inspect.diagnosis.finding import Finding
+
+POOR = 0.1  # of a constant's mistakes or loss gone
+BEHIND = 0.15  # below the nearest neighbours' skill
+
+
+def find(e: Evidence) -> Iterator[Finding]:
+    """On its own training rows the network is hardly better than a constant, or clearly worse than neighbours.
+
+    Nearest neighbours are judged on rows that they have not seen, so what they can do the data allow.
+    """
+    if e.replica is None or e.fitted:
+        return
+    t, n = e.training, e.neighbours
+    behind = n is not None and t.skill < n.skill - BEHIND
+    if max(t.fit, t.skill) < POOR or behind:
+        yield Finding(
+            "underfitting",
+            "The network does badly on the very rows that it was trained on"
+            + (", worse than their nearest neighbours would." if behind else "."),
+            "the whole network",
+            {
+                "loss": t.loss,
+                "of a constant": t.baseline,
+                "skill": t.skill,
+                **({"skill of nearest neighbours": n.skill} if n is not None else {}),
+                "parameters": sum(p.size for p in e.model.parameters()),
+                "epochs": len(e.replica.loss),
+            },
+            "warning",
+            "hidden units, more or wider layers, more epochs, a smaller penalty, other columns",
+            ("E6", "E14"),
+        )
