@@ -1,5 +1,15 @@
 """Estimators with the habits of scikit-learn."""
 
+from chainrule.estimators.graph_network import GraphNetworkClassifier, GraphNetworkRegressor
+from chainrule.estimators.linear import MultinomialLogisticRegression, Perceptron, Ridge
 from chainrule.estimators.mlp import MLPClassifier, MLPRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = [
+    "GraphNetworkClassifier",
+    "GraphNetworkRegressor",
+    "MLPClassifier",
+    "MLPRegressor",
+    "MultinomialLogisticRegression",
+    "Perceptron",
+    "Ridge",
+]

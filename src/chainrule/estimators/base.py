@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -13,9 +13,11 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils.metaestimators import available_if
 
 from chainrule.errors import DataError, SettingError
 from chainrule.estimators.callbacks import CallbackSupport, Hooks
+from chainrule.estimators.constraints import Method
 from chainrule.estimators.full_batch import train_full_batch
 from chainrule.estimators.inputs import features_of, in_dtype, row_weights
 from chainrule.estimators.losses import LossChoice, apply_link, check_targets
@@ -33,12 +35,27 @@ STOCHASTIC = ("sgd", "adam")
 _MODULES: WeakKeyDictionary[Any, tuple[Recipe, Network, dict[str, Array]]] = WeakKeyDictionary()
 
 
+def _is_stochastic(estimator: Any) -> bool:
+    if estimator.solver not in STOCHASTIC:
+        raise AttributeError(
+            f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not stochastic."
+        )
+    return True
+
+
+def stochastic_only(method: Method) -> Method:
+    """A method that estimators with solver="lbfgs" do not have."""
+    return cast(Method, available_if(_is_stochastic)(method))
+
+
 class NetworkEstimator(CallbackSupport, BaseEstimator):  # type: ignore[misc]
     """Base of the estimators that train a network.
 
     A subclass says what the network is (``_recipe``) and, where it shows the arrays under other names, how
     (``_publish``, ``_values``). The task (classification or regression) comes as a mixin.
     """
+
+    _search_options: ClassVar[dict[str, float]] = {}  # of L-BFGS, beyond its settings
 
     # What a subclass says
 
@@ -162,12 +179,13 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             session.load(values)  # the user may have put others in place
             return session
         session = Session(plan, x, target, values)
-        rate = self.learning_rate_init
-        if state is not None and state.arrays.keys() == session.solver_arrays.keys():
-            session.load_solver(state.arrays)
-            rate = state.learning_rate
-        self._session = session
-        self._optimizer = SolverState(rate, session.solver_arrays)
+        if self.solver in STOCHASTIC:
+            rate = self.learning_rate_init
+            if state is not None and state.arrays.keys() == session.solver_arrays.keys():
+                session.load_solver(state.arrays)
+                rate = state.learning_rate
+            self._session = session
+            self._optimizer = SolverState(rate, session.solver_arrays)
         self._publish(session.network_arrays)
         return session
 

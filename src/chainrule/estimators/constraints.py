@@ -59,6 +59,14 @@ MLP: dict[str, Any] = TRAINING | {
     "dropout": [SHARE],
     "batch_norm": ["boolean"],
 }
+GRAPH: dict[str, Any] = TRAINING | {
+    # nn.GraphNetwork checks these
+    "edges": "no_validation",
+    "inputs": "no_validation",
+    "outputs": "no_validation",
+    "activation": [str, dict],
+    "bias": ["boolean", StrOptions({"constant"})],
+}
 CLASSIFIER: dict[str, Any] = {
     "class_weight": [dict, list, StrOptions({"balanced"}), None],
     "label_smoothing": [SHARE],

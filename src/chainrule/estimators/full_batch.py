@@ -19,7 +19,8 @@ def train_full_batch(estimator: Any, session: Session) -> None:
         session.flat(),
         method="L-BFGS-B",
         jac=True,
-        options={"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol},
+        options={"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol}
+        | estimator._search_options,
     )
     session.value_and_gradient(found.x)
     estimator.n_iter_ = min(int(found.nit), estimator.max_iter)

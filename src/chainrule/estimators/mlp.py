@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.utils.metaestimators import available_if
 
 from chainrule.errors import SettingError, ShapeError
 from chainrule.estimators import constraints
-from chainrule.estimators.base import STOCHASTIC, NetworkEstimator
+from chainrule.estimators.base import NetworkEstimator, stochastic_only
 from chainrule.estimators.network import MLPRecipe
 from chainrule.estimators.tasks import ClassificationTask, RegressionTask
 from chainrule.nn.activations import find_activation
 from chainrule.ops.record import Array
-
-
-def _is_stochastic(estimator: Any) -> bool:
-    if estimator.solver not in STOCHASTIC:
-        raise AttributeError(
-            f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not stochastic."
-        )
-    return True
 
 
 class _MLP(NetworkEstimator):
@@ -118,7 +109,7 @@ class MLPClassifier(ClassificationTask, _MLP):
     True
     """
 
-    _parameter_constraints = constraints.MLP | constraints.CLASSIFIER
+    _parameter_constraints: ClassVar[dict[str, Any]] = constraints.MLP | constraints.CLASSIFIER
 
     def __init__(
         self,
@@ -212,7 +203,7 @@ class MLPClassifier(ClassificationTask, _MLP):
         self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
         return self
 
-    @available_if(_is_stochastic)  # type: ignore[untyped-decorator]
+    @stochastic_only
     @constraints.checked
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> MLPClassifier:
         """Train for one epoch more, on these rows; the first call must be told all ``classes`` to come."""
@@ -233,13 +224,13 @@ class MLPRegressor(RegressionTask, _MLP):
     >>> import numpy as np
     >>> from chainrule.estimators import MLPRegressor
     >>> X = np.linspace(-1, 1, 200)[:, None]
-    >>> settings = dict(activation="tanh", learning_rate="cosine", learning_rate_init=0.02, random_state=0)
-    >>> model = MLPRegressor(hidden_layer_sizes=16, n_iter_no_change=200, **settings).fit(X, X[:, 0] ** 2)
+    >>> settings = dict(activation="tanh", learning_rate="cosine", learning_rate_init=0.01, batch_size=20)
+    >>> model = MLPRegressor(hidden_layer_sizes=16, random_state=0, **settings).fit(X, X[:, 0] ** 2)
     >>> model.score(X, X[:, 0] ** 2) > 0.99
     True
     """
 
-    _parameter_constraints = constraints.MLP | constraints.REGRESSOR
+    _parameter_constraints: ClassVar[dict[str, Any]] = constraints.MLP | constraints.REGRESSOR
 
     def __init__(
         self,
@@ -331,7 +322,7 @@ class MLPRegressor(RegressionTask, _MLP):
         self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
         return self
 
-    @available_if(_is_stochastic)  # type: ignore[untyped-decorator]
+    @stochastic_only
     @constraints.checked
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
         """Train for one epoch more, on these rows."""
