@@ -1,11 +1,14 @@
 """Two directives: ``rows-table``, the table of all rows, and ``row-tests``, the tests of a lecture's rows."""
 
+import re
 from typing import Any
 
 import rows
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+
+ROW = re.compile(r"[a-e]\d+")
 
 
 class RowsTable(SphinxDirective):
@@ -29,19 +32,19 @@ class RowsTable(SphinxDirective):
 
 
 class RowTests(SphinxDirective):
-    """The source of every test that is named after a row of one lecture."""
+    """The source of every test whose first row belongs to one lecture."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()
-        lecture, seen, lines = self.arguments[0], set(), []
+        shown: set[rows.Test] = set()
         found = rows.tests()
         for row in rows.all_rows():
-            for test in found.get(row.number, ()) if row.number.startswith(lecture) else ():
-                if test not in seen:
-                    seen.add(test)
-                    lines += _shown(test)
+            shown.update(test for test in found.get(row.number, ()) if test.first_row == row.number)
+        mine = [test for test in shown if test.first_row.startswith(self.arguments[0])]
+        mine.sort(key=lambda test: (int(test.first_row[1:]), test.file.name, test.name))
+        lines = [line for test in mine for line in _shown(test)]
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
 
 
@@ -66,7 +69,17 @@ def test_label(test: rows.Test) -> str:
     return f"{test.file.stem}-{test.name}".lower().replace(".", "-")
 
 
+def mark_sections(app: Sphinx, tree: nodes.document) -> None:
+    """Put the numbers of a section's rows behind its title."""
+    for section in tree.findall(nodes.section):
+        found = [name.upper() for name in section["names"] if ROW.fullmatch(name)]
+        if found:
+            text = " ".join(sorted(found, key=lambda number: int(number[1:])))
+            section.next_node(nodes.title).append(nodes.inline(text, f" {text}", classes=["row-marks"]))
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("rows-table", RowsTable)
+    app.connect("doctree-read", mark_sections, priority=100)
     app.add_directive("row-tests", RowTests)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -42,6 +42,17 @@ class Test:
     file: Path
     name: str
 
+    @property
+    def first_row(self) -> str:
+        """The first row that its name says."""
+        return rows_of(self.name)[0]
+
+
+def rows_of(name: str) -> list[str]:
+    """The rows that a test's name begins with."""
+    match = _TEST_NAME.match(name.rpartition(".")[2])
+    return match[1].split("_") if match else []
+
 
 def all_rows() -> list[Row]:
     """Every row of the table, in order."""
@@ -66,8 +77,7 @@ def tests() -> dict[str, list[Test]]:
     found = defaultdict(list)
     for file in sorted(TESTS.rglob("test_*.py")):
         for name in _functions(ast.parse(file.read_text())):
-            match = _TEST_NAME.match(name.rpartition(".")[2])
-            for row in match[1].split("_") if match else ():
+            for row in rows_of(name):
                 found[row].append(Test(file, name))
     return found
 
