@@ -39,7 +39,6 @@ SETTINGS: dict[str, Any] = {
     "learning_rate": "cosine",
     "restarts": RESTARTS,
     "ensemble": True,
-    "n_iter_no_change": np.inf,
 }
 
 

@@ -84,7 +84,7 @@ class MLPClassifier(ClassificationTask, _MLP):
 
     - ``activation``: any name of ``nn.activations``, or a list with one for each hidden layer;
     - ``learning_rate="cosine"``: from ``learning_rate_init`` to 0 over ``max_iter`` epochs, with any solver but
-      lbfgs; no warning then that ``max_iter`` was reached;
+      lbfgs; all of them are run, unless early stopping ends it, and none is warned of;
     - ``loss``: "log_loss", "focal", or a function of (logits, target, reduction);
     - ``class_weight``: a dict, or "balanced"; ``label_smoothing``: 0 to 1;
     - ``dropout`` behind, ``batch_norm`` before every hidden activation;
@@ -226,7 +226,7 @@ class MLPRegressor(RegressionTask, _MLP):
     >>> X = np.linspace(-1, 1, 200)[:, None]
     >>> settings = dict(activation="tanh", learning_rate="cosine", learning_rate_init=0.01, batch_size=20)
     >>> model = MLPRegressor(hidden_layer_sizes=16, random_state=0, **settings).fit(X, X[:, 0] ** 2)
-    >>> model.score(X, X[:, 0] ** 2) > 0.99
+    >>> model.score(X, X[:, 0] ** 2) > 0.98
     True
     """
 

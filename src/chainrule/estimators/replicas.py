@@ -84,7 +84,8 @@ def _optimizer(est: Any, rows: int, batch_size: int) -> optim.Optimizer:
 
 def _stop_rule(est: Any, watched: Watched | None, scores: ScoreWatch | None) -> EarlyStopping | None:
     """Early stopping keeps the best epoch; without validation rows it looks at the training loss."""
-    if scores is not None or (watched is None and not np.isfinite(est.n_iter_no_change)):
+    planned = est.learning_rate == "cosine" or not np.isfinite(est.n_iter_no_change)
+    if scores is not None or (watched is None and planned):
         return None
     if watched is not None and not est.early_stopping:
         return None

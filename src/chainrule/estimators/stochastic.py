@@ -107,7 +107,8 @@ class EpochLoop:
     def _reason_to_stop(self) -> str:
         """Why training ends now, or nothing; the adaptive schedule takes smaller steps first."""
         est, state = self.estimator, self.estimator._optimizer
-        if est._no_improvement_count <= est.n_iter_no_change:
+        planned = est.learning_rate == "cosine" and not self.stop_early
+        if planned or est._no_improvement_count <= est.n_iter_no_change:
             return ""
         what = "Validation score" if self.stop_early else "Training loss"
         reason = (
