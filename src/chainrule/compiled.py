@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from chainrule import tree
-from chainrule.errors import GradientError, TracingError, describe_line, user_line
-from chainrule.graph import new_leaf
+from chainrule.errors import (
+    GradientError,
+    NonFiniteError,
+    SettingError,
+    TracingError,
+    describe_line,
+    user_line,
+)
+from chainrule.graph import Node, new_leaf
+from chainrule.nonfinite import NonFinite, first_bad_number
+from chainrule.ops.record import Array, is_float
 from chainrule.tensor import GRAD_ENABLED, TRACE, Tensor, as_tensor
 from chainrule.trace import tracing
 
@@ -26,15 +36,21 @@ class _Variant:
     program: Instance
     result: Any  # the function's result, with a tensor wherever the program gives an array
     updated: list[Tensor]
+    ends: list[Node]  # outputs, then new values of what is updated
 
 
-def compile(f: Callable[..., Any]) -> Callable[..., Any]:
+def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callable[..., Any]:
     """The same function, compiled to machine code the first time it is called with arguments of a new form.
 
     ``f`` takes tensors, arrays, or nested dicts, lists and tuples of them, and gives tensors (or a nest of
     them). It may also be a step that calls ``loss.backward()`` and ``optimizer.step()``: parameters and
     optimizer state change in place, in their own buffers; gradients are not left behind in ``grad``. Another
     shape or dtype makes another variant; numbers, strings and None are part of the form as well.
+
+    With ``nonfinite="raise"`` a result or an updated tensor that is not finite raises NonFiniteError, which
+    names the first node that gave such a number, its line and its inputs' ranges; parameters and state are then
+    as they were before the call. "warn" says it in a RuntimeWarning and goes on. Either looks at every result,
+    and copies what is about to be updated.
 
     Raises TracingError where ``f`` asks for a value (``if x > 0``, ``x.item()``), and GradientError where the
     result would be differentiated from outside: compile the gradient instead.
@@ -44,6 +60,10 @@ def compile(f: Callable[..., Any]) -> Callable[..., Any]:
     >>> fast(cr.tensor([1.0, 2.0]))
     tensor([2., 4.])
     """
+    if nonfinite not in get_args(NonFinite):
+        raise SettingError(
+            "nonfinite: not known", expected=" or ".join(get_args(NonFinite)), got=repr(nonfinite)
+        )
     variants: dict[Any, _Variant] = {}
 
     @wraps(f)
@@ -55,7 +75,11 @@ def compile(f: Callable[..., Any]) -> Callable[..., Any]:
         variant = variants.get(key)
         if variant is None:
             variant = variants[key] = _trace(f, args, given)
-        arrays = variant.program(*(x for x in given if isinstance(x, np.ndarray)))
+        inputs = [x for x in given if isinstance(x, np.ndarray)]
+        before = [] if nonfinite == "ignore" else [tensor.numpy().copy() for tensor in variant.updated]
+        arrays = variant.program(*inputs)
+        if nonfinite != "ignore":
+            _check_finite(variant, inputs, before, arrays, nonfinite)
         for tensor in variant.updated:  # graphs made before are outdated now
             tensor.renew()
         results = iter(arrays)
@@ -65,6 +89,26 @@ def compile(f: Callable[..., Any]) -> Callable[..., Any]:
 
     vars(call)["compiled"] = True  # so that a drawing shows its kernels
     return call
+
+
+def _check_finite(
+    variant: _Variant, inputs: list[Array], before: list[Array], arrays: list[Array], nonfinite: NonFinite
+) -> None:
+    """Say what went wrong where a result is not finite: the same call again, node by node."""
+    after = [tensor.numpy() for tensor in variant.updated]
+    if all(np.isfinite(x).all() for x in (*arrays, *after) if is_float(x.dtype)):
+        return
+    new = [x.copy() for x in after]
+    for memory, value in zip(after, before, strict=True):
+        np.copyto(memory, value)
+    program = variant.program.binary
+    found = first_bad_number(variant.ends, dict(zip(program.inputs, inputs, strict=True)))
+    error = found.error() if found else NonFiniteError("a compiled result is not finite; NumPy's would be")
+    if nonfinite == "raise":
+        raise error
+    for memory, value in zip(after, new, strict=True):
+        np.copyto(memory, value)
+    warnings.warn_explicit(str(error), RuntimeWarning, *(user_line() or ("chainrule", 0)))
 
 
 def _as_array(x: Any) -> Any:
@@ -118,4 +162,5 @@ def _trace(f: Callable[..., Any], args: tuple[Any, ...], given: list[Any]) -> _V
             )
     updates = [(before, after) for _, before, after in trace.updates]
     program = Instance(Binary(nodes, outputs, updates))
-    return _Variant(program, result, [tensor for tensor, _, _ in trace.updates])
+    ends = [*outputs, *(after for _, after in updates)]
+    return _Variant(program, result, [tensor for tensor, _, _ in trace.updates], ends)

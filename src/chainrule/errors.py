@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 PACKAGE = str(Path(__file__).parent / "_")[:-1]  # with the separator at its end
+_STANDARD = Path(os.__file__).parent
+#: what calls a thread's first function is nobody's code
+_NOT_USERS = (PACKAGE, str(_STANDARD / "threading.py"), str(_STANDARD / "concurrent" / "futures"))
 
 
 class ChainruleError(Exception):
@@ -57,6 +61,10 @@ class TracingError(ChainruleError, TypeError):
     """A traced tensor was asked for a value that it will only have when the graph runs."""
 
 
+class NonFiniteError(ChainruleError, FloatingPointError):
+    """A computation gave a number that is not finite; the message names the first one and what it came from."""
+
+
 class ModelFileError(ChainruleError, ValueError):
     """A file is not a chainrule model, or is damaged, or of another version."""
 
@@ -72,7 +80,7 @@ def user_line() -> SourceLine | None:
     """The nearest caller's file and line outside this package."""
     frame = sys._getframe(1)
     while frame is not None:
-        if not frame.f_code.co_filename.startswith(PACKAGE):
+        if not frame.f_code.co_filename.startswith(_NOT_USERS):
             return (frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back  # type: ignore[assignment]
     return None

@@ -47,6 +47,15 @@ class Work:
     steps: int
 
 
+class NotFiniteError(Exception):
+    """Work was given up because an output, a loss or a gradient norm, is not finite."""
+
+    def __init__(self, record: Array) -> None:
+        names = ("loss", "gradient's norm") if len(record) > 1 else ("validation loss",)
+        name, value = next((n, x) for n, x in zip(names, record, strict=True) if not np.isfinite(x))
+        super().__init__(f"the {name} became {value}")
+
+
 class Interpreting:
     """Runs steps node by node with NumPy: slow, obvious."""
 
@@ -57,11 +66,14 @@ class Interpreting:
         """Nothing to do beforehand; the result makes runners on any memory."""
         return partial(InterpretedStep, step)
 
-    def run(self, works: Sequence[Work], tick: Tick) -> list[Array]:
-        """Do all work in turn: the outputs [steps, outputs] of each."""
-        return [self._run(work, tick) for work in works]
+    def run(self, works: Sequence[Work], tick: Tick, watch: bool = False) -> list[Array]:
+        """Do all work in turn: the outputs [steps, outputs] of each.
 
-    def _run(self, work: Work, tick: Tick) -> Array:
+        With ``watch`` it raises NotFiniteError soon after an output that is not finite.
+        """
+        return [self._run(work, tick, watch) for work in works]
+
+    def _run(self, work: Work, tick: Tick, watch: bool) -> Array:
         records = []
         for step in range(work.steps):
             if work.order is None:
@@ -69,6 +81,8 @@ class Interpreting:
             else:
                 rows = work.order[step]
             records.append([float(value) for value in work.runner(*(array[rows] for array in work.data))])
+            if watch:
+                _check(np.array(records[-1:]))
             tick()
         return np.array(records).reshape(work.steps, -1)
 
@@ -127,8 +141,11 @@ class Compiling:
         )
         return partial(CompiledStep, binary, self.threads)
 
-    def run(self, works: Sequence[Work], tick: Tick) -> list[Array]:
-        """Do all work in turn: the outputs [steps, outputs] of each."""
+    def run(self, works: Sequence[Work], tick: Tick, watch: bool = False) -> list[Array]:
+        """Do all work in turn: the outputs [steps, outputs] of each.
+
+        With ``watch`` it raises NotFiniteError rather than go on after an output that is not finite.
+        """
         from chainrule.compiler.program import run_parts
 
         records: list[list[Array]] = [[] for _ in works]
@@ -145,6 +162,9 @@ class Compiling:
             run_parts(parts, self._team, threads)
             self._note(threads, (time.perf_counter() - began) / cycles)
             tick()
+            if watch and waiting:
+                for part in parts:
+                    _check(part.records)
         return [found[0] if len(found) == 1 else np.concatenate(found) for found in records]
 
     def _choice(self, shared: bool) -> tuple[int, float]:
@@ -168,6 +188,13 @@ class Compiling:
         before = self._seconds.get(threads, seconds)
         self._seconds[threads] = seconds if self._calls < 4 else (before + seconds) / 2
         self._calls += 1
+
+
+def _check(records: Array) -> None:
+    """NotFiniteError where an output is not finite."""
+    finite = np.isfinite(records)
+    if not finite.all():
+        raise NotFiniteError(records[np.flatnonzero(~finite.all(axis=1))[0]])
 
 
 class Waiting:

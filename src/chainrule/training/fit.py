@@ -17,6 +17,7 @@ import numpy as np
 from chainrule.errors import SettingError, ShapeError, describe_line, user_line
 from chainrule.graph import new_leaf
 from chainrule.nn.module import Module
+from chainrule.nonfinite import NonFinite
 from chainrule.optim.lbfgs import LBFGS
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.schedules import Rate, rates, tabulate, traceable
@@ -60,6 +61,7 @@ def fit(
     resume: bool = False,
     executor: Executor = "compiled",
     update: Update = "joint",
+    nonfinite: NonFinite = "warn",
 ) -> History:
     """Train ``model`` on ``data = (X, y)``, X [rows, features], y [rows] or [rows, outputs].
 
@@ -134,6 +136,10 @@ def fit(
         _check_update(update, model),
         halving,
     )
+    if nonfinite not in get_args(NonFinite):
+        raise SettingError(
+            "nonfinite: not known", expected=" or ".join(get_args(NonFinite)), got=repr(nonfinite)
+        )
     workers, together = _workers(executor, threads, settings.restarts, optimizer)
     for part in (rows, held_out):
         if part is not None:
@@ -145,9 +151,8 @@ def fit(
         saver = _saver(checkpoint, trainer, optimizer, penalty, rules, epochs)
         state = _open(saver, state, resume, settings)
     trainers = [trainer] if workers == 1 else [trainer.twin() for _ in range(workers)]
-    run = Run(
-        trainers, epochs, rules, callbacks, Display(progress, epochs, restarts), saver, state, user_line()
-    )
+    display, line = Display(progress, epochs, restarts), user_line()
+    run = Run(trainers, epochs, rules, callbacks, display, saver, state, line, nonfinite)
     work = partial(train_full_batch, run, optimizer) if isinstance(optimizer, LBFGS) else run.train
     history = _train(run, work)
     history.optimizer, history.batch_size = optimizer.describe(), settings.batch_size

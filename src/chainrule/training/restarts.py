@@ -16,10 +16,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from chainrule.errors import SourceLine
+from chainrule.errors import NonFiniteError, SourceLine, describe_line
 from chainrule.files import FileWriteError
+from chainrule.nonfinite import NonFinite
 from chainrule.training.checkpoint import CURVES, Live, RunState, Saver, model_part
+from chainrule.training.executors import NotFiniteError
 from chainrule.training.history import History, Replica
+from chainrule.training.nonfinite import first_bad_step
 from chainrule.training.progress import Display, Epoch
 from chainrule.training.stopping import EarlyStopping, GradientNorm, StopRule
 from chainrule.training.trainer import EpochResult, Trainer
@@ -61,6 +64,7 @@ class Run:
     saver: Saver | None
     state: RunState
     line: SourceLine | None = None  # where fit was called
+    nonfinite: NonFinite = "warn"
     _told_of_failure: bool = False
     _cancelled: bool = False
     _reports: Reports | None = None  # where there are threads
@@ -229,15 +233,26 @@ class Run:
         slow = trainer.settings.executor == "interpreted"
         watched = self.callbacks or self.rules or saved or slow or index in self._careful
         count = 1 if watched else min(self._at_once.get(id(trainer), 1), now.epochs - live.epochs)
-        results = trainer.run_epochs(index, live.epochs, count, self._tick)
+        results, reason = self._ran(index, trainer, live.epochs, count)
         seconds = (time.perf_counter() - started) / count
         self._at_once[id(trainer)] = min(8 * count, max(1, int(VISIT_SECONDS / max(seconds, 1e-9))))
-        reason = self._diverged(index, trainer, live.epochs + count, results)
         if reason and count > 1:  # once more one by one, to find the epoch
             self._careful.add(index)
             trainer.restore(live.tensors)
             return ""
-        return self._warned(index, reason) or self.after_epochs(index, results, seconds, trainer)
+        if reason:
+            self._explain(index, trainer, reason)
+            return reason
+        return self.after_epochs(index, results, seconds, trainer)
+
+    def _ran(self, index: int, trainer: Trainer, first: int, count: int) -> tuple[list[EpochResult], str]:
+        """What epochs gave, and why they cannot be kept, or nothing."""
+        watch = self.nonfinite != "ignore"
+        try:
+            results = trainer.run_epochs(index, first, count, self._tick, watch)
+        except NotFiniteError as found:
+            return [], f"diverged: {found} in epoch {first + count}"
+        return results, self._diverged(trainer, first + count, results) if watch else ""
 
     def _tick(self) -> None:
         if self._cancelled:
@@ -301,11 +316,14 @@ class Run:
                 improved = now
         self.state.lives[index] = Live(now + 1, steps, tensors, best, best_epoch, improved)
 
-    def _diverged(self, index: int, trainer: Trainer, number: int, results: Sequence[EpochResult]) -> str:
+    def _diverged(self, trainer: Trainer, number: int, results: Sequence[EpochResult]) -> str:
         """Why epochs cannot be kept: a loss or a parameter that is not finite; nothing if they can."""
         for result in results:
             if not math.isfinite(result.loss):
                 what = f"the loss became {result.loss}"
+                break
+            if not math.isfinite(result.gradient_norm):
+                what = f"the gradient's norm became {result.gradient_norm}"
                 break
             if result.validation_loss is not None and not math.isfinite(result.validation_loss):
                 what = f"the validation loss became {result.validation_loss}"
@@ -316,15 +334,20 @@ class Run:
             what = "a parameter or the optimizer's state is no longer finite"
         return f"diverged: {what} in epoch {number}"
 
-    def _warned(self, index: int, reason: str) -> str:
-        """The reason for which a replica ends, if there is one, and the user knows."""
-        if reason:
-            warn(
-                f"replica {index} {reason}; its parameters are those of the last finite "
-                "epoch. Try a smaller step size, clip_norm=1.0, or standardised inputs.",
-                self.line,
-            )
-        return reason
+    def _explain(self, index: int, trainer: Trainer, reason: str) -> None:
+        """Tell the user why a replica ends, with the first bad number; NonFiniteError where that is wanted."""
+        live = self.state.lives[index]
+        found = first_bad_step(trainer, index, live.tensors, live.epochs, live.steps, self._tick)
+        ended = f"replica {index} {reason}; its parameters are those of the last finite epoch."
+        if found is None:
+            text = f"{ended} Try a smaller step size, clip_norm=1.0, or standardised inputs."
+            found = NonFiniteError(text)
+        else:
+            found.what = f"{ended} {found.what[0].upper()}{found.what[1:]}"
+            found.where = found.where or describe_line(self.line)
+        if self.nonfinite == "raise":
+            raise found
+        warn(str(found), self.line)
 
     def rules_say(self, index: int, trainer: Trainer) -> str:
         """A stop rule's reason to end the replica, or nothing; depends on the run's state alone."""

@@ -148,24 +148,26 @@ class Trainer:
 
     # Work
 
-    def run_epochs(self, replica: int, first: int, count: int, tick: Callable[[], None]) -> list[EpochResult]:
+    def run_epochs(
+        self, replica: int, first: int, count: int, tick: Callable[[], None], watch: bool = False
+    ) -> list[EpochResult]:
         """Visit the training rows ``count`` times, in the orders that belong to (seed, replica, epoch).
 
-        After each epoch the validation loss is taken.
+        After each epoch the validation loss is taken. With ``watch``, NotFiniteError may cut that short.
         """
         s, rows = self.settings, len(self.rows)
         orders = row_orders(rows, shuffle=s.shuffle, key=(s.seed, replica, first), count=count)
         whole = rows // s.batch_size * s.batch_size
         if self.validation is None and (s.drop_last or whole == rows):  # one long piece of work
             order = np.ascontiguousarray(orders[:, :whole]).reshape(-1, s.batch_size)
-            (records,) = self._executor.run([self._training(order)], tick)
+            (records,) = self._executor.run([self._training(order)], tick, watch)
             means = _sums(records.reshape(count, -1, 2)) * s.batch_size / whole
             return [EpochResult(loss, norm, len(order) // count) for loss, norm in means.tolist()]
         epochs = [
             [self._training(part) for part in minibatches(o, s.batch_size, s.drop_last)] for o in orders
         ]
         looking = [] if self.validation is None else self._looking(self.validation)
-        found = self._executor.run([work for epoch in epochs for work in (*epoch, *looking)], tick)
+        found = self._executor.run([work for epoch in epochs for work in (*epoch, *looking)], tick, watch)
         results, sizes = [], [work.order.shape[1] for work in epochs[0] if work.order is not None]
         step = len(sizes) + len(looking)
         for start in range(0, len(found), step):
@@ -176,8 +178,11 @@ class Trainer:
 
     def run_minibatches(self, parts: Sequence[Array], tick: Callable[[], None]) -> EpochResult:
         """Visit minibatches, given by the row numbers in each [minibatches, rows], part after part."""
-        records = self._executor.run([self._training(part) for part in parts], tick)
-        return _result(records, [part.shape[1] for part in parts])
+        return _result(self.run_steps(parts, tick), [part.shape[1] for part in parts])
+
+    def run_steps(self, parts: Sequence[Array], tick: Callable[[], None]) -> list[Array]:
+        """The same, and what is known of each step: loss and gradient norm, for each part [minibatches, 2]."""
+        return self._executor.run([self._training(part) for part in parts], tick)
 
     def _training(self, order: Array) -> Work:
         """Training steps for these minibatches [minibatches, rows]."""
@@ -186,14 +191,23 @@ class Trainer:
 
     def _step(self, count: int) -> Runner:
         """The training step for a minibatch of this many rows."""
+        return self._ready(("train", count, self._choice), partial(self._traced_step, count))
 
-        def make() -> Step:
-            assert self.optimizer is not None
-            forms = self.rows.forms(count)
-            s = self.settings
-            return training_step(self.objective, self.optimizer, s.clip_norm, forms, s.update)
+    def _traced_step(self, count: int) -> Step:
+        assert self.optimizer is not None
+        s = self.settings
+        return training_step(self.objective, self.optimizer, s.clip_norm, self.rows.forms(count), s.update)
 
-        return self._ready(("train", count, self._choice), make)
+    def step_graph(self, count: int) -> tuple[Step, dict[Node, str]]:
+        """The training step for minibatches of so many rows as a graph, and what its leaves are called."""
+        with self._lock:
+            return self._traced_step(count), {tensor.node: name for name, tensor in self.tensors.items()}
+
+    def loss_graph(self, count: int) -> tuple[Step, dict[Node, str]]:
+        """The loss of so many rows at inference as a graph, and what its leaves are called."""
+        with self._lock:
+            step = loss_step(self.objective, self.rows.forms(count))
+            return step, {tensor.node: name for name, tensor in self.tensors.items()}
 
     def _ready(self, key: object, make: Callable[[], Step]) -> Runner:
         """A step on this trainer's arrays; traced and compiled once for all twins."""
