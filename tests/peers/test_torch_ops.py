@@ -63,6 +63,26 @@ def gather(torch, x, indices, axis):
     return torch.index_select(x, axis, index).reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
 
 
+def edge_matrix(torch, weights, rows, source, columns, first):
+    """The dense matrix [upper, lower] of the weights on edges."""
+    target = torch.repeat_interleave(torch.arange(len(rows) - 1), torch.diff(rows))
+    matrix = torch.zeros(len(rows) - 1, len(columns) - 1, dtype=weights.dtype)
+    return matrix.index_put((target, source.long()), weights[first : first + len(source)])
+
+
+def edge_sum(torch, values, weights, rows, source, columns, target, position, first):
+    return edge_matrix(torch, weights, rows, source, columns, first) @ values
+
+
+def edge_sum_down(torch, values, weights, rows, source, columns, target, position, first):
+    return edge_matrix(torch, weights, rows, source, columns, first).T @ values
+
+
+def edge_dot(torch, upper, lower, rows, source, columns, target, position, first):
+    above = torch.repeat_interleave(torch.arange(len(rows) - 1), torch.diff(rows))
+    return (upper[above] * lower[source.long()]).sum(1)
+
+
 SAME_NAME = [
     "add",
     "subtract",
@@ -114,6 +134,9 @@ THEIRS = {name: (lambda torch, *xs, name=name: getattr(torch, name)(*xs)) for na
     "stop_gradient": lambda torch, x: x.detach(),
     "gather": gather,
     "scatter_add": scatter_add,
+    "edge_sum": edge_sum,
+    "edge_sum_down": edge_sum_down,
+    "edge_dot": edge_dot,
 }
 #: composed functions: ours, theirs, shapes of the float operands (drawn from 0.2 to 2)
 COMPOSED = {
