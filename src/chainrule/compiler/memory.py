@@ -82,11 +82,12 @@ def arrange(
         if node.op is leaf or node.op is constant:
             places[node] = Place(node, 0, strides.get(node) or contiguous(node.shape))
     plain, late = _read_through_reshape(plan), dict(copies)
+    wanted = _as_their_update(kernels, in_place, places)
     orders: dict[Kernel, tuple[int, ...]] = {}
     arena = _Arena(_last_reads(kernels, phases, [*plan.outputs, *(value for value, _ in copies)]))
     for step, kernel in zip(phases, kernels, strict=True):
         arena.release(before=step)
-        order = orders[kernel] = _axis_order(kernel, places, in_place)
+        order = orders[kernel] = _axis_order(kernel, places, in_place, wanted)
         for node in kernel.stored:
             target = in_place.get(node)
             if target is not None:
@@ -183,8 +184,23 @@ def _read_through_reshape(plan: Plan) -> set[Node]:
     return found
 
 
+def _as_their_update(
+    kernels: Sequence[Kernel], in_place: Mapping[Node, Node], places: Mapping[Node, Place]
+) -> dict[Node, Strides]:
+    """What an update reads point by point, a gradient above all, had best lie like the leaf that it updates."""
+    found: dict[Node, Strides] = {}
+    for kernel in kernels:
+        targets = [in_place[node] for node in kernel.stored if node in in_place]
+        if kernel.root is None and targets:
+            found |= {x: places[targets[0]].strides for x in kernel.reads() if x.shape == kernel.space}
+    return found
+
+
 def _axis_order(
-    kernel: Kernel, places: Mapping[Node, Place], in_place: Mapping[Node, Node]
+    kernel: Kernel,
+    places: Mapping[Node, Place],
+    in_place: Mapping[Node, Node],
+    wanted: Mapping[Node, Strides],
 ) -> tuple[int, ...]:
     """Axes of the space, last the one along which most of what is read and written lies closest together."""
     ndim = len(kernel.space)
@@ -193,12 +209,15 @@ def _axis_order(
         return usual
     score = [0.0] * ndim
     score[-1] = 0.5  # a tie stays as it is
-    views = [view_of(x, places) for x in kernel.reads() if x.shape == kernel.space]
+    operands = () if kernel.root is None else kernel.root.inputs
+    reads = [x for x in kernel.reads() if x.shape == kernel.space and x not in operands]
+    views = [view_of(x, places) for x in reads]
     if kernel.root is not None:
         views = [view for view in views if view.root.op is leaf]
         score[:-2] = [-1e9] * (ndim - 2)
     strides = [view.strides for view in views]
     strides += [places[in_place[node]].strides for node in kernel.stored if node in in_place]
+    strides += [wanted[node] for node in kernel.stored if node in wanted and node not in in_place]
     for row in strides:
         for axis, stride in enumerate(row):
             score[axis] += stride == 1 and kernel.space[axis] > 1

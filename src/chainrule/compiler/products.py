@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING
 from chainrule.compiler.ir import I64, Value, const
 from chainrule.compiler.loops import Axis, Lanes, broadcast_strides
 from chainrule.compiler.lowering import scalar_of
-from chainrule.compiler.matmul import Product, emit_product, parts
+from chainrule.compiler.matmul import Product, about_cycles, emit_product, parts
 from chainrule.graph import Node
 
 if TYPE_CHECKING:
     from chainrule.compiler.emit import KernelWriter, Pointers
 
+APART_CYCLES = 0.7  # for an element that does not lie beside its neighbour in the vector
+
 
 def product_of(writer: KernelWriter, root: Node) -> tuple[Product, Node, Node, tuple[int, int]]:
     """The product as it is computed: its two operands, and the axes of the result that are rows and columns.
 
-    Where the result lies transposed in memory, the transposed product is computed: C' = B' A'.
+    It may be the transposed one, C' = B' A': where the result lies transposed in memory, or where that is
+    faster by more than it costs to write vectors element by element.
     """
     a, b = root.inputs
     ndim = len(root.shape)
@@ -25,10 +28,13 @@ def product_of(writer: KernelWriter, root: Node) -> tuple[Product, Node, Node, t
     (a_row, a_column), (b_row, b_column) = (writer.reads[x].strides[-2:] for x in (a, b))
     scalar = scalar_of(root.dtype)
     (m, k), n = a.shape[-2:], b.shape[-1]
-    if order[-1] == ndim - 2:
-        turned = Product(n, m, k, (b_column, b_row), (a_column, a_row), scalar)
+    straight = Product(m, n, k, (a_row, a_column), (b_row, b_column), scalar)
+    turned = Product(n, m, k, (b_column, b_row), (a_column, a_row), scalar)
+    costs = [about_cycles(product, writer.target) for product in (straight, turned)]
+    costs[0 if order[-1] == ndim - 2 else 1] += APART_CYCLES * m * n * len(writer.kernel.stored)
+    if costs[1] < costs[0]:
         return turned, b, a, (ndim - 1, ndim - 2)
-    return Product(m, n, k, (a_row, a_column), (b_row, b_column), scalar), a, b, (ndim - 2, ndim - 1)
+    return straight, a, b, (ndim - 2, ndim - 1)
 
 
 def write_product(writer: KernelWriter, root: Node) -> None:

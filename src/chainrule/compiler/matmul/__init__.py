@@ -6,6 +6,7 @@
 """
 
 from chainrule.compiler.matmul.emit import Parts, emit_product, parts, scratch_bytes
+from chainrule.compiler.matmul.plan import about_cycles
 from chainrule.compiler.matmul.product import Epilogue, Product
 
-__all__ = ["Epilogue", "Parts", "Product", "emit_product", "parts", "scratch_bytes"]
+__all__ = ["Epilogue", "Parts", "Product", "about_cycles", "emit_product", "parts", "scratch_bytes"]

@@ -61,6 +61,20 @@ def plan(product: Product, target: Target) -> Plan:
     return _dots(product, lanes) or _strips(product, target, lanes)
 
 
+def about_cycles(product: Product, target: Target) -> float:
+    """What its sums take, packing included, by the same reckoning as the plan."""
+    product = product.normal()
+    way, total = plan(product, target), 0.0
+    if isinstance(way, Dots):
+        return product.M * product.N * product.K / target.lanes(Type(product.scalar).bits)
+    for strip in way:
+        columns = strip.tiles * strip.vectors * target.lanes(Type(product.scalar).bits)
+        total += strip.tiles * _fastest_rows(product, target, strip.vectors)[2]
+        if strip.pack_b:
+            total += product.K * columns * (0.25 if product.b_strides[1] == 1 else 0.5)
+    return total
+
+
 def _dots(product: Product, lanes: int) -> Dots | None:
     """Sums along K: where a vector of columns would be mostly empty, or where turning B does not pay."""
     (b_k, b_n), rows, depth = product.b_strides, product.M, product.K
