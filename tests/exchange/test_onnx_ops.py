@@ -44,8 +44,15 @@ def run(node, leaves, arrays):
     return session.run(None, {f"x{i}": x for i, x in enumerate(arrays)})[0]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int32", "uint8", "bool"])
-@pytest.mark.parametrize("name", sorted({*MAPPINGS, *BY_FORMULA} - {"leaf", "constant"}))
+CASES = [
+    (name, dtype)
+    for name in sorted({*MAPPINGS, *BY_FORMULA} - {"leaf", "constant"})
+    for dtype in ("float32", "float64", "int64", "int32", "uint8", "bool")
+    if dtype.startswith("float") or not name.startswith("edge_")  # weights of edges are floats
+]
+
+
+@pytest.mark.parametrize(("name", "dtype"), CASES)
 def test_a_record_and_its_counterpart_agree(name, dtype):
     record, tried = PRIMITIVES[name], 0
     for case in record.domain(np.random.default_rng(zlib.crc32(name.encode()))):

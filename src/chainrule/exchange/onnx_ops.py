@@ -240,6 +240,48 @@ def _scatter_add(w: Writer, part: Part, updates: str, indices: str) -> str:
     return w.op("Transpose", added, perm=back)
 
 
+# Edges of a sparse graph (``ops/edges.py``): weights in the order of the upper neurons, targets in that of the lower
+
+
+def _edges(w: Writer, part: Part, incidence: tuple[str, ...]) -> tuple[str, str, str, str, str]:
+    """Each edge's lower and upper neuron in the weights' order, then target, lower neuron and weight in the other."""
+    source, target, position = (w.cast(incidence[i], np.int32, np.int64) for i in (1, 3, 4))
+    place = w.op("Sub", position, w.constant(part.params["first"], np.int64))
+    zeros = w.constant(np.zeros(part.inputs[3].shape, np.int64))
+    upper = w.op("ScatterElements", zeros, place, target, axis=0)
+    return source, upper, target, w.op("Gather", source, place, axis=0), position
+
+
+def _summed(w: Writer, part: Part, messages: str, where: str) -> str:
+    """Messages [edges, batch] added up at the neurons that they go to."""
+    zeros = w.op("Expand", w.constant(0, part.dtype), w.lengths(part.shape))
+    places = w.op("Unsqueeze", where, w.constant([-1], np.int64))
+    return w.op("ScatterND", zeros, places, messages, reduction="add")
+
+
+def _times(w: Writer, values: str, weights: str) -> str:
+    return w.op("Mul", values, w.op("Unsqueeze", weights, w.constant([1], np.int64)))
+
+
+def _edge_sum(w: Writer, part: Part, values: str, weights: str, *incidence: str) -> str:
+    lower, upper, _, _, _ = _edges(w, part, incidence)
+    first, count = part.params["first"], part.inputs[3].shape[0]
+    own = w.op("Slice", weights, w.constant([first], np.int64), w.constant([first + count], np.int64))
+    return _summed(w, part, _times(w, w.op("Gather", values, lower, axis=0), own), upper)
+
+
+def _edge_sum_down(w: Writer, part: Part, values: str, weights: str, *incidence: str) -> str:
+    _, _, upper, lower, position = _edges(w, part, incidence)
+    own = w.op("Gather", weights, position, axis=0)
+    return _summed(w, part, _times(w, w.op("Gather", values, upper, axis=0), own), lower)
+
+
+def _edge_dot(w: Writer, part: Part, upper: str, lower: str, *incidence: str) -> str:
+    below, above, _, _, _ = _edges(w, part, incidence)
+    ends = (w.op("Gather", values, place, axis=0) for values, place in ((upper, above), (lower, below)))
+    return w.op("ReduceSum", w.op("Mul", *ends), w.constant([1], np.int64), keepdims=0)
+
+
 # Where values enter
 
 
@@ -308,5 +350,8 @@ MAPPINGS: dict[str, Write] = {
     "stop_gradient": _same,
     "gather": _gather,
     "scatter_add": _scatter_add,
+    "edge_sum": _edge_sum,
+    "edge_sum_down": _edge_sum_down,
+    "edge_dot": _edge_dot,
 }
 """By a record's name, how it is written."""

@@ -50,6 +50,7 @@ from chainrule.nn.module import (
 from chainrule.nn.normalisation import BatchNorm1d
 from chainrule.nn.penalties import Penalty, l1, l2
 from chainrule.nn.reference_class import ReferenceClass
+from chainrule.nn.summaries import Summary, summary
 from chainrule.nn.targets import check_binary_targets, check_labels
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Step",
+    "Summary",
     "Tanh",
     "WeightDropout",
     "absolute_error",
@@ -104,6 +106,7 @@ __all__ = [
     "silu",
     "squared_error",
     "step",
+    "summary",
     "unflatten_parameters",
     "with_reference_class",
     "zero_one",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from chainrule.ops.dtypes import check_dtype
 from chainrule.ops.record import Array, is_float
 from chainrule.per_replica import PerReplica
 from chainrule.tensor import Tensor, as_tensor, no_grad, tensor
+
+if TYPE_CHECKING:
+    from chainrule.nn.summaries import Summary
 
 #: what a random generator depends on; None asks the operating system
 Seed = int | tuple[int, ...] | None
@@ -208,6 +211,12 @@ class Module:
             for module, mode in modes:
                 module.training = mode
         return np.concatenate(parts)
+
+    def summary(self, example: Any = None) -> Summary:
+        """Layers, shapes, parameters and multiply-adds; see :func:`chainrule.nn.summary`."""
+        from chainrule.nn.summaries import summary
+
+        return summary(self, example)
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of all parameters and buffers by name."""
