@@ -30,6 +30,6 @@ myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 nb_execution_mode = "cache"  # a page runs again when its code has changed
 nb_execution_timeout = 120
-nb_execution_raise_on_error = nb_execution_show_tb = True
+nb_execution_show_tb = True  # a page that fails is a warning, and warnings are errors
 nb_output_stderr = "warn"
 nb_merge_streams = True
