@@ -19,17 +19,20 @@ def features_of(estimator: Any, X: Any, y: Any = NO_TARGET, *, reset: bool, **op
     """X (and y) validated by scikit-learn, in its dtype and dense.
 
     Frames of any kind scikit-learn knows; feature names are kept, and compared where ``reset`` is False.
-    Raises DataError for a frame whose columns share a name and for text (named by column and row);
-    everything else is scikit-learn's ValueError or TypeError.
+    Raises DataError for a frame whose columns share a name, for text and dates, and for what is not finite
+    (named by column and row); everything else is scikit-learn's ValueError or TypeError.
     """
     need_distinct_columns(X)
     options |= {"accept_sparse": ["csr", "csc"], "dtype": (np.float64, np.float32), "reset": reset}
     try:
         checked = validate_data(estimator, X, y, **options)
-    except ValueError as error:
-        if "could not convert string to float" not in str(error):
-            raise
-        raise _text_found(X, error) from None
+    except (ValueError, TypeError) as error:
+        text = str(error)
+        if "could not convert string to float" in text or "DateTime64" in text:
+            raise _not_numbers(X, error) from None
+        if text.startswith("Input X contains"):
+            raise _not_finite(X, text) from None
+        raise
     if isinstance(y, str) and y == NO_TARGET:
         return dense(checked)
     return dense(checked[0]), checked[1]
@@ -61,30 +64,58 @@ def need_distinct_columns(X: Any) -> None:
         )
 
 
-def _text_found(X: Any, error: ValueError) -> DataError:
-    """Where the text is: the first column that is not numeric, and its first such row."""
+def _not_numbers(X: Any, error: Exception) -> DataError:
+    """Where the text, or the date, is: the first column that is not numeric, and its first such row."""
     for name, column in _columns(X):
         for row, value in enumerate(column):
-            try:
-                float(value)
-            except (TypeError, ValueError):
+            if _as_number(value) is None:
                 kinds = sorted({type(v).__name__ for v in column})
                 mixed = f" (the column mixes {', '.join(kinds)})" if len(kinds) > 1 else ""
                 return DataError(
-                    f"X: column {name} is not numeric: could not convert string to float",
+                    f"X: column {name} is not numeric",
                     expected="numbers",
                     got=f"{value!r} in row {row}{mixed}",
-                    hint="encode it first, with sklearn.preprocessing.OneHotEncoder in a ColumnTransformer",
+                    hint="encode it first, e.g. with sklearn.preprocessing.OneHotEncoder in a ColumnTransformer",
                 )
     return DataError(f"X: {error}")
 
 
+def _not_finite(X: Any, text: str) -> DataError:
+    """scikit-learn's message, and where the first such number is."""
+    where = None
+    for name, column in _columns(X):
+        rows = (i for i, v in enumerate(column) if not np.isfinite(_as_number(v) or 0.0))
+        row = next(rows, None)
+        if row is not None:
+            where = f"{column[row]} in column {name}, row {row}"
+            break
+    lines = text.splitlines()
+    return DataError(
+        lines[0],
+        expected="finite numbers",
+        got=where,
+        hint="sklearn.impute.SimpleImputer fills in missing values",
+    )
+
+
+def _as_number(value: Any) -> float | None:
+    """The value as a number, a missing one as NaN; None for text, dates and the like."""
+    if value is None or type(value).__name__ == "NAType":
+        return float("nan")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
 def _columns(X: Any) -> Iterator[tuple[str, list[Any]]]:
-    if hasattr(X, "columns") and hasattr(X, "__getitem__") and not isinstance(X, np.ndarray):
+    """Names and values of the columns of a frame, an array or a sparse matrix."""
+    if hasattr(X, "columns") and hasattr(X, "__getitem__"):
         for name in list(getattr(X, "column_names", X.columns)):
-            yield repr(name), list(X[name])
+            column = X[name]
+            yield repr(name), column.to_pylist() if hasattr(column, "to_pylist") else list(column)
     else:
-        values = np.asarray(X, dtype=object)
+        values = np.asarray(dense(X), dtype=object)
         for j in range(values.shape[1]):
             yield str(j), list(values[:, j])
 

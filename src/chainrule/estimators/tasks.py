@@ -93,6 +93,10 @@ class ClassificationTask(ClassifierMixin):  # type: ignore[misc]
             return Part(given, x, dense(y), encoded, target, weight, weight)
         by_class = self._class_weights(y, encoded, weight, incremental)
         total = by_class if weight is None else by_class * weight
+        if (total < 0).any() or not total.any():
+            raise SettingError(
+                "class_weight: no negative weights, and not all of them 0", got=repr(self.class_weight)
+            )
         return Part(given, x, dense(y), encoded, target, total, weight)
 
     def _take_classes(self: Any, y: Any, incremental: bool) -> None:
