@@ -23,6 +23,7 @@ from chainrule.nn.activations import (
     step,
 )
 from chainrule.nn.as_function import as_function
+from chainrule.nn.averaged import Averaged
 from chainrule.nn.dropout import Dropout, WeightDropout
 from chainrule.nn.features import PolynomialFeatures, polynomial_kernel
 from chainrule.nn.graph_network import GraphNetwork
@@ -58,6 +59,7 @@ __all__ = [
     "GELU",
     "MLP",
     "AbsorbedLoss",
+    "Averaged",
     "BatchNorm1d",
     "Buffer",
     "Dropout",

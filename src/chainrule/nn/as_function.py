@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from chainrule import functions as f
@@ -37,16 +38,24 @@ def as_function(model: Module) -> Callable[[Any, Any], Tensor]:
                 got=theta.shape,
                 where=describe_line(user_line()),
             )
-        own = [(p, p.node, p.data, p._requires_grad) for p in parameters]
-        start = 0
-        try:
-            for p in parameters:
-                piece = f.reshape(theta[start : start + p.size], p.shape)
-                p.node, p.data, p._requires_grad = piece.node, piece.data, piece.requires_grad
-                start += p.size
+        pieces, start = [], 0
+        for p in parameters:
+            pieces.append(f.reshape(theta[start : start + p.size], p.shape))
+            start += p.size
+        with standing_in(parameters, pieces):
             return model(x)
-        finally:
-            for p, node, data, wanted in own:
-                p.node, p.data, p._requires_grad = node, data, wanted
 
     return call
+
+
+@contextmanager
+def standing_in(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
+    """While this lasts, whoever uses one of the parameters gets the value in its place."""
+    own = [(p, p.node, p.data, p._requires_grad) for p in parameters]
+    try:
+        for p, value in zip(parameters, values, strict=True):
+            p.node, p.data, p._requires_grad = value.node, value.data, value.requires_grad
+        yield
+    finally:
+        for p, node, data, wanted in own:
+            p.node, p.data, p._requires_grad = node, data, wanted
