@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -34,6 +35,10 @@ class Interpreted:
         for index, step in last_use.items():
             dead.setdefault(step, []).append(index)
         return [(n, [slot[x] for x in n.inputs], slot[n], dead.get(i, [])) for i, n in enumerate(order)]
+
+    def bytes(self) -> int:
+        """Memory of all values that are computed, if every one were kept."""
+        return sum(math.prod(node.shape) * node.dtype.itemsize for node, *_ in self._steps)
 
     def __call__(self, *arrays: Array) -> list[Array]:
         """Values of the outputs. They may share memory with the inputs."""

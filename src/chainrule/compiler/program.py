@@ -111,6 +111,11 @@ class Instance:
             if array is not None:
                 self.bind(node, array)
 
+    @property
+    def arena_bytes(self) -> int:
+        """Memory for values in between."""
+        return int(self._arena.nbytes)
+
     def bind(self, node: Node, array: Array) -> None:
         """Let a leaf stand for this array's memory."""
         slot = self._slots.get(node)
