@@ -152,13 +152,14 @@ def test_thinned_scatter_says_so() -> None:
     values = np.linspace(0, 1, 100_000)
     tree = parse(render(report_of(task="regression", outcome=Predictions(values, values))))
     assert "2\u202f000 of 100\u202f000 rows are drawn" in words(tree)
-    assert len(tree.findall(".//g[@class='dots']/circle")) == 2_000
+    scatter, residuals = tree.findall(".//g[@class='dots']")
+    assert len(scatter.findall("circle")) == len(residuals.findall("circle")) == 2_000
 
 
 def test_scatter_draws_every_finite_row_and_counts_the_others() -> None:
     outcome = Predictions(np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.5, np.nan, 2.0, np.inf]))
     tree = parse(render(report_of(task="regression", outcome=outcome)))
-    dots = tree.findall(".//g[@class='dots']/circle")
+    dots = tree.findall(".//figure[@class='square']//g[@class='dots']/circle")
     assert len(dots) == 2
     # The first is above the diagonal, the second below: y grows downwards.
     x, y = (np.array([float(dot.attrib[name]) for dot in dots]) for name in ("cx", "cy"))

@@ -14,6 +14,9 @@ from chainrule.data.columns import as_text, column_numbers
 from chainrule.report import Column as ColumnRow
 from chainrule.report import Confusion, Curves, Layer, Predictions, Report
 from chainrule.tables.architecture import layers
+from chainrule.tables.examples import calibration, worst_rows
+from chainrule.tables.findings import findings
+from chainrule.tables.importance import importances
 from chainrule.tables.model import network_outputs
 from chainrule.tables.training import Trained
 
@@ -25,6 +28,7 @@ def make_report(trained: Trained, model_path: str) -> Report:
     """The report of a run that finished an epoch at least; ``model_path`` is where its model is saved."""
     model, prepared, history = trained.model, trained.prepared, trained.history
     facts, target = model.facts, model.preprocessor.target
+    importance = importances(trained)
     return Report(
         title=f"{facts.data}: predicting {target.name}" if facts.data else f"Predicting {target.name}",
         task=model.task,
@@ -51,6 +55,10 @@ def make_report(trained: Trained, model_path: str) -> Report:
         python_snippet=_snippet(model_path),
         version=__version__,
         seconds=history.seconds,
+        findings=findings(trained),
+        importances=importance,
+        calibration=calibration(trained),
+        worst=worst_rows(trained, [column.name for column in importance.columns]),
     )
 
 

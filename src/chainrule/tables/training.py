@@ -20,6 +20,7 @@ from chainrule.tables.model import Facts, TableModel, network_outputs
 from chainrule.tables.scores import Score, score_outputs
 from chainrule.tables.settings import TrainingSettings
 from chainrule.training import EarlyStopping, Epoch, History, fit
+from chainrule.training.step import Loss, Penalty
 
 if TYPE_CHECKING:
     import polars as pl
@@ -171,13 +172,10 @@ def train(
     network = prepared.architecture.build(settings.seed)
     epochs = settings.epochs_for(len(split.training))
     batches = -(-len(split.training) // settings.batch_size)
-    is_classes = prepared.preprocessor.target.task == "classification"
     history = fit(
         network,
         prepared.encoded(split.training),
-        loss=partial(nn.cross_entropy, label_smoothing=settings.label_smoothing)
-        if is_classes
-        else nn.squared_error,
+        loss=loss_of(prepared),
         optimizer=optim.AdamW(
             optim.CosineDecay(settings.lr, epochs * batches), weight_decay=settings.weight_decay
         ),
@@ -185,7 +183,7 @@ def train(
         batch_size=settings.batch_size,
         validation=prepared.encoded(split.validation) if split.validation.size else None,
         restarts=settings.restarts,
-        penalty=nn.l2(settings.penalty) if settings.penalty else None,
+        penalty=penalty_of(prepared),
         stop=EarlyStopping(settings.patience_for(epochs)) if split.validation.size else None,
         callbacks=callbacks,
         progress=progress,
@@ -194,6 +192,18 @@ def train(
         resume=resume,
     )
     return _finish(prepared, name, network, history)
+
+
+def loss_of(prepared: Prepared) -> Loss:
+    """What is minimised, apart from the penalty: a function of outputs and encoded targets."""
+    if prepared.preprocessor.target.task == "regression":
+        return nn.squared_error
+    return partial(nn.cross_entropy, label_smoothing=prepared.settings.label_smoothing)
+
+
+def penalty_of(prepared: Prepared) -> Penalty | None:
+    """The penalty on the weights, if one was asked for."""
+    return nn.l2(prepared.settings.penalty) if prepared.settings.penalty else None
 
 
 def _finish(prepared: Prepared, name: str, network: nn.MLP, history: History) -> Trained:

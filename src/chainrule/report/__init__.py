@@ -1,0 +1,35 @@
+"""The report of a training run: one HTML file, pictures inside, without network access or JavaScript."""
+
+from chainrule.report.contents import (
+    Calibration,
+    Column,
+    Confusion,
+    Curves,
+    FindingRow,
+    Findings,
+    Importance,
+    Importances,
+    Layer,
+    Predictions,
+    Report,
+    WorstRows,
+)
+from chainrule.report.page import render
+from chainrule.report.pieces import number
+
+__all__ = [
+    "Calibration",
+    "Column",
+    "Confusion",
+    "Curves",
+    "FindingRow",
+    "Findings",
+    "Importance",
+    "Importances",
+    "Layer",
+    "Predictions",
+    "Report",
+    "WorstRows",
+    "number",
+    "render",
+]

@@ -1,0 +1,204 @@
+"""What a report shows, as plain values; nothing here knows of networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.errors import DataError, ShapeError
+
+Floats = NDArray[np.float64]
+
+
+class Column(NamedTuple):
+    """A column of the data: what it holds, and in how many rows it is missing."""
+
+    name: str
+    kind: str
+    content: str  # a range, or the categories
+    missing: int
+
+
+class Layer(NamedTuple):
+    """A layer of the network: its name, its output's shape, the number of its parameters."""
+
+    name: str
+    shape: str
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Losses [restarts, epochs], NaN for epochs not run; ``kept`` and ``best_epoch`` count from 0."""
+
+    training: Floats
+    validation: Floats | None
+    kept: int
+    best_epoch: int
+
+    def __post_init__(self) -> None:
+        shape = np.shape(self.training)
+        other = shape if self.validation is None else np.shape(self.validation)
+        if len(shape) != 2 or other != shape:
+            raise ShapeError(
+                "The curves of training and validation loss differ in shape.",
+                expected="[restarts, epochs] for both",
+                got=f"{list(shape)} and {list(other)}",
+            )
+        if not (0 <= self.kept < shape[0] and 0 <= self.best_epoch < shape[1]):
+            raise DataError(
+                "The kept restart or its best epoch is not among the curves.",
+                expected=f"a restart below {shape[0]} and an epoch below {shape[1]}",
+                got=f"restart {self.kept}, epoch {self.best_epoch}",
+            )
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Held-out rows by class: counts [actual, predicted], precision [classes], recall [classes]."""
+
+    classes: Sequence[str]
+    counts: NDArray[np.int64]
+    precision: Floats
+    recall: Floats
+
+    def __post_init__(self) -> None:
+        n = len(self.classes)
+        shapes = [np.shape(self.counts), np.shape(self.precision), np.shape(self.recall)]
+        if shapes != [(n, n), (n,), (n,)]:
+            raise ShapeError(
+                "Counts, precision and recall do not belong to the same classes.",
+                expected=f"shapes {[n, n]}, {[n]}, {[n]} for {n} classes",
+                got=f"shapes {', '.join(str(list(shape)) for shape in shapes)}",
+            )
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Held-out rows of a regression: actual and predicted target [rows], in the target's own units."""
+
+    actual: Floats
+    predicted: Floats
+
+    def __post_init__(self) -> None:
+        if np.ndim(self.actual) != 1 or np.shape(self.actual) != np.shape(self.predicted):
+            raise ShapeError(
+                "There is not one prediction for each actual value.",
+                expected="two arrays of shape [rows]",
+                got=f"shapes {list(np.shape(self.actual))} and {list(np.shape(self.predicted))}",
+            )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How sure the network is and how often it is right, by bins of how sure it is.
+
+    ``confidence`` and ``accuracy`` [bins] are means over the ``counts`` [bins] rows of a bin, NaN where there
+    are none; ``edges`` [bins + 1]. ``error`` is the mean of |confidence - accuracy| over all rows.
+    """
+
+    edges: Floats
+    confidence: Floats
+    accuracy: Floats
+    counts: NDArray[np.int64]
+    error: float
+
+    def __post_init__(self) -> None:
+        bins = len(self.counts)
+        shapes = [np.shape(part) for part in (self.confidence, self.accuracy, self.edges)]
+        if shapes != [(bins,), (bins,), (bins + 1,)]:
+            raise ShapeError(
+                "Confidence, accuracy and edges do not belong to the same bins.",
+                expected=f"shapes {[bins]}, {[bins]}, {[bins + 1]} for {bins} bins",
+                got=f"shapes {', '.join(str(list(shape)) for shape in shapes)}",
+            )
+
+
+class Importance(NamedTuple):
+    """How much a column matters: the score lost when it is shuffled, and how the output follows it.
+
+    ``loss`` is the mean over ``repeats`` shuffles, ``spread`` its standard deviation, both in the metric's
+    units, more meaning more important; ``slope`` the root mean square of the output's derivative.
+    """
+
+    name: str
+    loss: float
+    spread: float
+    slope: float
+
+
+@dataclass(frozen=True)
+class Importances:
+    """The columns by importance, and in words what was measured: ``shuffled`` and ``slope`` explain the figures."""
+
+    columns: Sequence[Importance]
+    shuffled: str
+    slope: str
+    left_out: int = 0  # columns that were not measured
+
+
+@dataclass(frozen=True)
+class WorstRows:
+    """The rows with the highest loss: their number in the table, from 1, and their cells under ``titles``."""
+
+    titles: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: Sequence[int] = ()
+    explanation: str = ""
+
+
+class FindingRow(NamedTuple):
+    """One thing that a diagnosis found wrong, in words; ``severity`` is "note", "warning" or "severe"."""
+
+    kind: str
+    severity: str
+    what: str
+    where: str
+    evidence: str
+    remedy: str
+    reasons: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a diagnosis found, and the figures that it measured."""
+
+    found: Sequence[FindingRow]
+    figures: Mapping[str, str]
+    layers: Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the report of a training run shows.
+
+    ``score``, ``baseline`` and ``outcome`` are of the held-out rows; where there are none, of the training rows.
+    What is None or empty at the end is left out of the page. ``drawing`` is an SVG element, as text.
+    """
+
+    title: str
+    task: str  # "classification" or "regression"
+    metric: str
+    score: float
+    baseline: float  # of the majority class or the mean of the training rows
+    training_rows: int
+    held_out_rows: int
+    curves: Curves
+    outcome: Confusion | Predictions
+    columns: Sequence[Column]
+    layers: Sequence[Layer]
+    settings: Mapping[str, object]
+    notices: Sequence[str]
+    predict_command: str
+    python_snippet: str
+    version: str
+    seconds: float
+    findings: Findings | None = None
+    importances: Importances | None = None
+    calibration: Calibration | None = None
+    worst: WorstRows | None = None
+    drawing: str = ""

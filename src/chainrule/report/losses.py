@@ -1,0 +1,115 @@
+"""Loss curves: the kept restart bold, the others faint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.report.contents import Curves
+from chainrule.report.pieces import WIDTH, number, section
+from chainrule.svg import Markup, Scale, axes, curve, element, label_room, picture, scale_over, thin
+
+Floats = NDArray[np.float64]
+
+CURVE_POINTS = 400
+OTHER_RESTARTS = 30
+DECADES_FOR_LOGARITHMIC = 1.5
+
+
+def loss_section(curves: Curves) -> Markup:
+    """Training and validation loss by epoch: the kept restart bold, the others faint."""
+    restarts = len(curves.training)
+    kinds = [("training", curves.training)]
+    if curves.validation is not None:
+        kinds.append(("validation", curves.validation))
+    values = np.concatenate([losses for _, losses in kinds])
+    text = f"Restart {curves.kept + 1} of {restarts} is kept. " if restarts > 1 else ""
+    text += f"The network is the one after epoch {curves.best_epoch + 1}."
+    if np.isinf(values).any():
+        text += " Losses that became infinite are not drawn."
+    if restarts - 1 > OTHER_RESTARTS:
+        text += f" Of the other restarts, the first {OTHER_RESTARTS} are drawn."
+    finite = np.where(np.isfinite(values), values, np.nan)
+    if np.isnan(finite).all():
+        return section("Loss", element("p", "No epoch ended with a finite loss."))
+    figure = element(
+        "figure",
+        legend([kind for kind, _ in kinds], others=restarts > 1),
+        loss_chart(kinds, finite, curves),
+        element("figcaption", text),
+    )
+    return section("Loss", figure)
+
+
+def loss_chart(kinds: Sequence[tuple[str, Floats]], finite: Floats, curves: Curves) -> Markup:
+    """The chart itself; ``finite`` holds all losses that can be drawn, NaN elsewhere."""
+    top, bottom, right = 36.0, 290.0, WIDTH - 16
+    epochs = int(np.flatnonzero(~np.isnan(finite).all(axis=0))[-1]) + 1
+    logarithmic = spans_decades(finite)
+    y = scale_over(finite, bottom, top, logarithmic=logarithmic)
+    room = 0.5 if epochs == 1 else 0.02 * (epochs - 1)
+    x = Scale(1 - min(room, 0.9), epochs + room, label_room(y), right, whole=True)
+    drawn = [r for r in range(len(curves.training)) if r != curves.kept][:OTHER_RESTARTS]
+    lines = []
+    for restart in [*drawn, curves.kept]:
+        for kind, losses in kinds:
+            name = f"restart {restart + 1}, {kind} loss" if len(curves.training) > 1 else f"{kind} loss"
+            style = f"curve {kind}" + (" kept" if restart == curves.kept else "")
+            lines.append(loss_curve(losses[restart, :epochs], x, y, name, style))
+    kind, losses = kinds[-1]
+    loss = losses[curves.kept, curves.best_epoch]
+    if np.isfinite(loss):
+        lines.append(best_mark(x, y, curves.best_epoch + 1, loss, kind))
+    title = "Loss" + (" (logarithmic)" if logarithmic else "")
+    description = (
+        f"{' and '.join(kind for kind, _ in kinds)} loss over {epochs} epochs; lowest kept: {number(loss)}."
+    )
+    return picture(WIDTH, 345, "Loss by epoch", description, axes(x, y, "Epoch", title), *lines)
+
+
+def spans_decades(values: Floats) -> bool:
+    """Whether a logarithmic axis shows the values better."""
+    low, high = np.nanmin(values), np.nanmax(values)
+    return bool(low > 0 and np.log10(high) - np.log10(low) >= DECADES_FOR_LOGARITHMIC)
+
+
+def loss_curve(losses: Floats, x: Scale, y: Scale, name: str, style: str) -> Markup:
+    """One restart's losses."""
+    drawable = np.where(np.isfinite(losses), losses, np.nan)
+    points = thin(drawable, CURVE_POINTS)
+    return curve(x(points + 1), y(drawable[points]), element("title", name), class_=style)
+
+
+def best_mark(x: Scale, y: Scale, epoch: int, loss: float, kind: str) -> Markup:
+    """A line and a dot at the epoch whose parameters are kept."""
+    across, up = float(x(epoch)), float(y(loss))
+    left = across > (x.start + x.end) / 2
+    return element(
+        "g",
+        element("line", x1=f"{across:.1f}", x2=f"{across:.1f}", y1=y.end, y2=y.start, class_="best"),
+        element("circle", cx=f"{across:.1f}", cy=f"{up:.1f}", r=5, class_=f"mark {kind}"),
+        element(
+            "text",
+            f"epoch {epoch}: {number(loss)}",
+            x=f"{across + (-8 if left else 8):.1f}",
+            y=y.end + 4,
+            dy="0.6em",
+            text_anchor="end" if left else "start",
+            class_="best",
+        ),
+    )
+
+
+def legend(kinds: Sequence[str], others: bool) -> Markup:
+    """What the lines of the loss chart mean."""
+    entries = [(kind, f"curve {kind} kept") for kind in kinds] + [
+        ("other restarts", "curve training")
+    ] * others
+    parts = []
+    for text, style in entries:
+        line = element("line", x1=1, x2=33, y1=6, y2=6, class_=style)
+        swatch = element("svg", line, viewBox="0 0 34 12", class_="swatch", aria_hidden="true")
+        parts.append(element("li", swatch, text))
+    return element("ul", *parts, class_="legend")
