@@ -7,6 +7,7 @@ the graph alone, so neither threads nor the minibatch's size change the order in
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,23 +15,42 @@ from chainrule.compiler.ir import I32, I64, Function, Type, Value, const, const_
 from chainrule.compiler.loops import Lanes, read, write
 from chainrule.compiler.lowering import scalar_of
 from chainrule.graph import Node
-from chainrule.ops.edges import edge_dot, edge_sum
+from chainrule.ops.edges import edge_dot, edge_sum, edge_sum_down
 
 if TYPE_CHECKING:
     from chainrule.compiler.emit import KernelWriter
+    from chainrule.compiler.fuse import Kernel
 
+Plus = Callable[[Value, Value], Value]
 LINE = 64  # bytes of a line of the cache
 IN_FLIGHT = 8  # sums that hide the latency of an addition
 AHEAD = 14  # edges from the one whose values are asked for to the one that is computed
-DOTS = 8  # edges whose dot products are finished together
+DOTS = 4  # edges whose dot products are finished together
 
 
 def write_edges(writer: KernelWriter, root: Node) -> None:
     """The whole kernel."""
     if root.op is edge_dot:
         _Dots(writer, root).write()
+    elif writer.kernel.body:
+        _Backward(writer, root, writer.kernel.body[0]).write()
     else:
         _Sums(writer, root).write()
+
+
+def joins(node: Node, kernel: Kernel) -> bool:
+    """Whether a kernel that sums downwards can compute these dot products on its way along the same edges."""
+    root = kernel.root
+    if (
+        node.op is not edge_dot
+        or root is None
+        or root.op is not edge_sum_down
+        or kernel.body
+        or 0 in root.shape
+    ):
+        return False
+    pairs = zip((node.inputs[0], *node.inputs[2:]), (root.inputs[0], *root.inputs[2:]), strict=True)
+    return all(x is y for x, y in pairs)
 
 
 @dataclass(frozen=True)
@@ -65,16 +85,37 @@ class _Edges:
         """The first and the one after the last that a call computes."""
         return self.writer.bounds(count) or (const(0, I64), const(count, I64))
 
+    @property
+    def same_width(self) -> list[Columns]:
+        """The columns as vectors of one width, where lanes are added up in the end."""
+        return [Columns(c.start, Lanes(self.zero.type.lanes, c.lanes.active)) for c in self.columns]
+
+    @property
+    def zero(self) -> Value:
+        """Where a sum over such vectors starts."""
+        wide = max((columns.lanes.count for columns in self.columns), default=1)
+        return const(0, Type(self.scalar.scalar, wide))
+
+    def multiple(self, begin: Value, end: Value, step: int) -> Value:
+        """The end of the last whole step."""
+        whole = self.f.binary("and", self.f.binary("sub", end, begin), const(-step, I64))
+        return self.f.binary("add", begin, whole)
+
+    def up_to(self, end: Value, begin: Value, count: int) -> list[Value]:
+        """So many edges from ``begin`` on; the last one again for those beyond the end."""
+        last = self.f.plus(end, -1)
+        return [self.f.intrinsic("smin", self.f.plus(begin, k), last) for k in range(count)]
+
     def integer(self, node: Node, index: Value) -> Value:
         """An entry of one of the edges' arrays."""
         raw = self.f.load(self.f.offset(self.pointers[node], index, "i32"), I32)
         return self.f.convert("sext", raw, "i64")
 
     def from_first(self, node: Node, rows: Node) -> None:
-        """Let an array be read by the number that an edge has among all edges."""
+        """Let an array with one entry an edge be read by the number that an edge has among all edges."""
         first = self.integer(rows, const(0, I64))
         back = self.f.binary("sub", const(0, I64), first)
-        self.pointers[node] = self.f.offset(self.pointers[node], back, "i32")
+        self.pointers[node] = self.f.offset(self.pointers[node], back, scalar_of(node.dtype))
 
     def row(self, node: Node, index: Value) -> Value:
         """Where a neuron's values start."""
@@ -83,10 +124,9 @@ class _Edges:
 
     def strides(self, node: Node) -> tuple[int, int]:
         """How far apart neurons, and columns of the minibatch, lie."""
-        if node is self.root:
-            row, column = self.writer.layout.places[node].strides
-        else:
-            row, column = self.writer.reads[node].strides
+        row, column = (
+            self.writer.reads[node] if node in self.writer.reads else self.writer.layout.places[node]
+        ).strides
         return row, column
 
     def values(self, node: Node, row: Value, columns: Columns) -> Value:
@@ -107,6 +147,12 @@ class _Edges:
         for byte in range(begin, end, LINE):
             at = f.offset(row, const(byte, I64), "i8")
             f.call(None, "llvm.prefetch.p0", at, const(0, I32), const(3, I32), const(1, I32))
+
+    def now(self, x: Value) -> Value:
+        """The same value, computed here: put off, as LLVM likes to, it needs more registers than there are."""
+        if not x.type.is_float or x.type.bits * x.type.lanes < 128:
+            return x
+        return self.f.op(f'call {x.type} asm sideeffect "", "=x,0"({x})', x.type)
 
     def plus_product(self, a: Value, b: Value, total: Value) -> Value:
         """a b + total."""
@@ -135,15 +181,19 @@ class _Sums(_Edges):
             self.from_first(source, rows)
         self.last = self.f.plus(self.integer(self.starts, const(root.shape[0], I64)), -1)
 
-    def write(self) -> None:
-        """For every neuron, for as many columns as registers hold: the sum."""
+    @property
+    def parts(self) -> list[list[Columns]]:
+        """As many columns as registers hold."""
         at_once = self.writer.target.registers // 2
-        parts = [self.columns[k : k + at_once] for k in range(0, len(self.columns), at_once)]
+        return [self.columns[k : k + at_once] for k in range(0, len(self.columns), at_once)]
+
+    def write(self) -> None:
+        """The sum of every neuron."""
         first, last = self.neurons(self.root.shape[0])
         with self.f.loop(first, last, 1) as loop:
             begin = self.integer(self.starts, loop.index)
             end = self.integer(self.starts, self.f.plus(loop.index, 1))
-            for part in parts:
+            for part in self.parts:
                 self.store(loop.index, part, self.sums(begin, end, part))
 
     def sums(self, begin: Value, end: Value, part: list[Columns]) -> list[Value]:
@@ -154,8 +204,7 @@ class _Sums(_Edges):
         zeros = [const(0, Type(self.scalar.scalar, columns.lanes.count)) for columns in part]
         totals, middle = zeros * together, begin
         if together > 1:
-            number = f.binary("and", f.binary("sub", end, begin), const(-together, I64))
-            middle = f.binary("add", begin, number)
+            middle = self.multiple(begin, end, together)
             with f.span(begin, middle, together, totals) as loop:
                 loop.values = [
                     total
@@ -211,9 +260,7 @@ class _Dots(_Edges):
         self.upper, self.lower, self.rows, self.source = root.inputs[:4]
         self.from_first(self.source, self.rows)
         self.last = self.f.plus(self.integer(self.rows, const(self.upper.shape[0], I64)), -1)
-        first = self.integer(self.rows, const(0, I64))
-        back = self.f.binary("sub", const(0, I64), first)
-        self.out = self.f.offset(self.pointers[root], back, self.scalar.scalar)
+        self.from_first(root, self.rows)
 
     def write(self) -> None:
         """For every upper neuron: its edges, several at a time, the last few beside some that do not count."""
@@ -221,41 +268,95 @@ class _Dots(_Edges):
         first, last = self.neurons(self.upper.shape[0])
         with f.loop(first, last, 1) as loop:
             above = self.row(self.upper, loop.index)
+            own = [self.values(self.upper, above, columns) for columns in self.same_width]
             begin = self.integer(self.rows, loop.index)
             end = self.integer(self.rows, f.plus(loop.index, 1))
-            number = f.binary("and", f.binary("sub", end, begin), const(-DOTS, I64))
-            middle = f.binary("add", begin, number)
+            middle = self.multiple(begin, end, DOTS)
             with f.span(begin, middle, DOTS) as inner:
-                found = self.dots(above, [f.plus(inner.index, k) for k in range(DOTS)])
-                f.store(found, f.offset(self.out, inner.index, self.scalar.scalar))
-            with f.span(middle, end, DOTS // 2) as inner:
-                last = f.plus(end, -1)
-                edges = [f.intrinsic("smin", f.plus(inner.index, k), last) for k in range(DOTS // 2)]
+                found = self.dots(own, [f.plus(inner.index, k) for k in range(DOTS)])
+                f.store(found, f.offset(self.pointers[self.root], inner.index, self.scalar.scalar))
+            with f.span(middle, end, DOTS) as inner:
+                edges = self.up_to(end, inner.index, DOTS)
                 left = f.splat(f.binary("sub", end, inner.index), len(edges))
                 mask = f.icmp("slt", const_vector(range(len(edges)), Type("i64", len(edges))), left)
-                f.store(self.dots(above, edges), f.offset(self.out, inner.index, self.scalar.scalar), mask)
+                at = f.offset(self.pointers[self.root], inner.index, self.scalar.scalar)
+                f.store(self.dots(own, edges), at, mask)
 
-    def dots(self, above: Value, edges: list[Value]) -> Value:
+    def dots(self, own: list[Value], edges: list[Value]) -> Value:
         """The dot products of some edges, one a lane."""
-        f = self.f
+        totals = []
         for edge in edges:
             self.fetch_ahead(self.lower, self.source, edge, self.columns)
-        below = [self.row(self.lower, self.integer(self.source, edge)) for edge in edges]
-        wide = max(columns.lanes.count for columns in self.columns)
-        totals = [const(0, Type(self.scalar.scalar, wide))] * len(edges)
-        for given in self.columns:
-            columns = Columns(given.start, Lanes(wide, given.lanes.active))
-            ours = self.values(self.upper, above, columns)
-            totals = [
-                self.plus_product(ours, self.values(self.lower, row, columns), total)
-                for row, total in zip(below, totals, strict=True)
-            ]
-        return lane_sums(f, totals, self.plus)
+            row = self.row(self.lower, self.integer(self.source, edge))
+            total = self.zero
+            for ours, columns in zip(own, self.same_width, strict=True):
+                total = self.plus_product(ours, self.values(self.lower, row, columns), total)
+            totals.append(total)
+        return lane_sums(self.f, totals, self.plus)
 
 
-def lane_sums(f: Function, vectors: list[Value], plus: object) -> Value:
+class _Backward(_Sums):
+    """Downwards, and on the way the dot products of the same edges: what is above them is read once."""
+
+    def __init__(self, writer: KernelWriter, root: Node, dot: Node) -> None:
+        super().__init__(writer, root)
+        self.dot, self.lower = dot, dot.inputs[1]
+        self.from_first(dot, root.inputs[2])
+
+    def write(self) -> None:
+        """For every lower neuron: its edges, several at a time, the last few beside some that do not count."""
+        f = self.f
+        first, last = self.neurons(self.root.shape[0])
+        whole = len(self.parts) == 1
+        with f.loop(first, last, 1) as loop:
+            below = self.row(self.lower, loop.index)
+            own = [self.values(self.lower, below, columns) for columns in self.same_width]
+            begin = self.integer(self.starts, loop.index)
+            end = self.integer(self.starts, f.plus(loop.index, 1))
+            for part in () if whole else self.parts:
+                self.store(loop.index, part, self.sums(begin, end, part))
+            totals = [self.zero] * len(own) if whole else []
+            middle = self.multiple(begin, end, DOTS)
+            with f.span(begin, middle, DOTS, totals) as inner:
+                edges = [f.plus(inner.index, k) for k in range(DOTS)]
+                inner.values = self.both(own, edges, inner.values)
+            with f.span(middle, end, DOTS, inner.values) as inner:
+                inner.values = self.both(own, self.up_to(end, inner.index, DOTS), inner.values, inner.index)
+            if whole:
+                self.store(loop.index, self.same_width, inner.values)
+
+    def both(
+        self, own: list[Value], edges: list[Value], totals: list[Value], begin: Value | None = None
+    ) -> list[Value]:
+        """Some edges' products added to the totals (where there are any), and their dot products stored.
+
+        With ``begin`` an edge that is not ``begin`` plus its place stands for the last one, and does not count.
+        """
+        f, dots, positions = self.f, [], []
+        for k, edge in enumerate(edges):
+            self.fetch_ahead(self.from_values, self.neighbour, edge, self.columns)
+            row = self.row(self.from_values, self.integer(self.neighbour, edge))
+            positions.append(self.integer(self.position, edge))
+            above = [self.values(self.from_values, row, columns) for columns in self.same_width]
+            if totals:
+                weight = f.splat(self.weight(positions[-1]), above[0].type.lanes)
+                more = [self.plus_product(weight, g, total) for g, total in zip(above, totals, strict=True)]
+                if begin is not None and k:
+                    counts = f.icmp("eq", edge, f.plus(begin, k))
+                    more = [f.select(counts, new, old) for new, old in zip(more, totals, strict=True)]
+                totals = [self.now(total) for total in more]
+            dot = self.zero
+            for ours, theirs in zip(own, above, strict=True):
+                dot = self.plus_product(ours, theirs, dot)
+            dots.append(self.now(dot))
+        found = lane_sums(f, dots, self.plus)
+        for k, position in enumerate(positions):  # one that does not count is the last edge's, once more
+            f.store(f.lane(found, k), f.offset(self.pointers[self.dot], position, self.scalar.scalar))
+        return totals
+
+
+def lane_sums(f: Function, vectors: list[Value], plus: Plus) -> Value:
     """The sum of each vector's lanes, one a lane: neighbours are added until one number is left of each."""
-    assert callable(plus)
     each = vectors[0].type.lanes
     while each > 1:
         each //= 2
@@ -268,13 +369,11 @@ def lane_sums(f: Function, vectors: list[Value], plus: object) -> Value:
     return vectors[0]
 
 
-def _neighbours(f: Function, a: Value, b: Value | None, plus: object) -> Value:
+def _neighbours(f: Function, a: Value, b: Value | None, plus: Plus) -> Value:
     """Sums of lanes 0 and 1, 2 and 3, ... of a, then of b."""
-    assert callable(plus)
     count = a.type.lanes * (1 if b is None else 2)
     even, odd = (f.shuffle(a, a if b is None else b, range(k, count, 2)) for k in (0, 1))
-    joined: Value = plus(even, odd)
-    return joined
+    return plus(even, odd)
 
 
 def _beside(f: Function, a: Value, b: Value) -> Value:

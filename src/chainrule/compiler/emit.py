@@ -317,6 +317,8 @@ class KernelWriter:
         inside = [n for n in self.reads if len(n.shape) <= len(space) and n in self._read_inside()]
         vector = self._vector_axis(space, [strides[n] for n in inside if n in strides])
         kept = [a for a in range(len(space)) if a not in reduced]
+        if vector in reduced and self._is_narrow(root, kept):
+            vector = max(kept, key=lambda a: (space[a], a))
         outer, inner = (
             merged_axes(space, sorted(axes, key=lambda a: (a == vector, a)), strides)
             for axes in (kept, reduced)
@@ -325,6 +327,14 @@ class KernelWriter:
             self._reduce_along(root, outer, inner)
         else:
             self._reduce_across(root, outer, inner)
+
+    def _is_narrow(self, root: Node, kept: Sequence[int]) -> bool:
+        """Whether there are so few terms that long functions had better work on many results at once."""
+        space = root.inputs[0].shape
+        terms = math.prod(n for a, n in enumerate(space) if a not in kept)
+        results = max((space[a] for a in kept), default=1)
+        long = any(node.op in LONG for node in (*self.kernel.inside, *self.kernel.body))
+        return long and terms <= self.width <= results
 
     def _read_inside(self) -> set[Node]:
         own = set(self.kernel.inside)

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from chainrule.compiler.edges import joins
 from chainrule.compiler.lowering import ELEMENTWISE, REDUCTIONS, VIEWS
 from chainrule.graph import Node, topological
 from chainrule.ops import contract, elementwise, random
+from chainrule.ops.edges import edge_dot
 from chainrule.ops.record import Shape
 from chainrule.ops.source import constant, leaf
 
@@ -183,11 +185,21 @@ class _Grouping:
         """Put the next node of the graph's order into a kernel."""
         if node.op in (leaf, constant) or node.op in VIEWS or node in self.owner or node in self.cheap:
             return
+        beside = self._same_edges(node) if node.op is edge_dot else None
         if _joins(node):
             self._join(node)
+        elif beside is not None:
+            self.plan.kernels[beside].body.append(node)
+            self.home[node] = beside
         else:
             inside = self._inside(node) if node.op in REDUCTIONS else []
             self._add(Kernel(node.shape, node, inside))
+
+    def _same_edges(self, node: Node) -> int | None:
+        """The kernel that goes along the same edges anyway, if all that the node reads is there by then."""
+        last = max((self.home.get(root_of(x), -1) for x in node.inputs), default=-1)
+        found = (i for i in range(last + 1, len(self.plan.kernels)) if joins(node, self.plan.kernels[i]))
+        return next(found, None)
 
     def _add(self, kernel: Kernel) -> None:
         self.plan.kernels.append(kernel)

@@ -176,7 +176,7 @@ def _read_through_reshape(plan: Plan) -> set[Node]:
     found = {root_of(x) for x in plan.outputs}
     for node in topological(plan.outputs):
         if node.op in EDGES:
-            found.update(root_of(x) for x in node.inputs)
+            found.update([node, *map(root_of, node.inputs)])
         if node.op in VIEWS:
             root = root_of(node)
             if node.op is movement.reshape and len(root.shape) > 1:

@@ -86,13 +86,17 @@ def settle(outputs: Sequence[Node], strides: Mapping[Node, Strides]) -> list[Nod
     """The same graph with a copy wherever strides cannot say a view; ``strides`` are those of unusual leaves."""
     new: dict[Node, Node] = {}
     views: dict[Node, View] = {}
+    copies: dict[Node, Node] = {}
     for node in topological(outputs):
         inputs = tuple(new[x] for x in node.inputs)
         made = node
         if node.op is contract.matmul:
             inputs = tuple(_copied(x) if _repeats(views.get(x)) else x for x in inputs)
         if node.op in EDGES:
-            inputs = tuple(_copied(x) if _apart(views[x]) else x for x in inputs)
+            for x in inputs:
+                if x not in copies and _apart(views[x]):
+                    copies[x] = _copied(x)
+            inputs = tuple(copies.get(x, x) for x in inputs)
         if any(x is not y for x, y in zip(inputs, node.inputs, strict=True)):
             made = Node(node.op, inputs, node.params, line=node.line)
         if node.op in VIEWS:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 Executor = Literal["compiled", "interpreted"]
 Tick = Callable[[], None]
 CALL_SECONDS = 0.1  # native code comes back to Python about this often
-TRIAL_SECONDS = 0.002  # for finding out whether several threads are faster
+TRIAL_SECONDS = 0.004  # for finding out whether several threads are faster
+FIRST_TRIALS = 2  # of each number of threads, the first of them with cold caches
 TRIAL_PAUSE = 32  # native calls from one such trial to the next
 WORTH_THREADS = 60_000  # cycles of a step; in a shorter one threads would mostly wait for each other
 
@@ -32,6 +33,9 @@ class Runner(Protocol):
 
     def __call__(self, *arrays: Array) -> list[Array]:
         """Run once: the outputs. Updated tensors change in place, all at the same time (SPEC B18)."""
+
+    def scratch_bytes(self) -> int:
+        """Memory for values in between, at most."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +51,20 @@ class Work:
     steps: int
 
 
-class NotFiniteError(Exception):
+class CutShortError(Exception):
     """Work was given up because an output, a loss or a gradient norm, is not finite."""
 
     def __init__(self, record: Array) -> None:
         names = ("loss", "gradient's norm") if len(record) > 1 else ("validation loss",)
         name, value = next((n, x) for n, x in zip(names, record, strict=True) if not np.isfinite(x))
         super().__init__(f"the {name} became {value}")
+
+
+def _check(records: Array) -> None:
+    """CutShortError where an output is not finite."""
+    finite = np.isfinite(records)
+    if not finite.all():
+        raise CutShortError(records[np.flatnonzero(~finite.all(axis=1))[0]])
 
 
 class Interpreting:
@@ -69,7 +80,7 @@ class Interpreting:
     def run(self, works: Sequence[Work], tick: Tick, watch: bool = False) -> list[Array]:
         """Do all work in turn: the outputs [steps, outputs] of each.
 
-        With ``watch`` it raises NotFiniteError soon after an output that is not finite.
+        With ``watch`` it raises CutShortError soon after an output that is not finite.
         """
         return [self._run(work, tick, watch) for work in works]
 
@@ -110,6 +121,10 @@ class InterpretedStep:
             np.copyto(buffer, value)
         return values[: self._count]
 
+    def scratch_bytes(self) -> int:
+        """All values of the graph, as if none were dropped after its last use."""
+        return self._program.bytes()
+
 
 class Compiling:
     """Runs steps as machine code, in native loops that come back ten times a second.
@@ -144,7 +159,7 @@ class Compiling:
     def run(self, works: Sequence[Work], tick: Tick, watch: bool = False) -> list[Array]:
         """Do all work in turn: the outputs [steps, outputs] of each.
 
-        With ``watch`` it raises NotFiniteError rather than go on after an output that is not finite.
+        With ``watch`` it raises CutShortError rather than go on after an output that is not finite.
         """
         from chainrule.compiler.program import run_parts
 
@@ -175,26 +190,19 @@ class Compiling:
             from chainrule.compiler.team import Team
 
             self._team = Team(self.threads)
-        for threads in (1, self.threads):
-            if threads not in self._seconds:
-                return threads, TRIAL_SECONDS
+        if self._calls < 2 * FIRST_TRIALS:
+            return (1, self.threads)[self._calls % 2], TRIAL_SECONDS
         best = min(self._seconds, key=self._seconds.__getitem__)
         if self._calls % TRIAL_PAUSE == 0:
             return (1 if best > 1 else self.threads), TRIAL_SECONDS
         return best, CALL_SECONDS
 
     def _note(self, threads: int, seconds: float) -> None:
-        """Remember how fast so many threads were; a single hiccup counts half."""
+        """Remember how fast so many threads were; later a single hiccup counts half."""
         before = self._seconds.get(threads, seconds)
-        self._seconds[threads] = seconds if self._calls < 4 else (before + seconds) / 2
+        early = self._calls < 2 * FIRST_TRIALS
+        self._seconds[threads] = min(before, seconds) if early else (before + seconds) / 2
         self._calls += 1
-
-
-def _check(records: Array) -> None:
-    """NotFiniteError where an output is not finite."""
-    finite = np.isfinite(records)
-    if not finite.all():
-        raise NotFiniteError(records[np.flatnonzero(~finite.all(axis=1))[0]])
 
 
 class Waiting:
@@ -243,6 +251,10 @@ class CompiledStep:
     def __call__(self, *arrays: Array) -> list[Array]:
         """Run once: the outputs."""
         return self.program(*arrays)
+
+    def scratch_bytes(self) -> int:
+        """The arena."""
+        return self.program.arena_bytes
 
 
 #: what runs steps, by the executor's name; made with the number of threads that it may use
