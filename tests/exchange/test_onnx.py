@@ -68,7 +68,7 @@ LAYERS = {
     "MaskedLinear": lambda: nn.MaskedLinear([[1, 0, 1, 0], [0, 1, 1, 0], [1, 1, 1, 1]], seed=0),
     "Averaged": lambda: nn.Averaged(nn.Linear(4, 3, seed=0)),
     "GraphNetwork": graph_network,
-    "PolynomialFeatures": lambda: nn.PolynomialFeatures(3),
+    "PolynomialFeatures": lambda: nn.PolynomialFeatures(4, 3),
     "ReferenceClass": nn.ReferenceClass,
 }
 

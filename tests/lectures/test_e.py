@@ -44,7 +44,7 @@ def full_batch(model, x, y, loss=nn.squared_error, iterations=500, **settings):
 
 
 def test_E1_linear_in_the_features_only():
-    phi, rng = nn.PolynomialFeatures(2), np.random.default_rng(0)
+    phi, rng = nn.PolynomialFeatures(2, 2), np.random.default_rng(0)
     x, v, w = rng.normal(size=(5, 2)), rng.normal(size=6), rng.normal(size=6)
     f = lambda w, x: nn.Sequential(phi, linear([w]))(x).numpy()[:, 0]
     same(f(2 * v - 3 * w, x), 2 * f(v, x) - 3 * f(w, x))
@@ -56,7 +56,7 @@ def test_E1_linear_in_the_features_only():
 def test_E2_kernel_of_the_polynomial_features():
     rng = np.random.default_rng(0)
     x, other = rng.normal(size=(4, 3)), rng.normal(size=(5, 3))
-    phi = nn.PolynomialFeatures(2, kernel=True)
+    phi = nn.PolynomialFeatures(3, 2, kernel=True)
     same(phi(x).numpy() @ phi(other).numpy().T, (1 + x @ other.T) ** 2)
     same(nn.polynomial_kernel(x, other), (1 + x @ other.T) ** 2)
     # ridge regression on the features and on the kernel predict the same
@@ -69,8 +69,8 @@ def test_E2_kernel_of_the_polynomial_features():
 
 
 def test_E2_xnor_is_linear_in_the_product():
-    phi = nn.PolynomialFeatures(2, interactions_only=True)
-    assert phi.monomials(2) == [(), (0,), (1,), (0, 1)]
+    phi = nn.PolynomialFeatures(2, 2, interactions_only=True)
+    assert phi.monomials == [(), (0,), (1,), (0, 1)]
     model = nn.Sequential(phi, nn.Linear(4, 1, bias=False, seed=0, dtype=cr.float64))
     full_batch(model, BITS, XNOR)
     np.testing.assert_allclose(model[1].weight.numpy()[0], [1, -1, -1, 2], atol=1e-6)
@@ -556,6 +556,24 @@ def test_E24_least_squares_graph(ridge):
     )
     same(model.weight.numpy()[0], step.w)
     same(model.bias, [step.b])
+
+
+def test_E24_explained(ridge):
+    w, b, *_ = least_squares_graph(ridge.inputs)
+    x = cr.tensor(ridge.inputs.x)
+    y_hat = w @ x + b
+    r = 1.5 - y_hat
+    loss = r * r
+    text = str(cr.explain(loss))
+    for line in (
+        "ŷ = wᵀx + b = −2.25",
+        "r = 1.5 − ŷ = 3.75",
+        "loss = r² = 14.0625",
+        "∂loss/∂r = 2r = 7.5",
+        "= −2r = −7.5",
+        "= −2r x_j = [−7.5, −15, 3.75]",
+    ):
+        assert line in text
 
 
 def test_E25_ridge_graph(ridge):
