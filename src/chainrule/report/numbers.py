@@ -41,19 +41,27 @@ def scatter_section(predictions: Predictions) -> Markup:
 
 def residual_caption(actual: Floats, predicted: Floats) -> Markup:
     """What the residuals say about bias and spread."""
-    residual = actual - predicted
+    residual = residuals_of(actual, predicted)
+    largest = float(np.abs(residual).max()) or 1.0  # squares of numbers near the largest would overflow
     order = np.argsort(predicted)
-    low, high = (float(np.std(residual[part])) for part in np.array_split(order, 2))
-    text = f"Actual minus predicted value: {number(float(residual.mean()))} on average"
+    low, high = (largest * float(np.std(residual[part] / largest)) for part in np.array_split(order, 2))
+    mean = largest * float(np.mean(residual / largest))
+    text = f"Actual minus predicted value: {number(mean)} on average"
     if len(actual) >= 20 and min(low, high) > 0:
         text += f"; its deviation is {number(low)} where low values are predicted, {number(high)} where high ones are"
     return element("figcaption", text + ". Without a pattern around the line there is nothing left to learn.")
 
 
+def residuals_of(actual: Floats, predicted: Floats) -> Floats:
+    """Actual minus predicted value, at most half the largest number there is."""
+    most = np.finfo(np.float64).max / 4
+    return 2 * np.clip(actual / 2 - predicted / 2, -most, most)
+
+
 def residual_chart(actual: Floats, predicted: Floats) -> Markup:
     """Actual minus predicted against predicted value, and a histogram beside it."""
     top, bottom, right, beside = 36.0, 260.0, WIDTH - 110, 90.0
-    residual = actual - predicted
+    residual = residuals_of(actual, predicted)
     y = scale_over(np.append(residual, 0.0), bottom, top)
     x = scale_over(predicted, label_room(y), right)
     dots = [
