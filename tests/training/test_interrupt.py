@@ -124,7 +124,31 @@ def test_a_rule_that_had_not_been_asked_yet_is_asked_on_resuming(train, tmp_path
     assert history.stopped[0].startswith("critical point reached")
 
 
-def test_while_an_epoch_is_being_entered(train, monkeypatch, same_state):
+@pytest.mark.parametrize("copied", [0, 5, 1000])
+def test_while_an_epoch_is_being_entered(train, monkeypatch, same_state, copied):
+    """Its state is all there before it is copied over that of the epoch before: it counts."""
+    copies, original = 0, Trainer.copy_into
+
+    def cut(self, snapshot):
+        nonlocal copies
+        copies += 1
+        if copies < 3:
+            return original(self, snapshot)
+        for name in list(snapshot)[:copied]:
+            np.copyto(snapshot[name], self.arrays[name])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "copy_into", cut)
+        model, history = train()
+    expected, straight = train(epochs=3)
+    np.testing.assert_array_equal(history.loss, straight.loss)
+    same_state(model.state_dict(), expected.state_dict())
+    model.parameters()[0].data[...] = 0.0  # what the history holds is no longer the model's own memory
+    same_state(history.replicas[0].state, straight.replicas[0].state)
+
+
+def test_while_a_saved_epoch_is_being_entered(train, monkeypatch, same_state, tmp_path):
     """Its loss is in the curves already, its parameters are not saved yet: it does not count."""
     snapshots, original = 0, Trainer.snapshot
 
@@ -137,7 +161,7 @@ def test_while_an_epoch_is_being_entered(train, monkeypatch, same_state):
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "snapshot", snapshot)
-        model, history = train()
+        model, history = train(checkpoint=tmp_path / "run.safetensors")
     expected, straight = train(epochs=2)
     np.testing.assert_array_equal(history.loss, straight.loss)
     same_state(model.state_dict(), expected.state_dict())
@@ -192,7 +216,8 @@ class Interruption:
 
 
 @pytest.mark.slow
-def test_ctrl_c_at_any_bytecode(make_model, regression, tmp_path, capsys):
+@pytest.mark.parametrize("saved", [True, False])
+def test_ctrl_c_at_any_bytecode(make_model, regression, tmp_path, capsys, saved):
     x, y = regression[0][:12], regression[1][:12]
     path = tmp_path / "run.safetensors"
 
@@ -207,7 +232,7 @@ def test_ctrl_c_at_any_bytecode(make_model, regression, tmp_path, capsys):
             restarts=2,
             validation=(x[:3], y[:3]),
             stop=cr.EarlyStopping(5),
-            checkpoint=cr.Checkpoint(path, seconds=1000),
+            checkpoint=cr.Checkpoint(path, seconds=1000) if saved else None,
             callbacks=callbacks,
         )
 

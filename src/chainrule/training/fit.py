@@ -36,6 +36,9 @@ from chainrule.training.restarts import ALL_EPOCHS, Callback, Run
 from chainrule.training.step import Loss, Objective, Penalty, Update, at_inference, normalisation_parameters
 from chainrule.training.stopping import StopRule, stop_rules
 from chainrule.training.trainer import Settings, Trainer
+from chainrule.training.waves import MemoryLimit, check_memory_limit, wave
+
+_CHECKED_ROWS = 8192  # targets at once, which bounds the memory that takes
 
 
 def fit(
@@ -62,6 +65,7 @@ def fit(
     executor: Executor = "compiled",
     update: Update = "joint",
     nonfinite: NonFinite = "warn",
+    memory_limit: MemoryLimit = "auto",
 ) -> History:
     """Train ``model`` on ``data = (X, y)``, X [rows, features], y [rows] or [rows, outputs].
 
@@ -140,6 +144,7 @@ def fit(
         raise SettingError(
             "nonfinite: not known", expected=" or ".join(get_args(NonFinite)), got=repr(nonfinite)
         )
+    limit = check_memory_limit(memory_limit)
     workers, together = _workers(executor, threads, settings.restarts, optimizer)
     for part in (rows, held_out):
         if part is not None:
@@ -150,10 +155,13 @@ def fit(
     if checkpoint is not None:
         saver = _saver(checkpoint, trainer, optimizer, penalty, rules, epochs)
         state = _open(saver, state, resume, settings)
-    trainers = [trainer] if workers == 1 else [trainer.twin() for _ in range(workers)]
     display, line = Display(progress, epochs, restarts), user_line()
-    run = Run(trainers, epochs, rules, callbacks, display, saver, state, line, nonfinite)
-    work = partial(train_full_batch, run, optimizer) if isinstance(optimizer, LBFGS) else run.train
+    run = Run([trainer], epochs, rules, callbacks, display, saver, state, line, nonfinite)
+    work = (
+        partial(train_full_batch, run, optimizer)
+        if isinstance(optimizer, LBFGS)
+        else partial(_train_in_waves, run, workers, limit)
+    )
     history = _train(run, work)
     history.optimizer, history.batch_size = optimizer.describe(), settings.batch_size
     if stepping is not None:
@@ -185,6 +193,16 @@ def _train(run: Run, work: Callable[[], None]) -> History:
     elif ended is not None:
         raise ended
     return history
+
+
+def _train_in_waves(run: Run, workers: int, limit: MemoryLimit) -> None:
+    """Train as many replicas at a time as there are workers, or as memory allows."""
+    trainer = run.trainer
+    if trainer.settings.restarts > 1 or isinstance(limit, int):
+        workers = wave(trainer, workers, limit, run.saver is not None)
+    if workers > 1:
+        run.trainers = [trainer.twin() for _ in range(workers)]
+    run.train()
 
 
 def _check_kinds(**given: Any) -> None:
@@ -242,14 +260,19 @@ def available_cores() -> int:
 
 
 def _check_loss(objective: Objective, rows: Rows) -> None:
-    """Call the loss once on all targets: labels out of range or shapes that do not fit show at once."""
+    """Call the loss on all targets: labels out of range or shapes that do not fit show at once."""
     model = objective.model
+    starts = range(0, len(rows), _CHECKED_ROWS)
+    guesses: dict[int, Tensor] = {}
     with at_inference(model):
-        with tracing():
-            output = model(Tensor(None, new_leaf(rows.x.shape, rows.x.dtype, "x")))
-        with no_grad():
-            guess = Tensor.leaf(np.zeros(output.shape, output.dtype))
-            value = objective.loss(guess, Tensor.leaf(rows.y))
+        for start in starts:
+            x, y = rows.x[start : start + _CHECKED_ROWS], rows.y[start : start + _CHECKED_ROWS]
+            if len(x) not in guesses:
+                with tracing():
+                    output = model(Tensor(None, new_leaf(x.shape, x.dtype, "x")))
+                guesses[len(x)] = Tensor.leaf(np.zeros(output.shape, output.dtype))
+            with no_grad():
+                value = objective.loss(guesses[len(x)], Tensor.leaf(y))
     shape = value.shape if isinstance(value, Tensor) else f"a {type(value).__name__}"
     if shape != ():
         raise ShapeError(

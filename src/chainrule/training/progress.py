@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from chainrule.nn.module import Module
+from chainrule.optim.optimizer import Optimizer
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -20,7 +21,8 @@ class Epoch:
     ``number`` counts from 1 to ``epochs``, ``replica`` from 0 to ``restarts`` - 1. ``loss`` and
     ``gradient_norm`` are means over the epoch's minibatches, as each was visited; ``validation_loss`` (None
     without validation data) is taken at its end. The epoch took ``steps`` steps and ``seconds`` seconds.
-    ``model`` holds its parameters.
+    ``model`` holds its parameters; ``optimizer`` is the run's own (None with ``optim.LBFGS``), and ``lr`` the size of
+    its next step. A callback that sets ``epoch.optimizer.lr`` to a number changes it for this replica.
     """
 
     number: int
@@ -33,6 +35,12 @@ class Epoch:
     steps: int
     seconds: float
     model: Module
+    optimizer: Optimizer | None = None
+
+    @property
+    def lr(self) -> float | None:
+        """The size of the next step; None with ``optim.LBFGS``, which searches for it."""
+        return None if self.optimizer is None else float(self.optimizer.rate().numpy())
 
     def describe(self) -> str:
         """One short line: losses and rate."""

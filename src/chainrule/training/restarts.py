@@ -20,7 +20,7 @@ from chainrule.errors import NonFiniteError, SourceLine, describe_line
 from chainrule.files import FileWriteError
 from chainrule.nonfinite import NonFinite
 from chainrule.training.checkpoint import CURVES, Live, RunState, Saver, model_part
-from chainrule.training.executors import NotFiniteError
+from chainrule.training.executors import CutShortError
 from chainrule.training.history import History, Replica
 from chainrule.training.nonfinite import first_bad_step
 from chainrule.training.progress import Display, Epoch
@@ -250,7 +250,7 @@ class Run:
         watch = self.nonfinite != "ignore"
         try:
             results = trainer.run_epochs(index, first, count, self._tick, watch)
-        except NotFiniteError as found:
+        except CutShortError as found:
             return [], f"diverged: {found} in epoch {first + count}"
         return results, self._diverged(trainer, first + count, results) if watch else ""
 
@@ -277,6 +277,7 @@ class Run:
             steps=last.steps,
             seconds=seconds,
             model=trainer.model,
+            optimizer=trainer.optimizer,
         )
         reports = self._reports
         return self._tell(epoch, trainer) if reports is None else self._report(reports, epoch, trainer)
@@ -300,7 +301,10 @@ class Run:
         replica.loss.extend(result.loss for result in results)
         replica.gradient_norm.extend(result.gradient_norm for result in results)
         replica.validation_loss.extend(r.validation_loss for r in results if r.validation_loss is not None)
-        tensors, steps = trainer.snapshot(), live.steps + sum(result.steps for result in results)
+        # a checkpoint may be written by another thread meanwhile: what it reads is never written to again
+        in_place = self.saver is None
+        tensors = trainer.arrays if in_place else trainer.snapshot()
+        steps = live.steps + sum(result.steps for result in results)
         now, best, best_epoch, improved = (
             live.epochs + len(results) - 1,
             live.best,
@@ -311,10 +315,14 @@ class Run:
         if rule is not None:
             curve = replica.monitored()
             if best_epoch < 0 or curve[now] < curve[best_epoch]:
-                best, best_epoch = model_part(tensors), now
+                best, best_epoch = {k: x.copy() for k, x in model_part(tensors).items()}, now
             if improved < 0 or curve[now] < curve[improved] - rule.min_delta:
                 improved = now
-        self.state.lives[index] = Live(now + 1, steps, tensors, best, best_epoch, improved)
+        done = Live(now + 1, steps, tensors, best, best_epoch, improved)
+        self.state.lives[index] = done
+        if in_place:  # the trainer's own memory is the state until it is copied to where it was before
+            trainer.copy_into(live.tensors)
+            self.state.lives[index] = replace(done, tensors=live.tensors)
 
     def _diverged(self, trainer: Trainer, number: int, results: Sequence[EpochResult]) -> str:
         """Why epochs cannot be kept: a loss or a parameter that is not finite; nothing if they can."""
@@ -398,7 +406,9 @@ class Run:
         model, replicas = self.trainer.model, dict(self.state.replicas)
         for index, live in self.state.lives.items():
             if index not in replicas or not replicas[index].stopped:
-                replicas[index] = self._ended(index, f"interrupted after epoch {live.epochs}")
+                ended = self._ended(index, f"interrupted after epoch {live.epochs}")
+                # the state may be the memory of the model itself
+                replicas[index] = replace(ended, state={k: x.copy() for k, x in ended.state.items()})
         history = History([replicas[index] for index in sorted(replicas)], seconds, interrupted, model)
         model.load_state_dict(history.replicas[history.best].state)
         model.zero_grad()

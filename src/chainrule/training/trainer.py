@@ -22,7 +22,7 @@ from chainrule.training.executors import EXECUTORS, Executor, Runner, Work
 from chainrule.training.halving import Halving
 from chainrule.training.step import Objective, Step, Update, gradient_step, loss_step, training_step
 
-EVALUATION_ROWS = 4096  # rows at once where no gradient is needed
+EVALUATION_ROWS = 1024  # rows at once where no gradient is needed
 MODEL = "model."  # prefix of the model's tensors among those of the state
 
 
@@ -78,7 +78,7 @@ class Trainer:
         self.tensors = self._named_tensors()
         self.arrays = {name: tensor.numpy() for name, tensor in self.tensors.items()}
         self._start = {
-            name: array.copy() for name, array in self.arrays.items() if not name.startswith(MODEL)
+            name: _compact(array) for name, array in self.arrays.items() if not name.startswith(MODEL)
         }
         self._lock = threading.Lock()  # tracing, initialising and callbacks go through the model itself
         self._prepared: dict[object, tuple[Callable[[Mapping[Node, Array]], Runner], dict[Node, str]]] = {}
@@ -103,6 +103,11 @@ class Trainer:
     def snapshot(self) -> dict[str, Array]:
         """Copies of the state."""
         return {name: array.copy() for name, array in self.arrays.items()}
+
+    def copy_into(self, snapshot: Mapping[str, Array]) -> None:
+        """Make an earlier snapshot one of the present state."""
+        for name, array in self.arrays.items():
+            np.copyto(snapshot[name], array)
 
     def restore(self, snapshot: Mapping[str, Array]) -> None:
         """Put a snapshot back."""
@@ -153,7 +158,7 @@ class Trainer:
     ) -> list[EpochResult]:
         """Visit the training rows ``count`` times, in the orders that belong to (seed, replica, epoch).
 
-        After each epoch the validation loss is taken. With ``watch``, NotFiniteError may cut that short.
+        After each epoch the validation loss is taken. With ``watch``, CutShortError may cut that short.
         """
         s, rows = self.settings, len(self.rows)
         orders = row_orders(rows, shuffle=s.shuffle, key=(s.seed, replica, first), count=count)
@@ -202,6 +207,10 @@ class Trainer:
         """The training step for minibatches of so many rows as a graph, and what its leaves are called."""
         with self._lock:
             return self._traced_step(count), {tensor.node: name for name, tensor in self.tensors.items()}
+
+    def scratch_bytes(self) -> int:
+        """What a training step needs besides the state: gradients and activations of one minibatch."""
+        return self._step(self.settings.batch_size).scratch_bytes()
 
     def loss_graph(self, count: int) -> tuple[Step, dict[Node, str]]:
         """The loss of so many rows at inference as a graph, and what its leaves are called."""
@@ -253,6 +262,12 @@ class Trainer:
     def full_gradient_norm(self) -> float:
         """Norm of the objective's gradient over all training rows (SPEC A10, erratum 10)."""
         return norm(self.objective_and_gradient()[1])
+
+
+def _compact(array: Array) -> Array:
+    """A copy; of an array of equal numbers, as optimizers begin with, just one of them."""
+    first = array.ravel(order="K")[:1].copy()
+    return first.reshape(()) if array.size and bool((array == first).all()) else array.copy()
 
 
 def norm(gradients: list[Array]) -> float:
