@@ -77,23 +77,30 @@ if TYPE_CHECKING:
     from chainrule.exchange import from_torch, save_onnx, to_torch
     from chainrule.inspect import second_derivative_test
     from chainrule.inspect.diagnosis import Diagnosis, Finding, Recorder, diagnose
+    from chainrule.inspect.drawing import Drawing, draw
     from chainrule.inspect.explanation import Explanation, explain
     from chainrule.tables import TableModel, load_model
     from chainrule.training import (
         Checkpoint,
+        CSVLog,
         EarlyStopping,
         Epoch,
         GradientNorm,
         Halving,
         History,
+        ReduceOnPlateau,
+        TensorBoardLog,
         TrainingWarning,
+        find_lr,
     )
     from chainrule.training.fit import fit
 else:
     # What most programs do not need at once is imported when its name is first used: most of the time to import.
     _ROOMS = {
+        "CSVLog": "training",
         "Checkpoint": "training",
         "Diagnosis": "inspect.diagnosis",
+        "Drawing": "inspect.drawing",
         "EarlyStopping": "training",
         "Epoch": "training",
         "Explanation": "inspect.explanation",
@@ -102,10 +109,14 @@ else:
         "Halving": "training",
         "History": "training",
         "Recorder": "inspect.diagnosis",
+        "ReduceOnPlateau": "training",
         "TableModel": "tables",
+        "TensorBoardLog": "training",
         "TrainingWarning": "training",
         "diagnose": "inspect.diagnosis",
+        "draw": "inspect.drawing",
         "explain": "inspect.explanation",
+        "find_lr": "training",
         "fit": "training",
         "from_torch": "exchange",
         "load_model": "tables",
@@ -127,8 +138,10 @@ else:
 
 
 __all__ = [
+    "CSVLog",
     "Checkpoint",
     "Diagnosis",
+    "Drawing",
     "EarlyStopping",
     "Epoch",
     "Explanation",
@@ -137,8 +150,10 @@ __all__ = [
     "Halving",
     "History",
     "Recorder",
+    "ReduceOnPlateau",
     "TableModel",
     "Tensor",
+    "TensorBoardLog",
     "TrainingWarning",
     "__version__",
     "abs",
@@ -153,6 +168,7 @@ __all__ = [
     "concat",
     "cos",
     "diagnose",
+    "draw",
     "equal",
     "erf",
     "errors",
@@ -161,6 +177,7 @@ __all__ = [
     "expand_dims",
     "explain",
     "expm1",
+    "find_lr",
     "fit",
     "flip",
     "float32",

@@ -43,9 +43,14 @@ class Recording:
 
 
 def record_tensor(
-    tensor: Tensor, names: Mapping[str, Any] | None, variables: Mapping[str, Any], gradient: Any = None
+    tensor: Tensor,
+    names: Mapping[str, Any] | None,
+    variables: Mapping[str, Any],
+    gradient: Any = None,
+    *,
+    everything: bool = False,
 ) -> Recording:
-    """The history of a tensor that has been computed."""
+    """The history of a tensor that has been computed; ``everything``: with gradients for the data, too."""
     if tensor.data is None:
         raise SettingError(
             "a tensor that is being traced has no values to show",
@@ -53,7 +58,7 @@ def record_tensor(
             hint="draw or explain it outside the compiled function",
         )
     order = topological([tensor.node])
-    wanted = [node for node in order if node.owner is not None]
+    wanted = [n for n in order if n.owner is not None or (everything and n.op is leaf and is_float(n.dtype))]
     called, shown = names_of_nodes(order, names, variables)
     recording = finish([tensor.node], {}, called, wanted, gradient)
     recording.shown.update(shown)
@@ -61,12 +66,17 @@ def record_tensor(
 
 
 def record_call(
-    f: Callable[..., Any], args: Sequence[Any], names: Mapping[Node, str] | None = None, gradient: Any = None
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    names: Mapping[Node, str] | None = None,
+    gradient: Any = None,
+    *,
+    variables: Mapping[str, Any] | None = None,
 ) -> Recording:
     """What a function computes from example arguments; nothing of the user's changes, for it is only traced."""
     settings = (str, int, bool)  # part of the function's form, as in a compiled one
     given = [None if isinstance(x, settings) else as_tensor(x) for x in tree.leaves(args)]
-    leaves = [None if x is None else new_leaf(x.shape, x.dtype, value=x.numpy()) for x in given]
+    leaves = [None if x is None else new_leaf(x.shape, x.dtype, "argument", value=x.numpy()) for x in given]
     with tracing() as trace:
         stand_ins = iter(
             x if node is None else Tensor(None, node, is_float(node.dtype))
@@ -82,14 +92,26 @@ def record_call(
             got=type(result).__name__,
             where=describe_line(user_line()),
         )
-    called = dict(names or {})
+    every = topological([*outputs, *updates])
+    called, shown = names_of_nodes(every, None, {**variables_of(f), **(variables or {})})
+    called |= names or {}
     for node, name in zip(leaves, argument_names(f, args), strict=True):
         if node is not None:
             called[node] = name
     inputs = [node for node in leaves if node is not None and is_float(node.dtype)]
-    every = topological([*outputs, *updates])
-    wanted = [*inputs, *(node for node in every if node.owner is not None)]
-    return finish(outputs, updates, called, wanted, gradient)
+    wanted = [*([] if updates else inputs), *(node for node in every if node.owner is not None)]
+    recording = finish(outputs, updates, called, wanted, gradient)
+    recording.shown.update({node: array for node, array in shown.items() if node not in leaves})
+    return recording
+
+
+def variables_of(f: Callable[..., Any]) -> dict[str, Any]:
+    """What a function sees from outside: variables of the functions around it, and globals that it uses."""
+    try:
+        seen = inspect.getclosurevars(f)
+    except TypeError:  # not written in Python
+        return {}
+    return {**seen.globals, **seen.nonlocals}
 
 
 def argument_names(f: Callable[..., Any], args: Sequence[Any]) -> list[str]:
