@@ -8,6 +8,8 @@ from chainrule.svg import Markup, element, picture
 
 BARS = 20  # columns that are drawn; the table lists more
 ROW = 22.0  # pixels
+LETTER = 10.0  # pixels, the widest on average
+LONGEST = 20  # letters of a name
 
 
 def importance_section(importances: Importances | None) -> Markup:
@@ -36,7 +38,9 @@ def importance_chart(importances: Importances) -> Markup:
     losses = np.array([c.loss for c in drawn])
     high = float(max(losses.max(), 0.0))
     low = float(min(losses.min(), 0.0))
-    left, right = 190.0, WIDTH - 70
+    # room for the larger letters of a narrow screen
+    left = 16 + LETTER * max(len(short(c.name)) for c in drawn)
+    right = WIDTH - 16 - LETTER * max(len(number(c.loss)) for c in drawn)
     unit = (right - left) / ((high - low) or 1.0)
     zero = left - low * unit
     parts = []
@@ -58,7 +62,7 @@ def importance_chart(importances: Importances) -> Markup:
             element(
                 "line",
                 x1=f"{max(end - column.spread * unit, left):.1f}",
-                x2=f"{min(end + column.spread * unit, WIDTH - 66):.1f}",
+                x2=f"{min(end + column.spread * unit, right + 4):.1f}",
                 y1=f"{middle:.1f}",
                 y2=f"{middle:.1f}",
                 class_="axis",
@@ -79,4 +83,4 @@ def importance_chart(importances: Importances) -> Markup:
 
 def short(name: str) -> str:
     """A column's name as long as there is room for it."""
-    return name if len(name) <= 22 else name[:21] + "…"
+    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
