@@ -1,0 +1,23 @@
+"""scikit-learn's conventions, by its own checks; none is expected to fail."""
+
+import warnings
+
+import pytest
+from sklearn.utils.estimator_checks import check_estimator
+
+from chainrule import estimators
+
+#: skipped by scikit-learn itself for its own estimators of the kind: what they do not have
+NOT_THERE = {"check_array_api_input", "check_classifiers_multilabel_output_format_decision_function"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", estimators.__all__)
+def test_check_estimator(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of rows that the checks make too few, and epochs
+        results = check_estimator(getattr(estimators, name)(), on_fail=None, on_skip=None)
+    wrong = {r["check_name"]: r["exception"] for r in results if r["status"] not in ("passed", "skipped")}
+    assert not wrong
+    assert {r["check_name"] for r in results if r["status"] == "skipped"} <= NOT_THERE
+    assert len(results) > 50
