@@ -11,11 +11,14 @@ from typing import Any
 from chainrule.errors import GradientError, SettingError, describe_line, user_line
 from chainrule.graph import describe_form
 from chainrule.inspect import values
-from chainrule.inspect.derivation import Derivation, Line, derive
+from chainrule.inspect.derivation import Line, derive
+from chainrule.inspect.message_lines import derive_messages
 from chainrule.inspect.names import variables_of_caller
 from chainrule.inspect.paths import PathSum, path_sum
 from chainrule.inspect.recording import record_tensor
 from chainrule.inspect.steps import Step, Steps, steps_of
+from chainrule.nn.graph_network import GraphNetwork
+from chainrule.nn.graph_network.messages import Messages
 from chainrule.ops.record import is_float
 from chainrule.tensor import Tensor
 
@@ -24,30 +27,27 @@ from chainrule.tensor import Tensor
 class Explanation:
     """A derivation: ``str()`` gives plain text, ``markdown()`` LaTeX, ``html()`` a fragment of a page.
 
-    ``explanation["w"]`` is the step of that name: its ``value`` and ``gradient`` are arrays.
+    ``explanation["w"]`` is the step of that name: its ``value`` and ``gradient`` are arrays. ``paths`` are those
+    that were asked for. Of a network, ``messages`` are the numbers (see ``GraphNetwork.messages``).
     """
 
-    steps: Steps
-    derivation: Derivation
+    sections: tuple[tuple[str, list[Line]], ...]
+    steps: Steps | None = None
     paths: tuple[PathSum, ...] = ()
+    messages: Messages | None = None
 
     def __getitem__(self, name: str) -> Step:
-        step = self.steps.find(name)
+        step = None if self.steps is None else self.steps.find(name)
         if step is None:
-            known = [s.symbol.text for s in self.steps.steps.values()]
+            known = [] if self.steps is None else [s.symbol.text for s in self.steps.steps.values()]
             raise SettingError(
                 f"nothing in this derivation is called {name}", expected=", ".join(known), got=name
             )
         return step
 
-    def _sections(self) -> list[tuple[str, list[Line]]]:
-        d = self.derivation
-        found = [("Forward", d.forward), ("Partials", d.partials), ("Backward", d.backward)]
-        return [*found, *((path.title, path.lines) for path in self.paths)]
-
     def __str__(self) -> str:
         blocks = []
-        for title, lines in self._sections():
+        for title, lines in self.sections:
             rows = [f"  {_line_text(line)}" for line in lines]
             blocks.append("\n".join([title, *rows]))
         return "\n\n".join(blocks)
@@ -55,7 +55,7 @@ class Explanation:
     def markdown(self) -> str:
         """Markdown with a LaTeX formula a line."""
         blocks = []
-        for title, lines in self._sections():
+        for title, lines in self.sections:
             rows = [rf"{_aligned(line)}" for line in lines]
             body = " \\\\\n".join(rows)
             blocks.append(f"**{title}**\n\n$$\n\\begin{{aligned}}\n{body}\n\\end{{aligned}}\n$$")
@@ -64,7 +64,7 @@ class Explanation:
     def html(self) -> str:
         """A table for each part, for a page of one's own; it needs no script and no style sheet."""
         blocks = []
-        for title, lines in self._sections():
+        for title, lines in self.sections:
             rows = "".join(_row(line) for line in lines)
             blocks.append(f"<h3>{html.escape(title)}</h3><table>{rows}</table>")
         return f'<div class="chainrule-explanation">{"".join(blocks)}</div>'
@@ -74,10 +74,12 @@ class Explanation:
 
 
 def explain(
-    loss: Tensor,
+    loss: Tensor | GraphNetwork,
+    x: Any = None,
     *,
     paths: str | Sequence[str] = (),
     names: Mapping[str, Any] | None = None,
+    output: Any = None,
     limit: int = 20,
 ) -> Explanation:
     """The derivation of a scalar and of its gradients, as a person would write it (SPEC E24, E25, A22-A27).
@@ -89,8 +91,12 @@ def explain(
     Quantities are called as the caller's local variables are; what has no name is written inside the formula
     that needs it, or is v1, v2 ... where that would be long. ``names`` ({"w": w}) adds names or replaces
     them. ``paths`` names one or several quantities whose gradient is also told path by path, the first
-    ``limit`` of them: "w" along quantities, "w[1]" along the single elements. Raises GradientError for what
-    is not a float scalar, or depends on nothing that requires a gradient.
+    ``limit`` of them: "w" along quantities, "w[1]" along the single elements.
+
+    A GraphNetwork and one row ``x`` [inputs] are told as lecture A does: u and v of every neuron, the message
+    on every edge, S, and the derivative of ``output`` (a neuron, if there are several) by every weight.
+
+    Raises GradientError for what is not a float scalar, or depends on nothing that requires a gradient.
 
     >>> import chainrule as cr
     >>> w, x = cr.tensor(0.5, requires_grad=True), cr.tensor(2.0)
@@ -111,6 +117,14 @@ def explain(
       ∂loss/∂r = 2r = 4
       ∂loss/∂w = ∂loss/∂r · ∂r/∂w = (2r)(−x) = −2r x = −8
     """
+    if isinstance(loss, GraphNetwork):
+        told_net = derive_messages(loss, x, output)
+        parts = (
+            ("Forward", told_net.forward),
+            ("Messages", told_net.messages),
+            ("Weights", told_net.gradients),
+        )
+        return Explanation(parts, messages=told_net.numbers)
     if not isinstance(loss, Tensor) or loss.shape != () or not is_float(loss.dtype):
         raise GradientError(
             "a derivation ends in one number",
@@ -128,7 +142,10 @@ def explain(
     recording = record_tensor(loss, names, variables_of_caller())
     told = steps_of(recording)
     wanted = (paths,) if isinstance(paths, str) else tuple(paths)
-    return Explanation(told, derive(told), tuple(path_sum(told, name, limit) for name in wanted))
+    found = tuple(path_sum(told, name, limit) for name in wanted)
+    d = derive(told)
+    sections = (("Forward", d.forward), ("Partials", d.partials), ("Backward", d.backward))
+    return Explanation((*sections, *((path.title, path.lines) for path in found)), told, found)
 
 
 def _line_text(line: Line) -> str:
