@@ -26,6 +26,7 @@ from chainrule.nn.as_function import as_function
 from chainrule.nn.averaged import Averaged
 from chainrule.nn.dropout import Dropout, WeightDropout
 from chainrule.nn.features import PolynomialFeatures, polynomial_kernel
+from chainrule.nn.focal import binary_focal_cross_entropy, focal_cross_entropy
 from chainrule.nn.graph_network import GraphNetwork
 from chainrule.nn.layers import Flatten, Linear, Sequential
 from chainrule.nn.losses import (
@@ -51,6 +52,7 @@ from chainrule.nn.module import (
 from chainrule.nn.normalisation import BatchNorm1d
 from chainrule.nn.penalties import Penalty, l1, l2
 from chainrule.nn.reference_class import ReferenceClass
+from chainrule.nn.regression_losses import poisson, quantile
 from chainrule.nn.summaries import Summary, summary
 from chainrule.nn.targets import check_binary_targets, check_labels
 
@@ -90,11 +92,13 @@ __all__ = [
     "activations",
     "as_function",
     "binary_cross_entropy",
+    "binary_focal_cross_entropy",
     "check_binary_targets",
     "check_labels",
     "cross_entropy",
     "elu",
     "flatten_parameters",
+    "focal_cross_entropy",
     "gelu",
     "group_mask",
     "half_squared_error",
@@ -104,7 +108,9 @@ __all__ = [
     "l2",
     "leaky_relu",
     "log_loss",
+    "poisson",
     "polynomial_kernel",
+    "quantile",
     "silu",
     "squared_error",
     "step",
