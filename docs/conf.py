@@ -13,7 +13,7 @@ author = "the chainrule contributors"
 copyright = "the chainrule contributors. Apache License 2.0"
 html_title = "chainrule"
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "lecture_rows", "mathml", "plain_docstrings"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "gallery", "lecture_rows", "mathml", "plain_docstrings"]
 exclude_patterns = ["lectures/README.md", "_site", "_build", "conftest.py"]
 templates_path: list[str] = []
 
