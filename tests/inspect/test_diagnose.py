@@ -138,6 +138,18 @@ def test_a_quarter_of_wrong_labels_is_noise_but_overlap_is_not():
     assert cr.diagnose(model, overlapping, nn.cross_entropy).kinds == []
 
 
+def test_neighbours_that_the_network_beats_do_not_judge_labels():
+    """In 15 columns of which one decides, neighbours are wrong often; the labels are not."""
+    x = np.random.default_rng(0).normal(size=(900, 15))
+    y = (x[:, 0] > 0).astype(np.int64)
+    model = nn.Linear(15, 2, seed=0)
+    history = trained(model, (x[:600], y[:600]))
+    alone = cr.diagnose(model, (x[:600], y[:600]), nn.cross_entropy, history)
+    assert alone.kinds == ["noisy labels"]
+    judged = cr.diagnose(model, (x[:600], y[:600]), nn.cross_entropy, history, validation=(x[600:], y[600:]))
+    assert judged.kinds == []
+
+
 def test_a_constant_column_is_a_note():
     x, y = table()
     x = np.column_stack([x, np.ones(len(x))])

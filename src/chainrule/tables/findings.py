@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from chainrule.inspect.diagnosis import Diagnosis, Finding, diagnose
 from chainrule.inspect.diagnosis.finding import Figure, show
 from chainrule.report import FindingRow, Findings
@@ -15,12 +17,13 @@ ROWS = 256  # on which layers and curvature are measured, so that the report tak
 def findings(trained: Trained) -> Findings:
     """What ``cr.diagnose`` says of the network, its run and the encoded rows."""
     prepared, split = trained.prepared, trained.prepared.split
+    unseen = np.concatenate([split.validation, split.held_out])
     diagnosis = diagnose(
         trained.model.network,
         prepared.encoded(split.training),
         loss_of(prepared),
         trained.history,
-        validation=prepared.encoded(split.validation) if split.validation.size else None,
+        validation=prepared.encoded(unseen) if unseen.size else None,
         penalty=penalty_of(prepared),
         rows=ROWS,
     )

@@ -13,6 +13,7 @@ from chainrule.inspect.diagnosis.finding import Finding
 # agree fully. A share p of wrong labels leaves them at about 1 - p / 2.
 AGREEMENT = 0.95
 CONTRADICTED = 0.1
+BETTER = 0.1
 SKILL = 0.2  # below it, neighbours know too little to contradict anybody
 
 
@@ -21,6 +22,8 @@ def find(e: Evidence) -> Iterator[Finding]:
     n = e.neighbours
     if n is None or not len(n.agreement) or n.skill < SKILL:
         return
+    if e.validation is not None and e.validation.skill > n.skill + BETTER:
+        return  # the network predicts unseen rows better than their neighbours: these are no judges here
     inner = float(np.sort(n.agreement)[len(n.agreement) // 2 :].mean())
     share = float(n.contradicted.mean())
     if inner < AGREEMENT and share > CONTRADICTED:

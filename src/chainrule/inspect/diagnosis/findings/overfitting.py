@@ -27,8 +27,9 @@ def find(e: Evidence) -> Iterator[Finding]:
     gap = (v.loss - t.loss) / scale
     lost = t.skill - v.skill
     curve = np.array(e.replica.validation_loss) if e.replica is not None else np.zeros(0)
-    rise = float(v.loss / curve.min()) if len(curve) and curve.min() > 0 else 1.0
-    risen = rise > RISE and gap > GAP / 4 and (v.loss - curve.min()) / scale > 0.05
+    kept = e.replica.kept_epoch if e.replica is not None else -1
+    rise = float(curve[kept] / curve.min()) if len(curve) and kept >= 0 and curve.min() > 0 else 1.0
+    risen = rise > RISE and gap > GAP / 4 and (curve[kept] - curve.min()) / scale > 0.05
     if (gap > GAP and lost > GAP / 2) or risen:
         best = {"best epoch": int(curve.argmin()) + 1, "epochs": len(curve)} if len(curve) else {}
         yield Finding(
