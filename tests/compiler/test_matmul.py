@@ -96,7 +96,7 @@ class Kernel:
         part = (const(0, I64), const(self.parts.units, I64)) if whole else (first, last)
         emit_product(f, target, product, a, b, part, epilogue, scratch)
         f.ret()
-        self.library = Library(assemble(module_text([f], target.attributes), target), target)
+        self.library = Library([assemble(module_text([f], target.attributes), target)], target)
         kinds = [ctypes.c_void_p] * 4 + [ctypes.c_int64] * 2
         self.run = ctypes.CFUNCTYPE(None, *kinds)(self.library.address("product"))
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -89,6 +92,11 @@ def initialise() -> None:
     llvm.initialize_native_asmparser()  # a waiting thread pauses by an instruction written in assembly
 
 
+def available_cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def target_machine(target: Target, opt: int = 2) -> Any:
     """A fresh LLVM target machine; an execution engine takes ownership of the one it is given."""
     import llvmlite.binding as llvm
@@ -100,27 +108,58 @@ def target_machine(target: Target, opt: int = 2) -> Any:
 
 
 def assemble(text: str, target: Target, opt: int = 2) -> bytes:
-    """The machine code of a module, as an object file."""
+    """The machine code of a module, as an object file. Several threads may do so at the same time."""
     import llvmlite.binding as llvm
 
-    module = llvm.parse_assembly(text)
+    initialise()
+    module = llvm.parse_assembly(text, llvm.create_context())
     module.triple = target.triple
     machine = target_machine(target, opt)
     module.data_layout = str(machine.target_data)
-    return bytes(machine.emit_object(module))
+    with llvm.ffi.OutputString() as error:
+        memory = _emitter()(machine, module, 1, error)
+        if not memory:
+            raise RuntimeError(str(error))
+    try:
+        start, size = llvm.ffi.lib.LLVMPY_GetBufferStart(memory), llvm.ffi.lib.LLVMPY_GetBufferSize(memory)
+        return ctypes.string_at(start, size)
+    finally:
+        llvm.ffi.lib.LLVMPY_DisposeMemoryBuffer(memory)
+
+
+@cache
+def _emitter() -> Any:
+    """llvmlite's way to object code, without the one lock that it holds during all calls.
+
+    LLVM itself generates code in several threads, as long as each has a context of its own. Where a later llvmlite
+    has no such function inside its wrapper, the wrapper will do.
+    """
+    import llvmlite.binding as llvm
+
+    wrapped = llvm.ffi.lib.LLVMPY_TargetMachineEmitToMemory
+    return getattr(wrapped, "_cfn", wrapped)
+
+
+def assemble_all(texts: Sequence[str], target: Target) -> list[bytes]:
+    """The machine code of several modules, made at the same time."""
+    if len(texts) == 1:
+        return [assemble(texts[0], target)]
+    with ThreadPoolExecutor(len(texts), thread_name_prefix="chainrule") as pool:
+        return list(pool.map(lambda text: assemble(text, target), texts))
 
 
 class Library:
-    """An object file loaded into this process."""
+    """Object files loaded into this process; they may call each other's functions."""
 
-    def __init__(self, code: bytes, target: Target) -> None:
+    def __init__(self, objects: Sequence[bytes], target: Target) -> None:
         import llvmlite.binding as llvm
 
         initialise()
         empty = llvm.parse_assembly("")
         empty.triple = target.triple
         self._engine = llvm.create_mcjit_compiler(empty, target_machine(target))
-        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        for code in objects:
+            self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
 
     def address(self, name: str) -> int:

@@ -22,7 +22,7 @@ from chainrule.compiler.driver import Arena, Call, Output, Stream, meeting_text,
 from chainrule.compiler.emit import KernelWriter, Share
 from chainrule.compiler.expand import expand
 from chainrule.compiler.fuse import Plan, fuse, root_of
-from chainrule.compiler.host import Target
+from chainrule.compiler.host import Target, available_cores
 from chainrule.compiler.ir import Function, module_text
 from chainrule.compiler.memory import ALIGNMENT, Layout, arrange
 from chainrule.compiler.simplify import simplify
@@ -31,6 +31,9 @@ from chainrule.graph import Node, check, listing, topological
 from chainrule.ops import contract, movement
 from chainrule.ops.record import Array
 from chainrule.ops.source import constant, leaf
+
+MOST_MODULES = 4  # assembled at the same time
+WORTH_A_MODULE = 1000  # lines of LLVM's language
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Code:
     ``constants``, then the arena.
     """
 
-    text: str
+    modules: tuple[str, ...]  # their text; they call each other's functions
     leaves: tuple[int, ...]
     constants: tuple[Array, ...]
     arena: Arena
@@ -74,7 +77,7 @@ def lower(
     layout = arrange(plan, list(zip(targets, plan.outputs[count:], strict=True)), strides, shared=shared)
     _dump_text("arrange", lambda: describe_layout(layout))
     code = _emit(layout, plan.outputs[:count], target, stream, numbers, shared)
-    _dump_text("emit", lambda: code.text)
+    _dump_text("emit", lambda: "\n".join(code.modules))
     return code
 
 
@@ -143,12 +146,30 @@ def _emit(
     if stream is not None:
         ends.append(write_run(stream, buffers, found, shared=shared))
     return Code(
-        module_text([*functions, *ends], target.attributes, globals=[meeting_text(target)] if shared else []),
+        _modules(functions, ends, target, [meeting_text(target)] if shared else []),
         tuple(numbers[node] for node in leaves),
         tuple(np.ascontiguousarray(node.params["value"]) for node in constants),
         arena,
         found,
         tuple((phase, writer.share) for phase, writer in zip(layout.phases, writers, strict=True)),
+    )
+
+
+def _modules(
+    kernels: Sequence[Function], ends: Sequence[Function], target: Target, globals: Sequence[str]
+) -> tuple[str, ...]:
+    """As many modules as processors can assemble at the same time, if it is worth that; the ends in the first."""
+    lines = sum(len(kernel.lines) for kernel in kernels)
+    count = max(1, min(available_cores(), MOST_MODULES, lines // WORTH_A_MODULE))
+    parts: list[list[Function]] = [list(ends), *([] for _ in range(count - 1))]
+    sizes = [sum(len(f.lines) for f in part) for part in parts]
+    for kernel in sorted(kernels, key=lambda kernel: -len(kernel.lines)):
+        least = sizes.index(min(sizes))
+        parts[least].append(kernel)
+        sizes[least] += len(kernel.lines)
+    return tuple(
+        module_text(part, target.attributes, globals=[] if number else globals)
+        for number, part in enumerate(parts)
     )
 
 
@@ -252,21 +273,22 @@ def _sources() -> bytes:
     return digest.digest()
 
 
-def to_bytes(code: Code, machine_code: bytes) -> bytes:
-    """A compiled graph as one file: a line of JSON, the constants, the object file."""
+def to_bytes(code: Code, objects: Sequence[bytes]) -> bytes:
+    """A compiled graph as one file: a line of JSON, the constants, the object files."""
     header = {
         "leaves": code.leaves,
         "constants": [(c.dtype.str, c.shape) for c in code.constants],
         "arena": astuple(code.arena),
         "outputs": [astuple(output) for output in code.outputs],
+        "objects": [len(machine_code) for machine_code in objects],
         "shares": [(phase, *astuple(share)) for phase, share in code.shares],
     }
     return b"\n".join(
-        [json.dumps(header).encode(), b"".join([*(c.tobytes() for c in code.constants), machine_code])]
+        [json.dumps(header).encode(), b"".join([*(c.tobytes() for c in code.constants), *objects])]
     )
 
 
-def from_bytes(content: bytes) -> tuple[Code, bytes]:
+def from_bytes(content: bytes) -> tuple[Code, list[bytes]]:
     """The inverse of :func:`to_bytes`; the text is not kept."""
     line, rest = content.split(b"\n", 1)
     header = json.loads(line)
@@ -281,4 +303,8 @@ def from_bytes(content: bytes) -> tuple[Code, bytes]:
     )
     shares = tuple((phase, Share(*share)) for phase, *share in header["shares"])
     leaves, arena = tuple(header["leaves"]), Arena(*header["arena"])
-    return Code("", leaves, tuple(constants), arena, outputs, shares), rest
+    objects = []
+    for size in header["objects"]:
+        objects.append(rest[:size])
+        rest = rest[size:]
+    return Code((), leaves, tuple(constants), arena, outputs, shares), objects

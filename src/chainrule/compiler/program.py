@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule.compiler import cache
 from chainrule.compiler.driver import Output, Stream
-from chainrule.compiler.host import Library, Target, assemble, host
+from chainrule.compiler.host import Library, Target, assemble_all, host
 from chainrule.compiler.memory import ALIGNMENT
 from chainrule.compiler.pipeline import Code, from_bytes, key_of, leaves_of, lower, to_bytes
 from chainrule.compiler.shares import divided
@@ -48,12 +48,12 @@ class Binary:
         nodes = [*outputs, *(value for _, value in updates)]
         strides = unusual_strides([*nodes, *(target for target, _ in updates)], set(inputs))
         stream = None if rows is None else Stream(self.inputs, rows)
-        self.code, machine_code = _compiled(outputs, updates, strides, target, stream, shared)
+        self.code, objects = _compiled(outputs, updates, strides, target, stream, shared)
         leaves = leaves_of(nodes, updates)
         self.leaves = tuple(
             leaves[i] for i in self.code.leaves
         )  # the nodes whose memory the table starts with
-        self._library = Library(machine_code, target)
+        self._library = Library(objects, target)
         pointer = ctypes.c_void_p
         kinds = (pointer, pointer, pointer) if shared else (pointer,)
         self.step = ctypes.CFUNCTYPE(None, *kinds)(self._library.address("step"))
@@ -68,16 +68,16 @@ def _compiled(
     target: Target,
     stream: Stream | None,
     shared: bool,
-) -> tuple[Code, bytes]:
+) -> tuple[Code, list[bytes]]:
     """From the cache, or made now. A dump is asked of the compiler, so then it runs."""
     key = key_of(outputs, updates, strides, target, stream, shared=shared)
     content = None if os.environ.get("CHAINRULE_DUMP") else cache.load(key)
     if content is not None:
         return from_bytes(content)
     code = lower(outputs, updates, strides, target, stream, shared=shared)
-    machine_code = assemble(code.text, target)
-    cache.store(key, to_bytes(code, machine_code))
-    return code, machine_code
+    objects = assemble_all(code.modules, target)
+    cache.store(key, to_bytes(code, objects))
+    return code, objects
 
 
 def unusual_strides(outputs: Sequence[Node], inputs: set[Node]) -> dict[Node, Strides]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from chainrule.training.fit import available_cores
+from chainrule.compiler.host import available_cores
 
 
 def threads_here(wanted: int | None) -> int:

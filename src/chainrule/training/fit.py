@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
@@ -14,6 +13,7 @@ from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
+from chainrule.compiler.host import available_cores
 from chainrule.errors import SettingError, ShapeError, describe_line, user_line
 from chainrule.graph import new_leaf
 from chainrule.nn.module import Module
@@ -77,14 +77,21 @@ def fit(
 
     ``restarts=1`` trains from the model's present parameters; ``restarts=R`` trains R networks
     from fresh initial values drawn by (seed, replica) and keeps the one with the lowest validation loss
-    (without ``validation``: training loss) (SPEC A11, B20). ``stop`` is ``cr.EarlyStopping``, which keeps the
+    (without ``validation``: training loss) (SPEC A11, B20); ``restarts=cr.Halving(R)`` drops the worse ones on
+    the way. The optimizer's ``lr``, ``nn.Dropout``'s p and the strength of ``nn.l2`` and ``nn.l1`` may be
+    sequences of R numbers, and ``penalty`` a list of R penalties or None: one for each replica, which trains as
+    it would alone with its own. ``stop`` is ``cr.EarlyStopping``, which keeps the
     best epoch's parameters, ``cr.GradientNorm``, or a list of both. A callback receives a ``cr.Epoch`` after
-    each epoch, with the model in inference mode, and ends the replica by returning True. A run whose loss or
-    parameters are no longer finite ends with a TrainingWarning at its last finite epoch. With
+    each epoch, with the model in inference mode, and ends the replica by returning True. With
     ``optim.LBFGS``, which sees all rows at once, an iteration counts as an epoch, and its ``max_iterations``
     takes the place of ``epochs`` and ``batch_size``. ``update="two-step"`` updates the scales and shifts of
     batch normalisation first, then everything else by gradients at their new values (SPEC B25); "joint", the
     default, takes all gradients at the previous values (SPEC B18).
+
+    Where a loss, a gradient or the state is no longer finite, the replica ends with a TrainingWarning at its
+    last finite epoch. The warning names the first node that gave such a number, its line, the ranges of its
+    inputs, the step and the rows of the minibatch. ``nonfinite="raise"`` makes that a NonFiniteError, "ignore"
+    goes on regardless.
 
     ``checkpoint`` names a file that the run is saved to; with ``resume=True`` a run that was killed goes on
     from it and ends with the same bits (where there is no such file it starts). With restarts=1 it may be
@@ -95,10 +102,12 @@ def fit(
     The same seed gives the same numbers. ``executor`` is "interpreted" (NumPy, node by node) or "compiled"
     (the whole step as machine code, the loop over minibatches native); the two agree up to rounding.
     Compiled replicas train at the same time, on ``threads`` threads (None: as many as there are processors that
-    this process may use); neither their number nor ``restarts`` changes a bit of a replica's result.
+    this process may use), but only as many as fit into ``memory_limit`` bytes ("auto": half of what is free);
+    neither number, nor ``restarts``, changes a bit of a replica's result.
 
     Raises DataError for data that cannot be trained on (non-finite values are named by row and column),
-    ShapeError for shapes that do not fit, SettingError for settings out of range.
+    ShapeError for shapes that do not fit, SettingError for settings out of range and for sequences of another
+    length than there are replicas.
 
     >>> import numpy as np
     >>> import chainrule as cr
@@ -252,11 +261,6 @@ def _workers(executor: str, threads: int | None, restarts: int, optimizer: objec
         return 1, 1
     workers = max(1, min(count, restarts))
     return workers, max(1, count // workers)
-
-
-def available_cores() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _check_loss(objective: Objective, rows: Rows) -> None:
