@@ -25,6 +25,8 @@ from chainrule.ops.record import Array, Primitive, Shape, is_float
 if TYPE_CHECKING:
     from chainrule.trace import Trace
 
+MOST_CELLS = 20  # along an axis, that a notebook shows as a table
+
 GRAD_ENABLED: ContextVar[bool] = ContextVar("chainrule_grad_enabled", default=True)
 TRACE: ContextVar[Trace | None] = ContextVar("chainrule_trace", default=None)
 
@@ -192,6 +194,18 @@ class Tensor(Operators):
         )
         parts = [text, f"dtype={shown}" if shown else "", "requires_grad=True" if self.requires_grad else ""]
         return f"tensor({', '.join(part for part in parts if part)})"
+
+    def _repr_html_(self) -> str:
+        from chainrule.notebook import html_table, preformatted
+
+        if self.data is None or self.ndim != 2 or not self.size or max(self.shape) > MOST_CELLS:
+            return preformatted(repr(self))
+        rows = [
+            [str(i), *(f"{x:.6g}" if is_float(self.dtype) else str(x) for x in row)]
+            for i, row in enumerate(self.data)
+        ]
+        grad = ", requires_grad" if self.requires_grad else ""
+        return html_table(["", *map(str, range(self.shape[1]))], rows, f"{describe_form(self.node)}{grad}")
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec and self.shape == () else format(str(self), spec)

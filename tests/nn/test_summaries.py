@@ -70,4 +70,4 @@ def test_it_prints_as_a_table():
         "Linear  [batch, 1]           3              2",
         "in all                       3              2",
     ]
-    assert "<td>3</td>" in found._repr_html_()
+    assert ">3</td>" in found._repr_html_()

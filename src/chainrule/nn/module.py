@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from chainrule.errors import DtypeError, ModelFileError, ShapeError
+from chainrule.errors import DtypeError, ModelFileError, SettingError, ShapeError
 from chainrule.nn.initialisers import Initialiser
+from chainrule.notebook import preformatted
 from chainrule.ops.dtypes import check_dtype
 from chainrule.ops.record import Array, is_float
 from chainrule.per_replica import PerReplica
@@ -246,6 +247,12 @@ class Module:
             return f"{type(self).__name__}({self.describe()})"
         rows = [f"  ({name}): {value!r}".replace("\n", "\n  ") for name, value in inner]
         return "\n".join([f"{type(self).__name__}(", *rows, ")"])
+
+    def _repr_html_(self) -> str:
+        try:
+            return self.summary()._repr_html_()
+        except (SettingError, ShapeError):  # its input cannot be told from its layers
+            return preformatted(repr(self))
 
     def describe(self) -> str:
         """The settings shown between the brackets of ``repr``."""

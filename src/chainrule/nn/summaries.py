@@ -11,12 +11,12 @@ from typing import Any
 from chainrule.graph import Node, new_leaf, topological
 from chainrule.nn.inputs import row_form
 from chainrule.nn.module import Module
+from chainrule.notebook import html_table
 from chainrule.ops.contract import matmul
 from chainrule.ops.edges import EDGES, products
 from chainrule.ops.elementwise import multiply
 from chainrule.ops.record import Shape
 from chainrule.ops.source import leaf
-from chainrule.svg import element, escape
 from chainrule.tensor import Tensor, no_grad
 from chainrule.trace import tracing
 
@@ -75,18 +75,7 @@ class Summary:
         )
 
     def _repr_html_(self) -> str:
-        head = element("tr", *(element("th", escape(title)) for title in TITLES))
-        body = [
-            element(
-                "tr",
-                element("td", escape(a.strip()), style=f"text-align:left;padding-left:{1 + a.count('  ')}em"),
-                element("td", escape(b), style="text-align:left"),
-                element("td", escape(c)),
-                element("td", escape(d)),
-            )
-            for a, b, c, d in self._rows()
-        ]
-        return element("table", element("thead", head), element("tbody", *body))
+        return html_table(TITLES, list(self._rows()), texts=2)
 
 
 TITLES = ("layer", "output", "parameters", "multiply-adds")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from chainrule import functions as f
 from chainrule.data import Preprocessor, check_finite, rows_with_target
+from chainrule.data.describe import list_some
 from chainrule.data.frames import Library, as_frame, make_frame
 from chainrule.data.notices import Notice, add_up
 from chainrule.data.parts import CELLS, read_parts, shifted
@@ -19,6 +20,7 @@ from chainrule.errors import DataError
 from chainrule.exchange.onnx_file import save_onnx
 from chainrule.files import save_tensors
 from chainrule.nn import MLP
+from chainrule.notebook import html_table
 from chainrule.tables.architecture import Architecture
 from chainrule.tables.scores import RunningScore, Score
 from chainrule.tables.writing import table_writer
@@ -139,6 +141,23 @@ class TableModel:
     def classes(self) -> tuple[str, ...]:
         """The classes' names in the order of the network's outputs; none for a regression."""
         return self.preprocessor.target.classes
+
+    def __repr__(self) -> str:
+        facts, target = self.facts, self.preprocessor.target
+        score = f"{facts.metric} {facts.score:.4g} ({facts.scored_on})"
+        return f"<TableModel: {target.name} ({target.task}), {self.architecture.describe()}, {score}>"
+
+    def _repr_html_(self) -> str:
+        facts, target = self.facts, self.preprocessor.target
+        rows = {
+            "target": f"{target.name} ({target.task})",
+            "classes": list_some(target.classes, limit=10),
+            "score": f"{facts.metric} {facts.score:.4g} on {facts.scored_on} rows (baseline {facts.baseline:.4g})",
+            "columns": list_some([column.name for column in self.preprocessor.used], limit=20),
+            "network": self.architecture.describe(),
+            "trained on": f"{facts.data}: {facts.training_rows} rows, {facts.epochs} epochs ({facts.stopped})",
+        }
+        return html_table((), [(name, text) for name, text in rows.items() if text], texts=2)
 
     def predict(self, table: Any) -> Predictions:
         """Predictions for a table: a frame of polars, pandas or Arrow, or a file's name.

@@ -11,7 +11,9 @@ import numpy as np
 from chainrule.data.frames import Library, make_frame
 from chainrule.errors import SettingError
 from chainrule.nn.module import Module
+from chainrule.notebook import line_chart, preformatted
 from chainrule.ops.record import Array
+from chainrule.svg import element
 from chainrule.tensor import Tensor
 
 
@@ -170,6 +172,26 @@ class History:
             if kept.validation_loss:
                 parts.append(f"validation loss {kept.validation_loss[kept.kept_epoch]:.4g}")
         return f"<History: {', '.join(parts)}; {kept.stopped}>"
+
+    def _repr_html_(self) -> str:
+        kept = self.replicas[self.best]
+        lines = {"training": kept.loss} | (
+            {"validation": kept.validation_loss} if kept.validation_loss else {}
+        )
+        positive = all(np.nanmin(line, initial=1.0) > 0 for line in lines.values())
+        chart = (
+            line_chart(
+                range(1, len(kept.loss) + 1),
+                lines,
+                "epoch",
+                "loss",
+                logarithmic=(False, positive),
+                mark=kept.kept_epoch + 1,
+            )
+            if kept.loss
+            else ""
+        )
+        return str(element("div", preformatted(repr(self)), chart))
 
 
 def _padded(replica: Replica, name: str) -> list[float]:

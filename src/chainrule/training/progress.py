@@ -5,13 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal, Protocol
 
 from chainrule.nn.module import Module
+from chainrule.notebook import NotebookBar, in_notebook
 from chainrule.optim.optimizer import Optimizer
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -49,39 +47,68 @@ class Epoch:
         return f"loss {self.loss:.4g}{validation}  {rate:,.0f} steps/s"
 
 
+class Bar(Protocol):
+    """What shows how far a run is."""
+
+    def show(self, done: int, description: str, status: str) -> None:
+        """Draw it anew: ``done`` epochs, which replica, and how it goes."""
+
+
+class TerminalBar:
+    """A bar on standard error."""
+
+    def __init__(self, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[status]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            auto_refresh=False,
+        )
+        self._bar.start()
+        self._task = self._bar.add_task("epochs", total=total, status="")
+
+    def show(self, done: int, description: str, status: str) -> None:
+        """Draw it anew."""
+        self._bar.update(self._task, completed=done, description=description, status=status)
+        self._bar.refresh()
+
+    def stop(self) -> None:
+        """Leave it as it is, and the terminal as it was."""
+        self._bar.stop()
+
+
 class Display:
-    """A bar on standard error while a run goes on, over the epochs of all replicas, or nothing at all."""
+    """A bar over the epochs of all replicas while a run goes on, or nothing at all.
+
+    "auto" shows it on a terminal and in a notebook.
+    """
 
     def __init__(self, progress: bool | Literal["auto"], epochs: int, restarts: int) -> None:
         terminal = sys.stderr is not None and sys.stderr.isatty()
-        self._shown = terminal if progress == "auto" else progress
+        self._notebook = in_notebook()
+        self._shown = terminal or self._notebook if progress == "auto" else progress
         self._epochs, self._restarts = epochs, restarts
         self._done: dict[int, int] = {}  # epochs of each replica
-        self._bar: Progress | None = None
-        self._task: Any = None
+        self._bar: Bar | None = None
+        self._said = ("epochs", "")
         self._drawn = 0.0
 
     def __enter__(self) -> Display:
         if self._shown:
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[status]}"),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-                auto_refresh=False,
-            )
-            self._bar.start()
-            self._task = self._bar.add_task("epochs", total=self._epochs * self._restarts, status="")
+            total = self._epochs * self._restarts
+            self._bar = NotebookBar(total) if self._notebook else TerminalBar(total)
         return self
 
     def __exit__(self, *exc: object) -> None:
         if self._bar is not None:
-            self._bar.update(self._task, completed=sum(self._done.values()))
+            self._draw()
+        if isinstance(self._bar, TerminalBar):
             self._bar.stop()
 
     def epoch(self, epoch: Epoch) -> None:
@@ -89,12 +116,8 @@ class Display:
         if self._bar is None:
             return
         self._done[epoch.replica] = epoch.number
-        self._bar.update(
-            self._task,
-            completed=sum(list(self._done.values())),
-            description=f"restart {epoch.replica + 1}/{epoch.restarts}" if epoch.restarts > 1 else "epochs",
-            status=epoch.describe(),
-        )
+        which = f"restart {epoch.replica + 1}/{epoch.restarts}" if epoch.restarts > 1 else "epochs"
+        self._said = which, epoch.describe()
         self.tick()
 
     def ended(self, replica: int) -> None:
@@ -103,10 +126,13 @@ class Display:
 
     def tick(self) -> None:
         """Redraw if it is time to."""
-        now = time.monotonic()
-        if self._bar is not None and now - self._drawn > 0.1:
-            self._drawn = now
-            self._bar.refresh()
+        if self._bar is not None and time.monotonic() - self._drawn > 0.1:
+            self._draw()
+
+    def _draw(self) -> None:
+        assert self._bar is not None
+        self._drawn = time.monotonic()
+        self._bar.show(sum(list(self._done.values())), *self._said)
 
 
 def say(text: str) -> None:

@@ -13,10 +13,10 @@ from chainrule import functions as f
 from chainrule.compiled import compile
 from chainrule.errors import SettingError
 from chainrule.nn.module import Module, generator
+from chainrule.notebook import line_chart
 from chainrule.ops.record import Array
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.settings import check_count, check_number
-from chainrule.svg import axes, curve, element, picture, scale_over
 from chainrule.tensor import Tensor
 from chainrule.training.batches import as_rows
 from chainrule.training.step import Loss
@@ -30,8 +30,7 @@ _DRAWS = 0x17F1  # keeps its minibatches apart from those of a training run
 class RateCurve:
     """The loss against the step size: ``rates`` and ``losses`` [steps], as far as the run went before it diverged.
 
-    ``smoothed`` is a running mean of the losses. ``lr`` is a tenth of the rate at which that is lowest: the usual
-    place to begin. ``steepest`` is where it falls most per decade.
+    ``smoothed`` is a running mean of the losses. ``lr`` is where it falls most steeply: a rate to begin with.
     """
 
     rates: Array
@@ -45,28 +44,18 @@ class RateCurve:
     @property
     def lr(self) -> float:
         """The suggestion."""
-        return float(self.rates[int(np.argmin(self.smoothed))] / 10)
-
-    @property
-    def steepest(self) -> float:
-        """Where the smoothed loss falls most."""
-        if len(self.rates) < 3:
-            return self.lr
-        return float(self.rates[int(np.argmin(np.gradient(self.smoothed, np.log(self.rates))))])
+        reach = max(len(self.rates) // 10, 1)  # steps to either side over which the fall is measured
+        if len(self.rates) <= 2 * reach:
+            return float(self.rates[0])
+        falls = self.smoothed[2 * reach :] - self.smoothed[: -2 * reach]
+        return float(self.rates[reach + int(np.argmin(falls))])
 
     def __repr__(self) -> str:
-        return f"<RateCurve: lr {self.lr:.3g}, steepest at {self.steepest:.3g}, {len(self.rates)} steps>"
+        return f"<RateCurve: lr {self.lr:.3g}, {len(self.rates)} steps from {self.rates[0]:.3g} on>"
 
     def _repr_html_(self) -> str:
-        x = scale_over(self.rates, 60, 460, logarithmic=True)
-        y = scale_over(self.smoothed, 250, 20)
-        line = curve(x(self.rates), y(self.smoothed), fill="none", stroke="currentColor")
-        place = float(x(np.array([self.lr * 10]))[0]) if len(self.rates) else 60.0
-        mark = element(
-            "line", x1=place, x2=place, y1=20, y2=250, stroke="currentColor", stroke_dasharray="3 3"
-        )
-        about = f"smoothed loss against the step size; lr {self.lr:.3g}"
-        return picture(480, 300, "step size", about, axes(x, y, "step size", "loss"), line, mark)
+        lines = {"loss": self.losses, "running mean": self.smoothed}
+        return line_chart(self.rates, lines, "step size", "loss", logarithmic=(True, False), mark=self.lr)
 
 
 def _smoothed(losses: list[float]) -> Array:
