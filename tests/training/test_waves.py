@@ -3,7 +3,6 @@
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
 import chainrule as cr
@@ -104,7 +103,6 @@ def test_settings_are_checked(train, limit):
 
 SCRIPT = """
 import sys
-import numpy as np
 import chainrule as cr
 from chainrule import nn, optim
 
