@@ -103,6 +103,7 @@ def test_settings_are_checked(train, limit):
 
 SCRIPT = """
 import sys
+import numpy as np
 import chainrule as cr
 from chainrule import nn, optim
 
