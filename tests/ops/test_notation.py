@@ -5,11 +5,13 @@ import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import chainrule as cr
 from chainrule.graph import emit, new_leaf
-from chainrule.inspect.recording import record_call
-from chainrule.inspect.steps import steps_of
+from chainrule.inspect.recording import record_call, record_tensor
+from chainrule.inspect.steps import adjoint_symbol, steps_of
 from chainrule.interpret import evaluate
 from chainrule.ops import PRIMITIVES
 from chainrule.ops.notation import (
@@ -188,6 +190,53 @@ def test_partials_are_given_only_where_there_is_a_derivative(primitive: Primitiv
         assert primitive.derivative is not None
         assert isinstance(primitive.lowering, Lanes | Reduction)
         assert all(is_float(np.asarray(x).dtype) for case in cases_of(primitive) for x in case.inputs)
+
+
+@given(st.integers(0, 10**9), st.integers(2, 12))
+@settings(max_examples=60, deadline=None)
+def test_formulas_and_partials_of_random_graphs_are_worth_their_values(seed: int, size: int) -> None:
+    rng = np.random.default_rng(seed)
+    leaves = [cr.tensor(rng.uniform(0.5, 1.5, size=s), requires_grad=True) for s in ((), (3,), (3,))]
+    known = list(leaves)
+    unary = (cr.tanh, cr.logistic, cr.exp, lambda x: -x, lambda x: x**2, lambda x: 2.0 - x, cr.sqrt, cr.relu)
+    binary = (cr.Tensor.__add__, cr.Tensor.__sub__, cr.Tensor.__mul__, cr.Tensor.__truediv__, cr.maximum)
+    for _ in range(size):
+        a, b = (known[i] for i in rng.integers(0, len(known), 2))
+        with np.errstate(all="ignore"):
+            new = (
+                unary[rng.integers(len(unary))](a)
+                if rng.random() < 0.5
+                else binary[rng.integers(len(binary))](a, b)
+            )
+        if (
+            np.isfinite(new.numpy()).all()
+            and np.abs(new.numpy()).min() > 1e-3
+            and np.abs(new.numpy()).max() < 1e3
+        ):
+            known.append(new)
+    total = (known[-1] * known[-1]).sum() + known[-1].sum()
+    recording = record_tensor(total, {"p": leaves[0], "q": leaves[1], "r": leaves[2]}, {})
+    told = steps_of(recording)
+    values = {step.symbol.text: step.value for step in told.steps.values()}
+    for step in told.steps.values():
+        if step.formula is not None:
+            np.testing.assert_allclose(
+                np.broadcast_to(worth(step.formula, values), step.value.shape),
+                step.value,
+                rtol=1e-9,
+                atol=1e-12,
+            )
+    target = told.steps[total.node].symbol
+    for edge in (edge for edges in told.edges.values() for edge in edges):
+        if edge.lower.shape == edge.upper.shape and edge.partial is not None:
+            expected = np.broadcast_to(edge.partial_value, edge.lower.shape)
+            got = np.broadcast_to(worth(edge.partial, values), edge.lower.shape)
+            np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-9)
+        if edge.upper.shape == ():
+            adjoint = adjoint_symbol(target, told.steps[edge.upper].symbol).text
+            with_adjoint = {**values, adjoint: recording.gradients[edge.upper]}
+            got = np.broadcast_to(worth(edge.message, with_adjoint), edge.lower.shape)
+            np.testing.assert_allclose(got, edge.message_value, rtol=1e-6, atol=1e-9)
 
 
 def test_sums_are_put_together() -> None:

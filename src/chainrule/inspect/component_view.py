@@ -127,7 +127,7 @@ def _number(array: np.ndarray, i: int | None) -> str:
 def _links(jacobians: Jacobians, edge: Edge, lower: _Table, upper: _Table) -> list[_Link]:
     """Arrows between the rows that are shown, for every partial derivative that is not zero."""
     found = []
-    rest_below, rest_above = lower.rows[-1] is None, upper.rows[-1] is None
+    rest_below, rest_above = None in lower.rows, None in upper.rows
     for k, i in enumerate(upper.rows):
         if i is None:
             continue

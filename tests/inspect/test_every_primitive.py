@@ -1,0 +1,36 @@
+"""Every primitive can be drawn in every view and explained in every form, empty arrays included."""
+
+import xml.etree.ElementTree as ElementTree
+import zlib
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.ops import PRIMITIVES
+from chainrule.ops.record import Primitive, is_float
+
+WITH_CASES = [p for p in PRIMITIVES.values() if p.name not in ("leaf", "constant")]
+
+
+@pytest.mark.parametrize("primitive", WITH_CASES, ids=lambda p: p.name)
+def test_it_is_drawn_and_explained(primitive: Primitive) -> None:
+    for case in primitive.domain(np.random.default_rng(zlib.crc32(primitive.name.encode()))):
+
+        def apply(*operands, params=case.params):
+            return primitive(*operands, **params)
+
+        for view in ("nodes", "components", "groups"):
+            ElementTree.fromstring(cr.draw(apply, *map(np.asarray, case.inputs), view=view).svg)
+        operands = [cr.tensor(x, requires_grad=is_float(np.asarray(x).dtype)) for x in case.inputs]
+        y = apply(*operands)
+        if not (is_float(y.dtype) and y.requires_grad and primitive.derivative is not None):
+            continue
+        loss = (y * np.cos(np.arange(y.size, dtype=y.dtype)).reshape(y.shape)).sum()
+        told = cr.explain(loss, names={f"x{i}": x for i, x in enumerate(operands)})
+        assert str(told).count("\n\n") == 2
+        assert told.markdown().count("$$") == 6
+        loss.backward()
+        for i, x in enumerate(operands):
+            if x.grad is not None:
+                np.testing.assert_allclose(told[f"x{i}"].gradient, x.grad.numpy(), rtol=1e-12)
