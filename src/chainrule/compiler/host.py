@@ -102,8 +102,9 @@ def target_machine(target: Target, opt: int = 2) -> Any:
     import llvmlite.binding as llvm
 
     found = llvm.Target.from_triple(target.triple)
+    # not "pic": LLVM's loader then looks for the constants of every object file in the first one
     return found.create_target_machine(
-        cpu=target.cpu, features=target.features, opt=opt, reloc="pic", codemodel="jitdefault", jit=True
+        cpu=target.cpu, features=target.features, opt=opt, reloc="static", codemodel="jitdefault", jit=True
     )
 
 
