@@ -28,7 +28,7 @@ autodoc_preserve_defaults = True
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
-nb_execution_mode = "cache"  # a page runs again when its code has changed
+nb_execution_mode = "force"  # every page runs, whatever a cache may remember
 nb_execution_timeout = 120
 nb_execution_show_tb = True  # a page that fails is a warning, and warnings are errors
 nb_output_stderr = "warn"

@@ -21,10 +21,10 @@ class RowsTable(SphinxDirective):
         for row in rows.all_rows():
             section = sections.get(row.number)
             page = "" if section is None else f"[{section.title}](#{row.number})"
-            links = [f"[`{test.name}`](#{test_label(test)})" for test in tests.get(row.number, ())]
+            links = [f"[{test.words}](#{test_label(test)})" for test in tests.get(row.number, ())]
             remark = [f"*{row.remark}*"] if row.remark else []
             what = row.what.replace("|", r"\|")
-            lines.append(f"| {row.number} | {what} | {page} | {', '.join(remark + links)} |")
+            lines.append(f"| {row.number} | {what} | {page} | {'; '.join(remark + links)} |")
         found = self.parse_text_to_nodes("\n".join(lines))
         for table in found:
             table["classes"].append("rows")
@@ -52,7 +52,7 @@ def _shown(test: rows.Test) -> list[str]:
     path = "/" + "../" + test.file.relative_to(rows.DOCS.parent).as_posix()
     return [
         f"({test_label(test)})=",
-        f"### {test.name}",
+        f"### {', '.join(rows.rows_of(test.name))}: {test.words}",
         "",
         f"`{test.file.relative_to(rows.DOCS.parent)}`",
         "",

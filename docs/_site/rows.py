@@ -47,6 +47,11 @@ class Test:
         """The first row that its name says."""
         return rows_of(self.name)[0]
 
+    @property
+    def words(self) -> str:
+        """What its name says after the rows."""
+        return _TEST_NAME.sub("", self.name.rpartition(".")[2]).replace("_", " ")
+
 
 def rows_of(name: str) -> list[str]:
     """The rows that a test's name begins with."""
