@@ -6,6 +6,8 @@ Intermediate values share one arena: two that are never needed at the same time 
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -82,6 +84,7 @@ def arrange(
         if node.op is leaf or node.op is constant:
             places[node] = Place(node, 0, strides.get(node) or contiguous(node.shape))
     plain, late = _read_through_reshape(plan), dict(copies)
+    joined = _joined(kernels, {*map(root_of, plan.outputs), *in_place, *late})
     wanted = _as_their_update(kernels, in_place, places)
     orders: dict[Kernel, tuple[int, ...]] = {}
     arena = _Arena(_last_reads(kernels, phases, [*plan.outputs, *(value for value, _ in copies)]))
@@ -94,10 +97,37 @@ def arrange(
                 places[node] = Place(target, 0, places[target].strides)
             elif node in late:
                 places[node] = Place(None, arena.take(node), places[late[node]].strides)
-            else:
+            elif node in joined:
+                whole, before = joined[node]
+                if whole not in places:
+                    places[whole] = Place(None, arena.take(whole), contiguous(whole.shape))
+                offset = places[whole].offset + before * node.dtype.itemsize
+                places[node] = Place(None, offset, contiguous(node.shape))
+            elif node not in places:
                 offset = arena.take(node)
                 places[node] = Place(None, offset, contiguous(node.shape, None if node in plain else order))
     return Layout(kernels, phases, orders, places, copies, arena.size)
+
+
+def _joined(kernels: Sequence[Kernel], kept: set[Node]) -> dict[Node, tuple[Node, int]]:
+    """What only a join along the first axis reads, and how many elements lie before it there.
+
+    It is computed where the join would copy it to.
+    """
+    readers = Counter(root_of(x) for kernel in kernels for x in kernel.reads())
+    computed = {node for kernel in kernels for node in kernel.stored}
+    found: dict[Node, tuple[Node, int]] = {}
+    for kernel in kernels:
+        root = kernel.root
+        if root is None or root.op is not movement.concat or root.params["axis"] != 0 or root in kept:
+            continue
+        before = 0
+        for x in root.inputs:
+            if readers[x] == 1 and x in computed - kept and root.inputs.count(x) == 1:
+                found[x] = root, before
+            before += math.prod(x.shape)
+    # one that is a part itself lies where it was put first
+    return {x: (whole, before) for x, (whole, before) in found.items() if whole not in found}
 
 
 def _in_place(

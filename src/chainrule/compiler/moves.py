@@ -61,8 +61,18 @@ def _join(writer: KernelWriter, root: Node, out: View) -> None:
                 x.shape,
                 tuple(s for a, s in enumerate(part.strides) if a != axis),
             )
-        _copy(writer, x, part)
+        if not _lies_there(writer, x, part):
+            _copy(writer, x, part)
         start += shape[axis]
+
+
+def _lies_there(writer: KernelWriter, x: Node, part: View) -> bool:
+    """Whether a node was computed in its place in the result."""
+    source, view = writer.layout.places[writer.reads[x].root], writer.reads[x]
+    into = writer.layout.places[part.root]
+    offsets = (place.offset + v.offset * x.dtype.itemsize for place, v in ((source, view), (into, part)))
+    same_memory = source.buffer is into.buffer and len(set(offsets)) == 1
+    return same_memory and view.strides == part.strides
 
 
 def _base(writer: KernelWriter, node: Node, offset: int) -> Value:
