@@ -37,7 +37,6 @@ FUNCTIONS = {
     "expm1({0})": np.expm1,
     "log({0})": np.log,
     "log1p({0})": np.log1p,
-    "√({0})": np.sqrt,
     "|{0}|": np.abs,
     "sign({0})": np.sign,
     "⌊{0}⌋": np.floor,
@@ -251,7 +250,11 @@ def test_sums_are_put_together() -> None:
     assert write(w * x, Style(index="j", of=3)) == "w_j x_j"
     assert write(2 / (r * (1 + r))) == "2 / (r (1 + r))"
     assert write(-r / 3) == "−0.333333 r"
-    assert write(r**0.5) == "r^0.5"
+    assert write(r**0.5) == "√(r)"
+    assert write((r**2) ** 0.5) == "√(r²)"
+    assert write((r + 1) ** 0.5, Style(latex=True)) == r"\sqrt{r + 1}"
+    assert write((r**0.5) ** 2 / r) == "1"
+    assert write(r**0.3) == "r^0.3"
 
 
 def test_products_of_matrices_keep_their_order() -> None:

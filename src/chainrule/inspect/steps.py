@@ -20,7 +20,7 @@ from chainrule.inspect.names import symbol_for
 from chainrule.inspect.recording import Recording, is_leaf
 from chainrule.interpret import evaluate
 from chainrule.ops import contract, elementwise, movement
-from chainrule.ops.notation import Expression, Symbol, of_atom, turned, without, write
+from chainrule.ops.notation import Expression, Symbol, of_atom, turned, upright, without, write
 from chainrule.ops.record import Array, Lanes, Reduction, is_float
 from chainrule.ops.reduce import reduced_shape
 from chainrule.ops.source import constant, leaf
@@ -222,7 +222,8 @@ def _formula(
     inside = topological([node], stop=lambda n: n in kept and n is not node)
     inputs = [n for n in inside if n in kept and n is not node]
     known = {n: _known(n, symbols[n]) for n in inputs}
-    return inputs, _expressions([node], known)[0]
+    formula = _expressions([node], known)[0]
+    return inputs, formula if formula.atom is not None else upright(formula)
 
 
 def _known(node: Node, symbol: Symbol) -> Expression:
@@ -267,7 +268,7 @@ def _edges(
     values = evaluate([computed[x] for x in lowers], {cotangent: recording.gradients[upper], **given})
     ones = np.ones(upper.shape, upper.dtype)
     locals_ = evaluate([computed[x] for x in lowers], {cotangent: ones, **given})
-    written = _expressions([as_written[x] for x in lowers], known)
+    written = [upright(x) for x in _expressions([as_written[x] for x in lowers], known)]
     for lower, message, value, local in zip(lowers, written, values, locals_, strict=True):
         partial = without(message, adjoint)
 

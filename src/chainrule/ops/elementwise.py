@@ -248,7 +248,7 @@ sqrt: Primitive = unary(
     lambda g, y, x: (0.5 * g / y,),
     POSITIVE,
     lower=i.intrinsic("sqrt"),
-    written=function("√({0})", r"\sqrt{{{0}}}"),
+    written=lambda node, x: x**0.5,
 )
 
 # Sign and steps: their derivative is zero wherever there is one

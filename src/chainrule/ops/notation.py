@@ -122,7 +122,7 @@ class Expression:
         if not self.terms:
             return self
         term = _as_factor(self)
-        if term.coefficient < 0 and exponent != int(exponent):
+        if exponent != int(exponent) and self.atom is None:  # (x^2)^(1/2) is not x
             term = Term(1.0, ((Bracket(self, shape_of(self)), 1),))
         powered = tuple((atom, _plain(power * exponent)) for atom, power in term.factors)
         return Expression((Term(term.coefficient**exponent, powered),))
@@ -274,6 +274,38 @@ def product(a: Expression, b: Expression, shape: Shape = ()) -> Expression:
     return coefficient * of_atom(Chain(tuple(parts), shape))
 
 
+def upright(x: Expression) -> Expression:
+    """Without the turning of vectors outside of matrix products, where it says nothing.
+
+    >>> x = symbol("x", shape=(3,))
+    >>> write(upright(2 * turned(x)))
+    '2x'
+    """
+    result = Expression()
+    for term in x.terms:
+        part = Expression((Term(term.coefficient),))
+        for atom, power in term.factors:
+            part = part * _upright_atom(atom) ** power
+        result = result + part
+    return result
+
+
+def _upright_atom(atom: Atom) -> Expression:
+    match atom:
+        case Turned() if len(shape_of(atom.part)) == 1:
+            return upright(atom.part)
+        case Bracket():
+            inner = upright(atom.part)
+            return of_atom(Bracket(inner, atom.shape))
+        case Total():
+            return total(upright(atom.part), atom.shape)
+        case Call():
+            arguments = tuple(upright(argument) for argument in atom.arguments)
+            return of_atom(Call(atom.text, atom.latex, arguments, atom.shape, atom.elementwise))
+        case _:
+            return of_atom(atom)
+
+
 def total(x: Expression, shape: Shape = ()) -> Expression:
     """The sum over elements; numbers go in front."""
     if len(x.terms) != 1:
@@ -409,9 +441,9 @@ def write_number(value: float, style: Style | None = None) -> str:
     """
     style = style or Style()
     text = f"{value:.6g}"
-    if "e" in text and style.latex:
+    if "e" in text:
         digits, power = text.split("e")
-        text = rf"{digits} \cdot 10^{{{int(power)}}}"
+        text = rf"{digits} \cdot 10^{{{int(power)}}}" if style.latex else f"{digits}e{int(power)}"
     return text if style.latex else text.replace("-", "−")
 
 
@@ -474,6 +506,9 @@ def _write_power(atom: Atom, power: Exponent, style: Style) -> str:
     base = _write_atom(atom, style)
     if power == 1:
         return base
+    if power == 0.5:
+        under = write(atom.part, style) if isinstance(atom, Bracket) else base
+        return rf"\sqrt{{{under}}}" if style.latex else f"√({under})"
     if style.latex:
         simple = isinstance(atom, Symbol | Bracket)
         return f"{base if simple else bracketed(base, style)}^{{{power:g}}}"
