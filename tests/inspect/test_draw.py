@@ -208,6 +208,20 @@ def test_wide_layers_are_elided_with_a_count() -> None:
     check_nothing_covers_anything(drawing.scene)
 
 
+def test_layers_between_count_to_the_neurons_before_them() -> None:
+    layers = (nn.Linear(3, 4, seed=0), nn.BatchNorm1d(4), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4, 2, seed=1))
+    model = nn.Sequential(*layers)
+    before = model.state_dict()
+    x = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
+    drawing = cr.draw(model, x)  # in training mode: running moments would change
+    assert all((before[name] == value).all() for name, value in model.state_dict().items())
+    shown = texts(drawing)
+    assert {"BatchNorm1d,", "ReLU, Dropout", "Linear,"} <= set(shown)
+    assert sum(text.startswith("∂") for text in shown) == 3 + 4 + 2
+    assert any("sum of all outputs" in text for text in shown)
+    check_nothing_covers_anything(drawing.scene)
+
+
 def test_weights_are_colour_and_width() -> None:
     net = nn.GraphNetwork({("a", "c"): 4.0, ("b", "c"): -2.0, ("c", "d"): 1.0}, ["a", "b"], ["d"])
     curves = {

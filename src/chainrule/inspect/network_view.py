@@ -152,9 +152,10 @@ def _headings(net: Net, centres: Sequence[Point]) -> list[Item]:
     columns = {neuron.column: centre[0] for neuron, centre in zip(net.neurons, centres, strict=True)}
     items: list[Item] = []
     for column, heading in enumerate(net.headings):
-        for k, line in enumerate(heading.split("\n")):
-            role = "heading" if k == 0 else "muted"
-            items.append(Text(columns[column], top - 14 + 14 * k, line, role, 12 if k == 0 else 11, "middle"))
+        *kinds, count = heading.split("\n")
+        items.append(Text(columns[column], top, count, "muted", 11, "middle"))
+        for k, line in enumerate(reversed(kinds)):
+            items.append(Text(columns[column], top - 14 * (k + 1), line, "heading", 12, "middle"))
     return items
 
 

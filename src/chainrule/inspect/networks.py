@@ -102,7 +102,7 @@ def _run(stages: list[_Stage]) -> Callable[[Any], Any]:
 def _record(
     model: Module, args: tuple[Any, ...], loss: Any, gradient: Any, run: Callable[[], Callable[[Any], Any]]
 ) -> Recording:
-    """The recording of a forward pass, in inference mode unless a loss is given."""
+    """The recording of a forward pass, in the mode (training or inference) that the model is in."""
     forward = run()
     if loss is None:
         return record_call(forward, (_input(model, args[0]),), {}, gradient)
@@ -132,7 +132,7 @@ def _layer(stage: _Stage, recording: Recording | None, row: int) -> Layer:
     linear = stage.linear
     assert linear is not None, "only the first stage has none"
     kinds = [type(part).__name__ for part in stage.rest if not isinstance(part, Flatten)]
-    heading = f"Linear{''.join(f', {kind}' for kind in kinds)}\n{linear.out_features}"
+    heading = "\n".join([*_wrapped(["Linear", *kinds]), str(linear.out_features)])
     bias = None if linear.bias is None else linear.bias.numpy()
     layer = Layer(heading, linear.out_features, (), linear.weight.numpy(), None, bias)
     if recording is not None:
@@ -141,6 +141,18 @@ def _layer(stage: _Stage, recording: Recording | None, row: int) -> Layer:
         layer.gradient = _at(recording.gradients, stage.u, row)
         layer.weight_gradient = recording.gradients.get(linear.weight.node)
     return layer
+
+
+def _wrapped(names: list[str]) -> list[str]:
+    """Names with commas between them, in lines of at most 16 letters where that is possible."""
+    lines = [names[0]]
+    for name in names[1:]:
+        if len(lines[-1]) + len(name) > 14:
+            lines[-1] += ","
+            lines.append(name)
+        else:
+            lines[-1] += f", {name}"
+    return lines
 
 
 def _graph(model: GraphNetwork, args: tuple[Any, ...], loss: Any, row: int, gradient: Any) -> Net:

@@ -99,7 +99,7 @@ def record_call(
         if node is not None:
             called[node] = name
     inputs = [node for node in leaves if node is not None and is_float(node.dtype)]
-    wanted = [*([] if updates else inputs), *(node for node in every if node.owner is not None)]
+    wanted = [*([] if is_step(updates) else inputs), *(node for node in every if node.owner is not None)]
     recording = finish(outputs, updates, called, wanted, gradient)
     recording.shown.update({node: array for node, array in shown.items() if node not in leaves})
     return recording
@@ -139,7 +139,8 @@ def finish(
     """Compute every value and every gradient of a graph."""
     order = topological([*outputs, *updates])
     values = dict(zip(order, evaluate(order), strict=True))
-    target = outputs[0] if outputs and not updates and is_float(outputs[0].dtype) else None
+    differentiable = outputs and is_float(outputs[0].dtype) and not is_step(updates)
+    target = outputs[0] if differentiable else None
     gradients: dict[Node, Array] = {}
     tracked: set[Node] = set(wanted)
     for node in order:
@@ -149,6 +150,11 @@ def finish(
         known = {node: _frozen(node, values[node]) for node in order}
         gradients = sweep(target, order, tracked, known, gradient)
     return Recording(outputs, order, values, target, gradients, names, tracked, updates)
+
+
+def is_step(updates: Mapping[Node, Node]) -> bool:
+    """Whether parameters are updated: the graph holds its gradients then, as nodes. Running moments are none."""
+    return any(before.owner is not None for before in updates.values())
 
 
 def _frozen(node: Node, value: Array) -> Node:
