@@ -5,13 +5,13 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn, optim
+from chainrule.nn.module import at_inference
 from chainrule.ops.record import Form
 from chainrule.training.batches import epoch_orders
 from chainrule.training.executors import InterpretedStep
 from chainrule.training.step import (
     Objective,
     Step,
-    at_inference,
     gradient_step,
     training_step,
 )

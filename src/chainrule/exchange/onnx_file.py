@@ -16,10 +16,9 @@ from chainrule.exchange.onnx_ops import MAPPINGS
 from chainrule.exchange.onnx_writer import ROWS_NAME, Writer
 from chainrule.files import write_atomically
 from chainrule.nn.inputs import row_form
-from chainrule.nn.module import Module
+from chainrule.nn.module import Module, at_inference
 from chainrule.ops.record import Form
 from chainrule.tensor import Tensor, as_tensor
-from chainrule.training.step import at_inference
 
 LOCAL = "chainrule."  # prefix of what the file says about the model
 

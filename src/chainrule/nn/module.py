@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -201,16 +202,10 @@ class Module:
 
     def predict(self, x: Any, batch_size: int = 4096) -> Array:
         """Outputs [rows, ...] for rows ``x`` [rows, features] at inference, as an array, batch by batch."""
-        modes = [(module, module.training) for _, module in self.named_modules()]
-        self.eval()
-        try:
-            with no_grad():
-                rows = self._as_input(x)
-                starts = range(0, max(len(rows), 1), batch_size)
-                parts = [self.forward(rows[a : a + batch_size]).numpy() for a in starts]
-        finally:
-            for module, mode in modes:
-                module.training = mode
+        with at_inference(self), no_grad():
+            rows = self._as_input(x)
+            starts = range(0, max(len(rows), 1), batch_size)
+            parts = [self.forward(rows[a : a + batch_size]).numpy() for a in starts]
         return np.concatenate(parts)
 
     def summary(self, example: Any = None) -> Summary:
@@ -268,6 +263,18 @@ def _attributes(module: Module) -> Iterator[tuple[str, Any]]:
             yield from ((f"{name}.{key}", item) for key, item in value.items())
         else:
             yield name, value
+
+
+@contextmanager
+def at_inference(model: Module) -> Iterator[None]:
+    """The model in inference mode; afterwards every part of it is in its former mode."""
+    modes = [(module, module.training) for _, module in model.named_modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 def flatten_parameters(model: Module) -> Array:

@@ -10,7 +10,7 @@ from typing import Any
 
 from chainrule.graph import Node, new_leaf, topological
 from chainrule.nn.inputs import row_form
-from chainrule.nn.module import Module
+from chainrule.nn.module import Module, at_inference
 from chainrule.notebook import html_table
 from chainrule.ops.contract import matmul
 from chainrule.ops.edges import EDGES, products
@@ -97,15 +97,9 @@ def summary(model: Module, example: Any = None) -> Summary:
     """
     form = row_form(model, example)
     calls: Calls = {}
-    modes = [(module, module.training) for _, module in model.named_modules()]
-    model.eval()
-    try:
-        with no_grad(), tracing(), _recorded(model, calls):
-            given = new_leaf((ROWS, *form.shape), form.dtype, "x")
-            output = model.forward(Tensor(None, given))
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    with at_inference(model), no_grad(), tracing(), _recorded(model, calls):
+        given = new_leaf((ROWS, *form.shape), form.dtype, "x")
+        output = model.forward(Tensor(None, given))
     total = sum(p.size for p in model.parameters())
     return Summary(tuple(_layers(model, calls)), total, _multiply_adds([output.node], [given]) // ROWS)
 

@@ -16,7 +16,7 @@ import numpy as np
 from chainrule.compiler.host import available_cores
 from chainrule.errors import SettingError, ShapeError, describe_line, user_line
 from chainrule.graph import new_leaf
-from chainrule.nn.module import Module
+from chainrule.nn.module import Module, at_inference
 from chainrule.nonfinite import NonFinite
 from chainrule.optim.lbfgs import LBFGS
 from chainrule.optim.optimizer import Optimizer
@@ -33,7 +33,7 @@ from chainrule.training.halving import Halving
 from chainrule.training.history import History
 from chainrule.training.progress import Display, say
 from chainrule.training.restarts import ALL_EPOCHS, Callback, Run
-from chainrule.training.step import Loss, Objective, Penalty, Update, at_inference, normalisation_parameters
+from chainrule.training.step import Loss, Objective, Penalty, Update, normalisation_parameters
 from chainrule.training.stopping import StopRule, stop_rules
 from chainrule.training.trainer import Settings, Trainer
 from chainrule.training.waves import MemoryLimit, check_memory_limit, wave

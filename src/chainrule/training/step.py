@@ -5,15 +5,14 @@ The step is what a user would write by hand; running it eagerly gives the same n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from chainrule.graph import Node, new_leaf
-from chainrule.nn.module import Module, Parameter
+from chainrule.nn.module import Module, Parameter, at_inference
 from chainrule.nn.normalisation import BatchNorm1d
 from chainrule.ops.record import Form
 from chainrule.optim.clipping import clip_norm as clip_gradients
@@ -127,15 +126,3 @@ def gradient_step(objective: Objective, forms: Sequence[Form]) -> Step:
             Tensor.leaf(np.zeros(p.shape, p.dtype)) if p.grad is None else p.grad for p in model.parameters()
         ]
     return Step((x.node, y.node), (penalised.node, *(g.node for g in gradients)))
-
-
-@contextmanager
-def at_inference(model: Module) -> Iterator[None]:
-    """The model in inference mode; afterwards every part of it is in its former mode."""
-    modes = [(module, module.training) for _, module in model.named_modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode

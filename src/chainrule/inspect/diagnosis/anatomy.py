@@ -12,12 +12,12 @@ from typing import Any
 
 from chainrule.graph import Node, as_node, new_leaf, topological
 from chainrule.nn.activations import ACTIVATIONS
-from chainrule.nn.module import Module
+from chainrule.nn.module import Module, at_inference
 from chainrule.ops import movement
 from chainrule.ops.record import Form, is_float
 from chainrule.tensor import Tensor
 from chainrule.trace import tracing
-from chainrule.training.step import Loss, Penalty, at_inference
+from chainrule.training.step import Loss, Penalty
 
 #: classes of activations that work elementwise, and whether their values are bounded on both sides
 ELEMENTWISE = {

@@ -22,13 +22,13 @@ from chainrule.inspect.diagnosis.probe import Probe, Probed
 from chainrule.inspect.diagnosis.recorder import Recorder
 from chainrule.inspect.diagnosis.slopes import dead, saturated_share
 from chainrule.inspect.second_derivative import SecondDerivativeTest, second_derivative_test
-from chainrule.nn.module import Module
+from chainrule.nn.module import Module, at_inference
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.settings import check_count
 from chainrule.tensor import Tensor
 from chainrule.training.batches import Rows, as_rows
 from chainrule.training.history import History
-from chainrule.training.step import Loss, Penalty, at_inference
+from chainrule.training.step import Loss, Penalty
 
 
 def diagnose(
