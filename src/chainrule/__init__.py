@@ -79,6 +79,13 @@ if TYPE_CHECKING:
     from chainrule.inspect.diagnosis import Diagnosis, Finding, Recorder, diagnose
     from chainrule.inspect.drawing import Drawing, draw
     from chainrule.inspect.explanation import Explanation, explain
+    from chainrule.inspect.plots import (
+        plot_decision_regions,
+        plot_fit,
+        plot_histograms,
+        plot_loss_surface,
+        plot_recoding,
+    )
     from chainrule.tables import TableModel, load_model
     from chainrule.training import (
         Checkpoint,
@@ -120,6 +127,11 @@ else:
         "fit": "training",
         "from_torch": "exchange",
         "load_model": "tables",
+        "plot_decision_regions": "inspect.plots",
+        "plot_fit": "inspect.plots",
+        "plot_histograms": "inspect.plots",
+        "plot_loss_surface": "inspect.plots",
+        "plot_recoding": "inspect.plots",
         "save_onnx": "exchange",
         "second_derivative_test": "inspect",
         "to_torch": "exchange",
@@ -211,6 +223,11 @@ __all__ = [
     "not_equal",
     "one_hot",
     "pad",
+    "plot_decision_regions",
+    "plot_fit",
+    "plot_histograms",
+    "plot_loss_surface",
+    "plot_recoding",
     "prod",
     "relu",
     "reshape",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -162,6 +162,32 @@ class History:
             ),
         }
         return make_frame(columns, library)
+
+    def plot(self, what: Literal["loss", "gradient_norm", "lr"] = "loss", ax: Any = None) -> Any:
+        """The curves of all restarts by epoch with matplotlib: the kept one bold, the others thin.
+
+        ``what`` is "loss" (training and, dashed, validation; a dot marks the kept epoch), "gradient_norm" or "lr", the
+        step sizes. Axes are logarithmic where values span more than a decade and a half. Draws on ``ax`` or on a
+        new figure, and returns the axes. Raises SettingError where there is nothing to draw.
+        """
+        from chainrule.charts import plot_run
+
+        replica = self.replicas[self.best]
+        curves = {
+            "loss": [("training", self.loss), ("validation", self.validation_loss)],
+            "gradient_norm": [("gradient norm", self.gradient_norm)],
+            "lr": [("step size", self.lr)],
+        }.get(what, [])
+        drawn = [(name, values) for name, values in curves if values.size]
+        if not drawn:
+            raise SettingError(
+                f"this history has no {what!r} to draw",
+                expected="'loss', 'gradient_norm' or 'lr'",
+                got=repr(what),
+            )
+        kept = self.best if len(drawn[0][1]) > self.best else 0
+        label = {"loss": "loss", "gradient_norm": "gradient norm", "lr": "step size"}[what]
+        return plot_run(ax, label, drawn, kept, replica.kept_epoch if what == "loss" else -1)
 
     def __repr__(self) -> str:
         kept = self.replicas[self.best]
