@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Plus = Callable[[Value, Value], Value]
 LINE = 64  # bytes of a line of the cache
 IN_FLIGHT = 8  # sums that hide the latency of an addition
-AHEAD = 14  # edges from the one whose values are asked for to the one that is computed
+AHEAD = 12  # edges from the one whose values are asked for to the one that is computed
 DOTS = 4  # edges whose dot products are finished together
 
 
@@ -122,12 +122,14 @@ class _Edges:
         stride = self.strides(node)[0]
         return self.f.offset(self.pointers[node], self.f.times(index, stride), self.scalar.scalar)
 
-    def strides(self, node: Node) -> tuple[int, int]:
-        """How far apart neurons, and columns of the minibatch, lie."""
-        row, column = (
-            self.writer.reads[node] if node in self.writer.reads else self.writer.layout.places[node]
-        ).strides
-        return row, column
+    def at(self, node: Node, edge: Value) -> Value:
+        """Where an edge's number is, by the number that the edge has among all."""
+        stride = self.strides(node)[0]
+        return self.f.offset(self.pointers[node], self.f.times(edge, stride), self.scalar.scalar)
+
+    def strides(self, node: Node) -> tuple[int, ...]:
+        """How far apart neurons, and columns of the minibatch, lie; or edges."""
+        return (self.writer.reads.get(node) or self.writer.layout.places[node]).strides
 
     def values(self, node: Node, row: Value, columns: Columns) -> Value:
         """A neuron's values in some columns."""
@@ -137,16 +139,21 @@ class _Edges:
         at = self.f.offset(row, const(columns.start * stride, I64), self.scalar.scalar)
         return read(self.f, access(node, at), stride, columns.lanes)
 
-    def fetch_ahead(self, node: Node, neighbour: Node, edge: Value, part: list[Columns]) -> None:
-        """Ask for the values that an edge further on will read: they may be anywhere in memory."""
-        f = self.f
-        later = f.intrinsic("smin", f.plus(edge, AHEAD), self.last)
-        row = self.row(node, self.integer(neighbour, later))
-        size = self.scalar.bits // 8
+    def later(self, edge: Value) -> Value:
+        """An edge further on."""
+        return self.f.intrinsic("smin", self.f.plus(edge, AHEAD), self.last)
+
+    def fetch(self, pointer: Value, *, to_write: bool = False) -> None:
+        """Ask for what is in memory there, long before it is used: it may be anywhere."""
+        hints = (const(int(to_write), I32), const(3, I32), const(1, I32))
+        self.f.call(None, "llvm.prefetch.p0", pointer, *hints)
+
+    def fetch_values(self, node: Node, neuron: Value, part: list[Columns]) -> None:
+        """Ask for a neuron's values."""
+        row, size = self.row(node, neuron), self.scalar.bits // 8
         begin, end = part[0].start * size, (part[-1].start + part[-1].lanes.active) * size
         for byte in range(begin, end, LINE):
-            at = f.offset(row, const(byte, I64), "i8")
-            f.call(None, "llvm.prefetch.p0", at, const(0, I32), const(3, I32), const(1, I32))
+            self.fetch(self.f.offset(row, const(byte, I64), "i8"))
 
     def now(self, x: Value) -> Value:
         """The same value, computed here: put off, as LLVM likes to, it needs more registers than there are."""
@@ -224,7 +231,7 @@ class _Sums(_Edges):
 
     def add(self, edge: Value, part: list[Columns], totals: list[Value]) -> list[Value]:
         """One edge's products, added to the totals."""
-        self.fetch_ahead(self.from_values, self.neighbour, edge, part)
+        self.fetch_values(self.from_values, self.integer(self.neighbour, self.later(edge)), part)
         row = self.row(self.from_values, self.integer(self.neighbour, edge))
         weight = self.weight(edge if self.up else self.integer(self.position, edge))
         return [
@@ -238,9 +245,7 @@ class _Sums(_Edges):
         """The weight of an edge, by its number among all."""
         from chainrule.compiler.emit import access
 
-        stride = self.writer.reads[self.weights].strides[0]
-        at = self.f.offset(self.pointers[self.weights], self.f.times(edge, stride), self.scalar.scalar)
-        return read(self.f, access(self.weights, at), 0, Lanes(1, 1))
+        return read(self.f, access(self.weights, self.at(self.weights, edge)), 0, Lanes(1, 1))
 
     def store(self, neuron: Value, part: list[Columns], totals: list[Value]) -> None:
         """Leave the sums as a neuron's values."""
@@ -274,19 +279,18 @@ class _Dots(_Edges):
             middle = self.multiple(begin, end, DOTS)
             with f.span(begin, middle, DOTS) as inner:
                 found = self.dots(own, [f.plus(inner.index, k) for k in range(DOTS)])
-                f.store(found, f.offset(self.pointers[self.root], inner.index, self.scalar.scalar))
+                f.store(found, self.at(self.root, inner.index))
             with f.span(middle, end, DOTS) as inner:
                 edges = self.up_to(end, inner.index, DOTS)
                 left = f.splat(f.binary("sub", end, inner.index), len(edges))
                 mask = f.icmp("slt", const_vector(range(len(edges)), Type("i64", len(edges))), left)
-                at = f.offset(self.pointers[self.root], inner.index, self.scalar.scalar)
-                f.store(self.dots(own, edges), at, mask)
+                f.store(self.dots(own, edges), self.at(self.root, inner.index), mask)
 
     def dots(self, own: list[Value], edges: list[Value]) -> Value:
         """The dot products of some edges, one a lane."""
         totals = []
         for edge in edges:
-            self.fetch_ahead(self.lower, self.source, edge, self.columns)
+            self.fetch_values(self.lower, self.integer(self.source, self.later(edge)), self.columns)
             row = self.row(self.lower, self.integer(self.source, edge))
             total = self.zero
             for ours, columns in zip(own, self.same_width, strict=True):
@@ -334,7 +338,11 @@ class _Backward(_Sums):
         """
         f, dots, positions = self.f, [], []
         for k, edge in enumerate(edges):
-            self.fetch_ahead(self.from_values, self.neighbour, edge, self.columns)
+            later = self.later(edge)
+            self.fetch_values(self.from_values, self.integer(self.neighbour, later), self.columns)
+            place = self.integer(self.position, later)
+            for node in (self.weights, self.dot):
+                self.fetch(self.at(node, place), to_write=node is self.dot)
             row = self.row(self.from_values, self.integer(self.neighbour, edge))
             positions.append(self.integer(self.position, edge))
             above = [self.values(self.from_values, row, columns) for columns in self.same_width]
@@ -351,7 +359,7 @@ class _Backward(_Sums):
             dots.append(self.now(dot))
         found = lane_sums(f, dots, self.plus)
         for k, position in enumerate(positions):  # one that does not count is the last edge's, once more
-            f.store(f.lane(found, k), f.offset(self.pointers[self.dot], position, self.scalar.scalar))
+            f.store(f.lane(found, k), self.at(self.dot, position))
         return totals
 
 
