@@ -115,7 +115,7 @@ def compiled(product: Product, target: Target) -> tuple[Library, float]:
     text = module_text(product_functions(product, target), target.attributes)
     begin = time.thread_time()
     code = assemble(text, target)
-    return Library([code], target), time.thread_time() - begin
+    return Library(code, target), time.thread_time() - begin
 
 
 def blas_driver() -> Library:
@@ -126,7 +126,7 @@ def blas_driver() -> Library:
         passed = [f.load(f.offset(arguments, const(i, I64), "ptr"), PTR) for i in range(13)]
         f.do(f"call void {gemm.name}({', '.join(map(str, passed))})")
     f.ret()
-    return Library([assemble(module_text([f], host().attributes), host())], host())
+    return Library(assemble(module_text([f], host().attributes), host()), host())
 
 
 def blas_address(scalar: str) -> int:
@@ -209,7 +209,7 @@ def measure(
 ) -> dict[str, object]:
     """All cases, engines in turn."""
     blas = blas_driver()
-    peak = Library([assemble(module_text([peak_function(target, scalar)], target.attributes), target)], target)
+    peak = Library(assemble(module_text([peak_function(target, scalar)], target.attributes), target), target)
     operations = 2 * 12 * target.lanes(Type(scalar).bits)
     benches = [Bench(case, scalar, target, blas, seconds) for case in chosen]
     own: list[list[float]] = [[] for _ in benches]

@@ -37,7 +37,7 @@ def compiled(name: str, scalar: str, lanes: int, target: Target) -> Callable[...
         arguments = [f.load(f.offset(source, loop.index, scalar), type) for source in sources]
         f.store(getattr(mathfn, name)(f, *arguments), f.offset(out, loop.index, scalar))
     f.ret()
-    library = Library([assemble(module_text([f], target.attributes), target)], target)
+    library = Library(assemble(module_text([f], target.attributes), target), target)
     native = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (count + 1), ctypes.c_int64)(
         library.address("kernel")
     )

@@ -96,12 +96,12 @@ class Kernel:
         part = (const(0, I64), const(self.parts.units, I64)) if whole else (first, last)
         emit_product(f, target, product, a, b, part, epilogue, scratch)
         f.ret()
-        self.library = Library([assemble(module_text([f], target.attributes), target)], target)
+        self.library = Library(assemble(module_text([f], target.attributes), target), target)
         kinds = [ctypes.c_void_p] * 4 + [ctypes.c_int64] * 2
         self.run = ctypes.CFUNCTYPE(None, *kinds)(self.library.address("product"))
 
     def __call__(self, a: Matrix, b: Matrix, cuts: tuple[int, ...] = ()) -> Matrix:
-        """C, computed by one call for the steps between neighbouring cuts; all that surrounds it must stay as it was."""
+        """C, computed by a call for each part between cuts; all that surrounds it must stay as it was."""
         product, size = self.product, self.dtype.itemsize
         c = np.zeros(product.M * product.N + 2 * GUARD, self.dtype)
         c[:GUARD] = c[GUARD + product.M * product.N :] = 77

@@ -70,9 +70,18 @@ class Arena:
 
 
 def write_step(
-    layout: Layout, buffers: Sequence[Node], calls: Sequence[Call], arena: Arena, *, shared: bool
+    layout: Layout,
+    buffers: Sequence[Node],
+    calls: Sequence[Call],
+    away: Mapping[str, int],
+    arena: Arena,
+    *,
+    shared: bool,
 ) -> Function:
-    """``step(table)``, or ``step(table, shares, meeting)``: every kernel once."""
+    """``step(table)``, or ``step(table, shares, meeting)``: every kernel once.
+
+    ``away`` are the kernels of other modules: where their addresses stand in the table.
+    """
     f = Function("step", [(PTR, "table"), *([(PTR, "shares"), (PTR, "meeting")] if shared else [])])
     bases = [table_entry(f, i) for i in range(len(buffers) + 1)]
     slot: dict[Node | None, Value] = dict(zip([*buffers, None], bases, strict=True))
@@ -84,7 +93,7 @@ def write_step(
         arguments = [at(f, slot[buffer], offset) for buffer, offset in call.writer.places]
         arguments.append(own if call.scratch else at(f, slot[None], arena.status))
         if not shared:
-            f.call(None, call.name, *arguments)
+            call_kernel(f, call.name, away, arguments)
             continue
         if number and layout.phases[number] > layout.phases[number - 1]:
             meet(f)
@@ -92,7 +101,7 @@ def write_step(
             f.load(f.offset(f.parameters[1], const(2 + 2 * number + i, I64), "i64"), I64) for i in (0, 1)
         )
         with f.branch(f.icmp("slt", first, last)):
-            f.call(None, call.name, *arguments, first, last)
+            call_kernel(f, call.name, away, [*arguments, first, last])
     if layout.copies:
         if not shared:
             copy_late(f, layout, slot)
@@ -102,6 +111,14 @@ def write_step(
                 copy_late(f, layout, slot)
     f.ret()
     return f
+
+
+def call_kernel(f: Function, name: str, away: Mapping[str, int], arguments: Sequence[Value]) -> None:
+    """A call by name, or by the address in the table."""
+    if name not in away:
+        f.call(None, name, *arguments)
+        return
+    f.do(f"call void {table_entry(f, away[name]).name}({', '.join(map(str, arguments))})")
 
 
 def meet(f: Function) -> None:

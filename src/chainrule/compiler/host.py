@@ -150,17 +150,16 @@ def assemble_all(texts: Sequence[str], target: Target) -> list[bytes]:
 
 
 class Library:
-    """Object files loaded into this process; they may call each other's functions."""
+    """An object file loaded into this process."""
 
-    def __init__(self, objects: Sequence[bytes], target: Target) -> None:
+    def __init__(self, code: bytes, target: Target) -> None:
         import llvmlite.binding as llvm
 
         initialise()
         empty = llvm.parse_assembly("")
         empty.triple = target.triple
         self._engine = llvm.create_mcjit_compiler(empty, target_machine(target))
-        for code in objects:
-            self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
 
     def address(self, name: str) -> int:

@@ -41,10 +41,11 @@ class Code:
     """A compiled graph: the text of its module, and what has to lie where when it runs.
 
     The pointer table holds the memory of ``leaves`` (numbered as they appear in the graph), then that of
-    ``constants``, then the arena.
+    ``constants``, then the arena, then the ``functions``.
     """
 
-    modules: tuple[str, ...]  # their text; they call each other's functions
+    modules: tuple[str, ...]  # their text; ``step`` is in the first
+    functions: tuple[tuple[int, str], ...]  # those of other modules that it calls: module, name
     leaves: tuple[int, ...]
     constants: tuple[Array, ...]
     arena: Arena
@@ -141,12 +142,21 @@ def _emit(
     buffers = [*leaves, *constants]
     own = -(-max([call.scratch for call in calls], default=0) // ALIGNMENT) * ALIGNMENT
     arena = Arena(layout.arena_bytes, layout.arena_bytes + ALIGNMENT, own)
-    ends = [write_step(layout, buffers, calls, arena, shared=shared)]
+    groups, texts = _grouped(functions), [meeting_text(target)] if shared else []
+    away = [(number, f.name) for number, group in enumerate(groups) if number for f in group]
+    entries = {name: len(buffers) + 1 + i for i, (_, name) in enumerate(away)}
+    ends = [write_step(layout, buffers, calls, entries, arena, shared=shared)]
     found = tuple(_output(layout, node, buffers) for node in outputs)
     if stream is not None:
         ends.append(write_run(stream, buffers, found, shared=shared))
     return Code(
-        _modules(functions, ends, target, [meeting_text(target)] if shared else []),
+        tuple(
+            module_text(
+                [*group, *([] if number else ends)], target.attributes, globals=texts if not number else []
+            )
+            for number, group in enumerate(groups)
+        ),
+        tuple(away),
         tuple(numbers[node] for node in leaves),
         tuple(np.ascontiguousarray(node.params["value"]) for node in constants),
         arena,
@@ -155,22 +165,18 @@ def _emit(
     )
 
 
-def _modules(
-    kernels: Sequence[Function], ends: Sequence[Function], target: Target, globals: Sequence[str]
-) -> tuple[str, ...]:
-    """As many modules as processors can assemble at the same time, if it is worth that; the ends in the first."""
+def _grouped(kernels: Sequence[Function]) -> list[list[Function]]:
+    """As many modules as processors can assemble at the same time, if it is worth that."""
     lines = sum(len(kernel.lines) for kernel in kernels)
-    count = max(1, min(available_cores(), MOST_MODULES, lines // WORTH_A_MODULE))
-    parts: list[list[Function]] = [list(ends), *([] for _ in range(count - 1))]
-    sizes = [sum(len(f.lines) for f in part) for part in parts]
+    groups: list[list[Function]] = [
+        [] for _ in range(max(1, min(available_cores(), MOST_MODULES, lines // WORTH_A_MODULE)))
+    ]
+    sizes = [0] * len(groups)
     for kernel in sorted(kernels, key=lambda kernel: -len(kernel.lines)):
         least = sizes.index(min(sizes))
-        parts[least].append(kernel)
+        groups[least].append(kernel)
         sizes[least] += len(kernel.lines)
-    return tuple(
-        module_text(part, target.attributes, globals=[] if number else globals)
-        for number, part in enumerate(parts)
-    )
+    return groups
 
 
 def _output(layout: Layout, node: Node, buffers: Sequence[Node]) -> Output:
@@ -280,6 +286,7 @@ def to_bytes(code: Code, objects: Sequence[bytes]) -> bytes:
         "constants": [(c.dtype.str, c.shape) for c in code.constants],
         "arena": astuple(code.arena),
         "outputs": [astuple(output) for output in code.outputs],
+        "functions": code.functions,
         "objects": [len(machine_code) for machine_code in objects],
         "shares": [(phase, *astuple(share)) for phase, share in code.shares],
     }
@@ -307,4 +314,5 @@ def from_bytes(content: bytes) -> tuple[Code, list[bytes]]:
     for size in header["objects"]:
         objects.append(rest[:size])
         rest = rest[size:]
-    return Code((), leaves, tuple(constants), arena, outputs, shares), objects
+    functions = tuple((number, name) for number, name in header["functions"])
+    return Code((), functions, leaves, tuple(constants), arena, outputs, shares), objects

@@ -53,11 +53,13 @@ class Binary:
         self.leaves = tuple(
             leaves[i] for i in self.code.leaves
         )  # the nodes whose memory the table starts with
-        self._library = Library(objects, target)
+        self._libraries = [Library(machine_code, target) for machine_code in objects]
+        self.functions = [self._libraries[i].address(name) for i, name in self.code.functions]
+        library = self._libraries[0]
         pointer = ctypes.c_void_p
         kinds = (pointer, pointer, pointer) if shared else (pointer,)
-        self.step = ctypes.CFUNCTYPE(None, *kinds)(self._library.address("step"))
-        self.run = 0 if stream is None else self._library.address("run")
+        self.step = ctypes.CFUNCTYPE(None, *kinds)(library.address("step"))
+        self.run = 0 if stream is None else library.address("run")
         self.cycles = 200 + sum(share.cycles for _, share in self.code.shares)  # about, of one step
 
 
@@ -103,7 +105,8 @@ class Instance:
         constants = self._code.constants
         self._arena = aligned(self._code.bytes(threads if binary.shared else 1))
         self._kept: list[Any] = [*([None] * len(binary.leaves)), *constants, self._arena]
-        self._table = np.array([0 if x is None else x.ctypes.data for x in self._kept], np.uint64)
+        addresses = [0 if x is None else x.ctypes.data for x in self._kept]
+        self._table = np.array([*addresses, *binary.functions], np.uint64)
         self._slots = {node: i for i, node in enumerate(binary.leaves)}
         self._shares = {n: divided(self._code.shares, n) for n in {1, threads}} if binary.shared else {}
         for node in binary.leaves:

@@ -71,7 +71,7 @@ class Chain:
         if code is None:
             code = assemble(text, target)
             cache.store(key, code)
-        self._library = Library([code], target)
+        self._library = Library(code, target)
         kinds = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
         self._run = ctypes.CFUNCTYPE(None, *kinds)(self._library.address("chain"))
 
