@@ -100,6 +100,16 @@ def test_activations_applied_as_functions_are_seen():
     assert diagnosis.findings[0].where.startswith("tanh at test_diagnose.py:")
 
 
+def test_a_layer_that_is_used_twice_is_read_twice():
+    tanh = nn.Tanh()
+    model = nn.Sequential(
+        nn.Linear(2, 8, seed=0), tanh, nn.Linear(8, 8, seed=1), tanh, nn.Linear(8, 2, seed=2)
+    )
+    layers = [row["layer"] for row in cr.diagnose(model, table(), nn.cross_entropy).layers]
+    assert layers == ["0: Linear", "1: Tanh", "2: Linear", "1: Tanh, call 2", "4: Linear"]
+    assert "forward" not in vars(tanh)
+
+
 def test_contradicting_rows_are_named():
     x, y = table(200)
     x[100:] = x[:100]

@@ -29,7 +29,10 @@ def record_module(model: Module, args: tuple[Any, ...], loss: Any = None, gradie
 def watched(model: Module, prefix: str = "") -> Iterator[list[tuple[str, Node | None, Node]]]:
     """Note every call of a submodule while the block runs: its name, what goes in and what comes out."""
     calls: list[tuple[str, Node | None, Node]] = []
-    parts = [(name, part) for name, part in model.named_modules() if name]
+    named = [(part, name) for name, part in model.named_modules() if name]
+    parts = [
+        (name, part) for part, name in dict(reversed(named)).items()
+    ]  # a shared one once, by its first name
     for name, part in parts:
         vars(part)["forward"] = _noting(part.forward, f"{prefix}{name}: {type(part).__name__}", calls)
     try:

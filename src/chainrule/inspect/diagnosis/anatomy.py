@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from operator import is_
-from typing import Any
 
 from chainrule.graph import Node, as_node, new_leaf, topological
+from chainrule.inspect.module_view import watched
 from chainrule.nn.activations import ACTIVATIONS
 from chainrule.nn.module import Module, at_inference
 from chainrule.ops import movement
@@ -61,63 +59,45 @@ def anatomy(model: Module, loss: Loss, penalty: Penalty | None, forms: tuple[For
     """Trace a network at inference, and its loss, for a minibatch of these forms (x, y)."""
     with at_inference(model), tracing():
         x, y = (Tensor(None, new_leaf(*form, name)) for form, name in zip(forms, "xy", strict=True))
-        with _watching(model) as calls:
+        with watched(model) as calls:
             output = model(x)
+        calls.append((f": {type(model).__name__}", x.node, output.node))  # it may be a single layer itself
         value = loss(output, y)
         if penalty is not None:
             value = value + penalty(model)
         parameters = {name: p.node for name, p in model.named_parameters()}
-    layers = [*_named(model, calls), *_bare(output.node, calls)]
+    leaves = _calls_of_leaves(model, calls)
+    layers = [*_named(leaves), *_bare(output.node, leaves)]
     place = {node: i for i, node in enumerate(topological([value.node]))}
     layers = sorted((layer for layer in layers if layer.output in place), key=lambda s: place[s.output])
     return Anatomy(x.node, y.node, output.node, value.node, tuple(layers), parameters)
 
 
-@contextmanager
-def _watching(model: Module) -> Iterator[list[tuple[str, Module, Node, Node]]]:
-    """While inside, every call of a layer that contains no other is noted: name, layer, input, output."""
-    calls: list[tuple[str, Module, Node, Node]] = []
-    modules = [(name, module) for name, module in model.named_modules()]
-    leaves = [(name, m) for name, m in modules if sum(1 for _ in m.named_modules()) == 1]
-
-    def watch(name: str, module: Module) -> None:
-        forward = module.forward
-
-        def noted(x: Any) -> Tensor:
-            out = forward(x)
-            if isinstance(x, Tensor) and isinstance(out, Tensor):
-                calls.append((name, module, x.node, out.node))
-            return out
-
-        vars(module)["forward"] = noted
-
-    watched = {id(module): (name, module) for name, module in reversed(leaves)}
-    for name, module in watched.values():
-        watch(name, module)
-    try:
-        yield calls
-    finally:
-        for _, module in watched.values():
-            del vars(module)["forward"]
+def _calls_of_leaves(
+    model: Module, calls: list[tuple[str, Node | None, Node]]
+) -> list[tuple[str, Module, Node, Node]]:
+    """The calls of layers that contain no other: name, layer, input, output."""
+    modules = {f"{name}: {type(module).__name__}": (name, module) for name, module in model.named_modules()}
+    found = [(*modules[label], before, after) for label, before, after in calls if before is not None]
+    return [call for call in found if sum(1 for _ in call[1].named_modules()) == 1]
 
 
-def _named(model: Module, calls: list[tuple[str, Module, Node, Node]]) -> list[Layer]:
+def _named(calls: list[tuple[str, Module, Node, Node]]) -> list[Layer]:
     seen: Counter[str] = Counter()
     layers = []
     for name, module, before, after in calls:
         seen[name] += 1
         kind = type(module).__name__
         again = f", call {seen[name]}" if seen[name] > 1 else ""
-        own = tuple(f"{name}.{p}" if name else p for p, _ in module.named_parameters())
         layers.append(
             Layer(
-                f"{name}: {kind}{again}" if name else f"{kind}{again}",
+                f"{name}: {kind}{again}" if name else kind,
                 kind,
                 before,
                 after,
                 kind in ELEMENTWISE,
                 ELEMENTWISE.get(kind, False),
-                own,
+                tuple(f"{name}.{p}" if name else p for p, _ in module.named_parameters()),
             )
         )
     return layers
