@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.optimize import rosen, rosen_der
@@ -147,3 +149,23 @@ def test_settings():
         "history": 5,
         "tolerance": 1e-6,
     }
+
+
+def test_scipy_works_on_one_thread_and_numpy_as_before():
+    """BLAS threads that wait keep their processor: a fit of ten parameters would slow every other process."""
+    from threadpoolctl import ThreadpoolController
+
+    def threads():
+        return {lib.filepath: lib.num_threads for lib in ThreadpoolController().lib_controllers}
+
+    with ThreadpoolController().limit(limits=2):
+        before, during = threads(), {}
+
+        def bowl(theta):
+            during.update(threads())
+            return float(theta @ theta), 2 * theta
+
+        optim.LBFGS().minimise(bowl, np.ones(3))
+        assert threads() == before
+    scipys = {file for file in before if any("scipy" in part for part in Path(file).parts[-3:-1])}
+    assert before and during == {file: 1 if file in scipys else n for file, n in before.items()}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Never, Self
 
 import numpy as np
@@ -81,21 +83,23 @@ class LBFGS:
         from scipy.optimize import minimize
 
         search = _Search(value_and_gradient, callback)
-        found = minimize(
-            search.evaluate,
-            search.begin(np.array(theta0, np.float64)),
-            method="L-BFGS-B",
-            jac=True,
-            callback=search.after_iteration,
-            options={
-                "maxiter": self.max_iterations,
-                "maxfun": 20 * self.max_iterations + 20,
-                "maxcor": self.history,
-                "gtol": self.tolerance,
-                "ftol": 0.0,  # as long as the loss falls at all
-                "maxls": 50,
-            },
-        )
+        options = {
+            "maxiter": self.max_iterations,
+            "maxfun": 20 * self.max_iterations + 20,
+            "maxcor": self.history,
+            "gtol": self.tolerance,
+            "ftol": 0.0,  # as long as the loss falls at all
+            "maxls": 50,
+        }
+        with _one_thread_in_scipy():
+            found = minimize(
+                search.evaluate,
+                search.begin(np.array(theta0, np.float64)),
+                method="L-BFGS-B",
+                jac=True,
+                callback=search.after_iteration,
+                options=options,
+            )
         best = search.best if found.status else _Point(found.x, float(found.fun), found.jac)
         steepest = float(np.abs(best.gradient).max(initial=0.0))
         # what the next step can gain, by the curvature found: below rounding, there is no seeing any further
@@ -125,6 +129,21 @@ class LBFGS:
     def describe(self) -> dict[str, Any]:
         """Name and settings, for reports and checkpoints."""
         return {"name": "LBFGS", **asdict(self)}
+
+
+@contextmanager
+def _one_thread_in_scipy() -> Iterator[None]:
+    """SciPy's own BLAS on one thread; NumPy's, which evaluates the loss, keeps its threads.
+
+    Its matrices here are as small as the history, and BLAS threads that wait for work keep their processor.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    libraries = ThreadpoolController()
+    files = [library.filepath for library in libraries.lib_controllers]
+    own = [file for file in files if any("scipy" in part for part in Path(file).parts[-3:-1])]
+    with libraries.select(filepath=own).limit(limits=1):
+        yield
 
 
 @dataclass(frozen=True)
