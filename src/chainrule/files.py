@@ -60,12 +60,12 @@ def written_atomically(path: str | PathLike[str], expected: str = "a place to wr
     As ``write_atomically``; for files that are too large to be held. An exception leaves the previous file.
     """
     try:
-        target = Path(os.path.realpath(path))
-        mode = target.stat().st_mode if target.exists() else None
+        given = Path(path)
+        mode = given.stat().st_mode if given.exists() else None
         if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            yield target
+            yield given
         else:
-            with _replaced(target, mode) as temporary:
+            with _replaced(Path(os.path.realpath(path)), mode) as temporary:
                 yield temporary
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         if isinstance(error, ChainruleError):

@@ -180,13 +180,13 @@ def test_inspect_shows_what_the_model_is(run, model):
     for part in (
         "price (regression)",
         "6-64-64-1, relu",
-        "Linear        [batch, 64]",
+        "0 Linear  [batch, 64]",
         "RMSE",
         "40 held-out rows",
     ):
         assert part in done.out
     assert "town (categorical: Bern, Oslo, Rome)" in done.out
-    assert "4,673 parameters in all" in done.out
+    assert "4,673" in done.out.split("in all")[1].splitlines()[0]
     assert "epochs 60" in done.out
     assert cr.__version__ in done.out
 

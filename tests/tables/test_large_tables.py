@@ -65,6 +65,20 @@ def test_predictions_go_to_a_file(model, tmp_path, out):
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.parquet", out]
 
 
+def test_predictions_go_into_a_pipe(model, tmp_path):
+    frame = table()
+    frame.write_csv(tmp_path / "a.csv")
+    model.save(tmp_path / "m.safetensors")
+    program = "import sys; from chainrule.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = ["predict", tmp_path / "m.safetensors", tmp_path / "a.csv", "--out", "/dev/stdout", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *command], capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert (len(lines), lines[0]) == (3002, "prediction")  # a header, the predictions, the JSON
+    assert float(lines[1]) == pytest.approx(model.predict(frame).values[0], rel=1e-5)
+
+
 def spoilt(path):
     """A table of 3000 rows with a word for a number in row 2501."""
     area = (

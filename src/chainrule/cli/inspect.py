@@ -30,7 +30,6 @@ def inspect_command(
 
 def describe(model: TableModel) -> Iterator[tuple[str, str]]:
     """The lines that are shown, each with the name that stands before it."""
-    from chainrule.tables.architecture import layers
     from chainrule.tables.scores import Score
 
     facts, target = model.facts, model.preprocessor.target
@@ -44,9 +43,8 @@ def describe(model: TableModel) -> Iterator[tuple[str, str]]:
     yield "score", score.describe()
     yield "training", f"{facts.epochs} epochs ({facts.stopped}); epoch {facts.best_epoch} is kept"
     yield "network", model.architecture.describe()
-    for name, shape, count in layers(model.network):
-        yield "", f"{name:<14}{shape:<16}{count:>10,} parameters"
-    yield "", f"{sum(p.size for p in model.network.parameters()):>40,} parameters in all"
+    for line in repr(model.network.summary()).splitlines():
+        yield "", line
     columns = model.preprocessor.columns
     yield "columns", f"{len(columns)}, which become {len(model.preprocessor.feature_names)} features"
     for column in columns[:COLUMNS]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from chainrule.nn import MLP, Module
+from chainrule.nn import MLP
 
 
 @dataclass(frozen=True)
@@ -46,16 +45,3 @@ class Architecture:
             parts += [self.activation] + ["batch normalisation"] * self.batch_norm
             parts += [f"dropout {self.dropout:g}"] if self.dropout else []
         return ", ".join(parts)
-
-
-def layers(network: Module) -> Iterator[tuple[str, str, int]]:
-    """Each layer's name, the shape of its output and how many parameters it has.
-
-    >>> list(layers(Architecture((2, 3, 1), "tanh", 0.0, False).build()))
-    [('Linear', '[batch, 3]', 9), ('Tanh', '[batch, 3]', 0), ('Linear', '[batch, 1]', 4)]
-    """
-    width = 0
-    for name, module in network.named_modules():
-        if name:
-            width = getattr(module, "out_features", width)
-            yield type(module).__name__, f"[batch, {width}]", sum(p.size for p in module.parameters())

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from chainrule._version import __version__
 from chainrule.data import Column
 from chainrule.data.columns import as_text, column_numbers
+from chainrule.inspect.drawing import draw
+from chainrule.nn import MLP
 from chainrule.report import Column as ColumnRow
 from chainrule.report import Confusion, Curves, Layer, Predictions, Report
-from chainrule.tables.architecture import layers
 from chainrule.tables.examples import calibration, worst_rows
 from chainrule.tables.findings import findings
 from chainrule.tables.importance import importances
@@ -48,7 +49,7 @@ def make_report(trained: Trained, model_path: str) -> Report:
             _target_column(trained),
             *(_column(column, prepared.frame[column.name]) for column in model.preprocessor.columns),
         ],
-        layers=[Layer(*layer) for layer in layers(model.network)],
+        layers=[Layer(x.kind, x.shape, x.parameters) for x in model.network.summary().layers],
         settings=_settings(trained),
         notices=prepared.notices,
         predict_command=f"chainrule predict {shlex.quote(model_path)} NEW_ROWS.csv",
@@ -58,8 +59,14 @@ def make_report(trained: Trained, model_path: str) -> Report:
         findings=findings(trained),
         importances=importance,
         calibration=calibration(trained),
+        drawing=_drawing(model.network),
         worst=worst_rows(trained, [column.name for column in importance.columns]),
     )
+
+
+def _drawing(network: MLP) -> str:
+    """The network as an SVG element; without a namespace, which HTML has no need of."""
+    return draw(network).svg.replace(' xmlns="http://www.w3.org/2000/svg"', "", 1)
 
 
 def _outcome(trained: Trained) -> Confusion | Predictions:

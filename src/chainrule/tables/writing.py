@@ -35,7 +35,14 @@ def table_writer(path: str | PathLike[str]) -> Iterator[Write]:
 @contextmanager
 def _csv(place: Path) -> Iterator[Write]:
     with place.open("wb") as file:
-        yield lambda frame: frame.write_csv(file, include_header=file.tell() == 0)
+        begun = False
+
+        def write(frame: pl.DataFrame) -> None:
+            nonlocal begun
+            frame.write_csv(file, include_header=not begun)
+            begun = True
+
+        yield write
 
 
 @contextmanager
