@@ -8,7 +8,6 @@ import scipy.sparse
 import chainrule as cr
 from chainrule import nn, optim
 from chainrule.errors import SettingError, ShapeError
-from chainrule.nn.graph_network import blocks
 from chainrule.ops.edges import EDGES
 
 EDGES_OF_A_DIAMOND = {("x", "a"): 0.5, ("x", "b"): -1.0, ("a", "o"): 2.0, ("b", "o"): 0.25, ("x", "o"): 3.0}
@@ -252,20 +251,6 @@ def test_executors_agree(bias):
     np.testing.assert_allclose(found[0][0], found[1][0], rtol=2e-5)
     np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-3, atol=1e-4)
     assert (found[1][0][:, -1] < found[1][0][:, 0]).all()
-
-
-def test_large_levels_are_computed_in_parts(monkeypatch):
-    """The values are those of whole levels: only the order of additions differs."""
-    pairs, inputs, outputs = sparse_pairs(3, 40, 30)
-    x = np.random.default_rng(0).normal(size=(5, 40))
-    whole = nn.GraphNetwork(pairs, inputs, outputs, "tanh", seed=0, dtype=cr.float64)
-    monkeypatch.setattr(blocks, "UNIT", 16)
-    parts = nn.GraphNetwork(pairs, inputs, outputs, "tanh", seed=0, dtype=cr.float64)
-    assert (len(whole.plan.blocks), len(parts.plan.blocks)) == (2, 8)
-    np.testing.assert_allclose(parts.predict(x), whole.predict(x), rtol=1e-12)
-    for net in (whole, parts):
-        net(x).sum().backward()
-    np.testing.assert_allclose(parts.weight.grad.numpy(), whole.weight.grad.numpy(), rtol=1e-10)
 
 
 def test_threads_change_no_bit():

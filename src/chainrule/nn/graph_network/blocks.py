@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +12,6 @@ from chainrule.nn.graph_network.levels import grouped
 from chainrule.nn.graph_network.reading import EdgeList, listed
 from chainrule.ops.record import Array
 from chainrule.tensor import Tensor
-
-#: so many neurons are computed together at most: their values for a minibatch of 64 fit a cache of 1 MB
-UNIT = 4096
-#: but so many edges lead from one unit into a neuron of another on average, or reading the sums costs more
-EDGES_EACH = 8
 
 
 @dataclass(frozen=True)
@@ -79,21 +73,18 @@ def plan_of(edges: EdgeList, level: Array, inputs: Array, activation: Array, nam
     neurons = np.concatenate([inputs, constant, hidden])
     place = np.empty(len(neurons), np.int64)
     place[neurons] = np.arange(len(neurons))
-    most = max(1, len(edges.source) // (len(neurons) * EDGES_EACH))
-    units = _units(level[neurons], activation[neurons], names, most)
+    units = _units(level[neurons], activation[neurons], names)
     lower, upper = place[edges.source], place[edges.target]
     order, blocks = _blocks(edges, lower, upper, units)
     return Plan(neurons, order, units, blocks, lower[order], upper[order])
 
 
-def _units(level: Array, activation: Array, names: tuple[str, ...], most: int) -> tuple[Unit, ...]:
+def _units(level: Array, activation: Array, names: tuple[str, ...]) -> tuple[Unit, ...]:
     changes = np.flatnonzero((np.diff(level) != 0) | ((np.diff(activation) != 0) & (level[1:] > 0))) + 1
     found = []
     for start, end in zip([0, *changes.tolist()], [*changes.tolist(), len(level)], strict=True):
         name = names[int(activation[start])] if level[start] else None
-        pieces = min(-(-(end - start) // UNIT), most)
-        cuts = np.linspace(start, end, pieces + 1).astype(int).tolist()
-        found += [Unit(a, b - a, name) for a, b in itertools.pairwise(cuts)]
+        found.append(Unit(start, end - start, name))
     return tuple(found)
 
 
