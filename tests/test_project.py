@@ -75,6 +75,13 @@ def test_documents_name_no_missing_file(document: Path) -> None:
     assert missing == []
 
 
+def test_every_page_is_in_the_table_of_contents() -> None:
+    docs = ROOT / "docs"
+    pages = {path.relative_to(docs).with_suffix("").as_posix() for path in docs.rglob("*.md")}
+    entries = re.findall(r"^[\w/]+$", (docs / "index.md").read_text(), flags=re.MULTILINE)
+    assert sorted(entries) == sorted(pages - {"index", "lectures/README"})
+
+
 def test_every_dependency_has_its_reason_in_contributing() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
