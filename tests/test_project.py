@@ -96,3 +96,9 @@ def test_version_of_the_changelog() -> None:
     version = re.search(r'__version__ = "(.*)"', (ROOT / "src/chainrule/_version.py").read_text())
     assert version is not None
     assert f"## [{version[1]}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_names_that_are_imported_when_used_are_found_by_completion() -> None:
+    assert run_python(
+        "import chainrule; print(set(chainrule.__all__) <= set(dir(chainrule)))", ROOT
+    ).split() == ["True"]

@@ -149,6 +149,11 @@ else:
         return value
 
 
+def __dir__() -> list[str]:
+    """The public names, those that are not imported yet included."""
+    return sorted({*globals(), *__all__})
+
+
 __all__ = [
     "CSVLog",
     "Checkpoint",
