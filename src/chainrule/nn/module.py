@@ -234,7 +234,7 @@ class Module:
                     f"{name} has another shape", expected=part.shape, got=tuple(np.shape(state[name]))
                 )
         for name, part in own.items():
-            part.assign(Tensor.leaf(np.asarray(state[name]).astype(part.dtype)))
+            part.assign(Tensor.leaf(np.asarray(state[name]).astype(part.dtype, copy=False)))
 
     def __repr__(self) -> str:
         inner = [(name, value) for name, value in _attributes(self) if isinstance(value, Module)]
