@@ -107,12 +107,17 @@ class Instance:
         self._kept: list[Any] = [*([None] * len(binary.leaves)), *constants, self._arena]
         addresses = [0 if x is None else x.ctypes.data for x in self._kept]
         self._table = np.array([*addresses, *binary.functions], np.uint64)
+        self._address = self._table.ctypes.data
+        at = self._code.arena.status
+        self._status = self._arena[at : at + 4].view(np.int32)
         self._slots = {node: i for i, node in enumerate(binary.leaves)}
         self._shares = {n: divided(self._code.shares, n) for n in {1, threads}} if binary.shared else {}
         for node in binary.leaves:
             array = node.value if arrays is None else arrays.get(node, node.value)
             if array is not None:
                 self.bind(node, array)
+        # what lies in the arena stays there; other outputs are looked for after every run
+        self._views = [self._view(output) if output.slot < 0 else None for output in self._code.outputs]
 
     @property
     def arena_bytes(self) -> int:
@@ -124,19 +129,21 @@ class Instance:
         slot = self._slots.get(node)
         if slot is not None:
             self._kept[slot] = array
-            self._table[slot] = array.ctypes.data
+            self._table[slot] = array.__array_interface__["data"][0]  # a third of the time of array.ctypes
 
     def __call__(self, *arrays: Array) -> list[Array]:
         """Run once: copies of the outputs. Raises IndexOutOfRangeError where an index left its axis."""
         for node, array in zip(self.binary.inputs, arrays, strict=True):
-            self.bind(node, np.ascontiguousarray(array, dtype=node.dtype))
-        table = self._table.ctypes.data
+            ready = array.dtype == node.dtype and array.flags.c_contiguous
+            self.bind(node, array if ready else np.ascontiguousarray(array, dtype=node.dtype))
         if self.binary.shared:
-            self.binary.step(table, self._shares[1].ctypes.data, None)
+            self.binary.step(self._address, self._shares[1].ctypes.data, None)
         else:
-            self.binary.step(table)
-        self.check()
-        return [self._output(output) for output in self._code.outputs]
+            self.binary.step(self._address)
+        if self._status[0]:
+            self.check()
+        outputs = zip(self._views, self._code.outputs, strict=True)
+        return [(self._view(output) if view is None else view).copy() for view, output in outputs]
 
     def part(self, data: Sequence[Array], order: Array | None, steps: int, threads: int) -> Part:
         """Work for ``run_parts``: once for each row of ``order`` [steps, rows] of int64 row numbers into ``data``.
@@ -155,7 +162,7 @@ class Instance:
         shares = self._shares.get(threads)
         numbers = (
             self.binary.run,
-            self._table.ctypes.data,
+            self._address,
             pointers.ctypes.data,
             0 if order is None else order.ctypes.data,
             steps,
@@ -173,18 +180,16 @@ class Instance:
 
     def check(self) -> None:
         """Raise IndexOutOfRangeError where an index left its axis since the last time."""
-        at = self._code.arena.status
-        status = self._arena[at : at + 4].view(np.int32)
-        if status[0]:
-            status[0] = 0
+        if self._status[0]:
+            self._status[0] = 0
             raise IndexOutOfRangeError(
                 "an index was out of range in compiled code",
                 hint="run the same with the interpreter, which names the line",
             )
 
-    def _output(self, output: Output) -> Array:
+    def _view(self, output: Output) -> Array:
         memory = self._kept[output.slot].reshape(-1, order="A").view(np.uint8)
-        return np.ndarray(output.shape, output.dtype, memory, output.offset, output.strides).copy()
+        return np.ndarray(output.shape, output.dtype, memory, output.offset, output.strides)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from chainrule.notebook import preformatted
 from chainrule.ops.dtypes import check_dtype
 from chainrule.ops.record import Array, is_float
 from chainrule.per_replica import PerReplica
-from chainrule.tensor import Tensor, as_tensor, no_grad, tensor
+from chainrule.tensor import Tensor, as_tensor, tensor
 
 if TYPE_CHECKING:
+    from chainrule.nn.prediction import Predictor
     from chainrule.nn.summaries import Summary
 
 #: what a random generator depends on; None asks the operating system
@@ -114,6 +115,7 @@ class Module:
     """
 
     training: bool = True
+    _predictor: Predictor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """The network's output for a minibatch ``x`` [batch, features]."""
@@ -200,13 +202,28 @@ class Module:
         for parameter in self.parameters():
             parameter.grad = None
 
-    def predict(self, x: Any, batch_size: int = 4096) -> Array:
-        """Outputs [rows, ...] for rows ``x`` [rows, features] at inference, as an array, batch by batch."""
-        with at_inference(self), no_grad():
-            rows = self._as_input(x)
-            starts = range(0, max(len(rows), 1), batch_size)
-            parts = [self.forward(rows[a : a + batch_size]).numpy() for a in starts]
-        return np.concatenate(parts)
+    def predict(self, x: Any) -> Array:
+        """Outputs [rows, ...] for rows ``x`` [rows, features] at inference, as an array, by machine code.
+
+        The first call for a form of rows compiles; later calls follow whatever changes in the parameters.
+        Each row's output must depend on that row alone, as it does with every layer here.
+
+        >>> from chainrule import nn
+        >>> nn.MLP([2, 4, 1], seed=0).predict([[1.0, 2.0], [3.0, 4.0]]).shape
+        (2, 1)
+        """
+        predictor = self._predictor
+        if predictor is None or not predictor.fits():
+            from chainrule.nn.prediction import Predictor
+
+            predictor = self._predictor = Predictor(self)
+        if not (isinstance(x, np.ndarray) and x.dtype == predictor.dtype and x.flags.c_contiguous):
+            x = np.ascontiguousarray(self._as_input(x).numpy())
+        return predictor(x)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles hold: machine code is made anew where it is needed."""
+        return {name: value for name, value in vars(self).items() if name != "_predictor"}
 
     def summary(self, example: Any = None) -> Summary:
         """Layers, shapes, parameters and multiply-adds; see :func:`chainrule.nn.summary`."""

@@ -1,0 +1,98 @@
+"""Compiled predictions follow the module, whatever happens to it."""
+
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from chainrule import nn, no_grad
+from chainrule.nn import prediction
+
+
+def eager(model, x):
+    model = copy.deepcopy(model).eval()
+    with no_grad():
+        return model(x).numpy()
+
+
+def agree(model, x):
+    np.testing.assert_allclose(model.predict(x), eager(model, x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.fixture
+def model():
+    return nn.MLP([5, 16, 16, 3], dropout=0.3, batch_norm=True, activation="tanh", seed=0)
+
+
+@pytest.fixture
+def rows():
+    return np.random.default_rng(0).normal(size=(1100, 5)).astype(np.float32)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 17, 511, 512, 513, 1100])
+def test_any_number_of_rows(model, rows, count):
+    agree(model, rows[:count])
+
+
+def test_a_row_is_predicted_the_same_among_few_others_and_many(model, rows):
+    whole = model.predict(rows)
+    for count in (1, 5, 600):
+        np.testing.assert_allclose(model.predict(rows[:count]), whole[:count], rtol=1e-5, atol=1e-6)
+
+
+def test_any_kind_of_array(model, rows):
+    for given in (rows[:4].tolist(), rows[:4].astype(np.float64), np.asfortranarray(rows[:4]), rows[:8:2]):
+        agree(model, given)
+
+
+def test_parameters_are_read_anew(model, rows):
+    before = model.predict(rows)
+    for p in model.parameters():
+        p.data[...] = p.data * 1.5
+    agree(model, rows)
+    assert not np.allclose(model.predict(rows), before)
+    model.load_state_dict(nn.MLP([5, 16, 16, 3], dropout=0.1, batch_norm=True, seed=9).state_dict())
+    agree(model, rows)
+
+
+def test_parts_may_be_replaced_added_and_set(rows):
+    model = nn.Sequential(nn.Linear(5, 4, seed=0), nn.Tanh(), nn.Linear(4, 4, seed=1))
+    agree(model, rows)
+    setattr(model, "1", nn.ReLU())
+    agree(model, rows)
+    setattr(model, "3", nn.Linear(4, 2, seed=2))
+    agree(model, rows)
+    net = nn.BatchNorm1d(5)
+    agree(net, rows)
+    net.eps = 3.0
+    agree(net, rows)
+
+
+def test_the_mode_is_left_as_it_was(model, rows, monkeypatch):
+    model.train()
+    agree(model, rows)
+    assert model.training
+    made = []
+    original = prediction.Predictor._compiled
+    monkeypatch.setattr(prediction.Predictor, "_compiled", lambda s, f: (made.append(f), original(s, f))[1])
+    for mode in (False, True, False):
+        model.train(mode)
+        agree(model, rows)
+    assert not made  # a change of mode makes no new program
+
+
+def test_copies_predict_for_themselves(model, rows):
+    model.predict(rows)
+    other = copy.deepcopy(model)
+    other.parameters()[0].data[...] = 0
+    agree(other, rows)
+    agree(model, rows)
+    assert not np.allclose(model.predict(rows), other.predict(rows))
+
+
+def test_threads_do_not_get_in_each_others_way(model, rows):
+    expected = model.predict(rows)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: model.predict(rows), range(20)):
+            np.testing.assert_array_equal(found, expected)
