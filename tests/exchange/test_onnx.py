@@ -208,3 +208,23 @@ def test_classes_come_out_as_they_stood_in_the_table(names, tmp_path):
     np.testing.assert_allclose(probabilities, expected.probabilities, atol=1e-5)
     facts = onnx.load(tmp_path / "m.onnx").metadata_props
     assert {p.key for p in facts} == {"chainrule.target", "chainrule.features", "chainrule.classes"}
+
+
+def test_columns_may_have_any_name():
+    names = ["prediction", "Concat_0", "constant_0", "0.weight", "probabilities", "x y\n<é>", "rows"]
+    frame = pl.DataFrame({name: RNG.normal(size=40) for name in names} | {"c": ["a", "b"] * 20})
+    model = train_table(frame, "c", TrainingSettings(hidden=(3,), epochs=1)).model
+    session = opened(model)
+    assert [x.name for x in session.get_inputs()] == names
+    assert [x.name for x in session.get_outputs()] == ["prediction_", "probabilities_"]
+    found = session.run(None, {name: frame[name].to_numpy() for name in names})[1]
+    np.testing.assert_allclose(found, model.predict(frame).probabilities, atol=1e-5)
+
+
+def test_a_constant_column_needs_no_input_and_a_table_of_one_row_is_enough():
+    frame = table().with_columns(same=pl.lit(1.0))
+    model = train_table(frame, "price", SETTINGS).model
+    session = opened(model)
+    assert "same" not in [x.name for x in session.get_inputs()]
+    found = session.run(None, {name: value[:1] for name, value in given(frame).items()})[0]
+    np.testing.assert_allclose(found, model.predict(frame[:1]).values.to_numpy(), rtol=1e-5)

@@ -30,7 +30,7 @@ def test_no_record_lacks_a_counterpart():
 
 def run(node, leaves, arrays):
     """The node's value as onnxruntime computes it."""
-    writer, values, parts = Writer(), {}, {}
+    writer, values, parts = Writer(f"x{i}" for i in range(9)), {}, {}
     for n in topological([node]):
         given = n.op.name in ("leaf", "constant")
         params = {"value": n.value} if given else n.params

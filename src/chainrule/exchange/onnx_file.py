@@ -51,7 +51,8 @@ def save_onnx(
     A module's file has the input ``x`` [rows, ...] and the output ``y``. The file of a model of a table has one
     input [rows] for each column: text for categories ("" where missing), float64 for numbers, booleans (0 or 1)
     and dates (seconds since 1970-01-01), NaN where missing. Its output is ``prediction`` [rows]: a class as it
-    stood in the training table, or a number in the target's units; and ``probabilities`` [rows, classes].
+    stood in the training table, or a number in the target's units; and ``probabilities`` [rows, classes]. Where a
+    column has one of these names, the output's has "_" behind it.
 
     Raises ExchangeError, naming the line, for what ONNX cannot express; FileWriteError.
 
@@ -70,7 +71,7 @@ def to_onnx(model: Module | HasPreprocessing | Callable[[Tensor], Tensor], *, ex
     if isinstance(model, HasPreprocessing):
         return _table_model(model)
     function, form = _function_of(model, example)
-    w = Writer()
+    w = Writer(["x"])
     graph = _traced(model, function, form)
     given = w.input("x", form.dtype, [ROWS_NAME, *form.shape])
     result = write_graph(w, graph, given, model)
@@ -155,7 +156,7 @@ def _shown(shape: tuple[Any, ...]) -> list[str | int]:
 
 def _table_model(model: HasPreprocessing) -> bytes:
     network, preprocessor, target = model.network, model.preprocessor, model.preprocessor.target
-    w = Writer()
+    w = Writer(column.name for column in preprocessor.used)
     features = [_features(w, column) for column in preprocessor.used]
     encoded = w.op("Concat", *features, axis=1)
     graph = _traced(network, network.forward, Form((len(preprocessor.feature_names),), np.dtype(np.float32)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,13 @@ ROWS_NAME = "rows"  # of the free length
 
 
 class Writer:
-    """Collects the nodes and constants of one ONNX graph. Names of values are texts."""
+    """Collects the nodes and constants of one ONNX graph. Names of values are texts.
 
-    def __init__(self) -> None:
+    ``reserved`` are the names that inputs will have.
+    """
+
+    def __init__(self, reserved: Iterable[str]) -> None:
+        self._taken = set(reserved)
         self.nodes: list[Any] = []
         self.initializers: dict[str, Any] = {}
         self.inputs: list[Any] = []
@@ -26,11 +30,18 @@ class Writer:
         self._constants: dict[tuple[Any, ...], str] = {}
         self._rows = ""
 
+    def _free(self, name: str) -> str:
+        """The name, with _ behind it if another value has it already."""
+        while name in self._taken:
+            name += "_"
+        self._taken.add(name)
+        return name
+
     def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         """A node with one result, whose name is returned."""
         from onnx import helper
 
-        name = f"{kind}_{len(self.nodes)}"
+        name = self._free(f"{kind}_{len(self.nodes)}")
         self.nodes.append(helper.make_node(kind, list(inputs), [name], name, domain=domain, **attributes))
         return name
 
@@ -44,7 +55,7 @@ class Writer:
             tuple(array.ravel()) if array.dtype == object else array.tobytes(),
         )
         if key not in self._constants:
-            chosen = name if name and name not in self.initializers else f"constant_{len(self.initializers)}"
+            chosen = self._free(name or f"constant_{len(self.initializers)}")
             self.initializers[chosen] = _tensor(array, chosen)
             self._constants[key] = chosen
         return self._constants[key]
@@ -99,7 +110,8 @@ class Writer:
         from chainrule._version import __version__
 
         results = []
-        for name, value, dtype, shape in outputs:
+        for wanted, value, dtype, shape in outputs:
+            name = self._free(wanted)
             self.nodes.append(helper.make_node("Identity", [value], [name], name))
             results.append(helper.make_tensor_value_info(name, element_type(dtype), list(shape)))
         graph = helper.make_graph(
