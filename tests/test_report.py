@@ -9,7 +9,22 @@ import numpy as np
 import pytest
 
 from chainrule.errors import DataError, ShapeError
-from chainrule.report import Column, Confusion, Curves, Layer, Predictions, Report, number, render
+from chainrule.report import (
+    Calibration,
+    Column,
+    Confusion,
+    Curves,
+    FindingRow,
+    Findings,
+    Importance,
+    Importances,
+    Layer,
+    Predictions,
+    Report,
+    WorstRows,
+    number,
+    render,
+)
 
 
 def curves_of(training: object, validation: object = None, kept: int = 0, best_epoch: int = 0) -> Curves:
@@ -308,3 +323,87 @@ def test_parts_that_do_not_fit_together_are_refused() -> None:
         confusion_of([[1, 0], [0, 1]], ["a", "b", "c"])
     with pytest.raises(ShapeError, match=r"\[3\] and \[2\]"):
         Predictions(np.zeros(3), np.zeros(2))
+
+
+# What the diagnosis, the shuffles and single rows say
+
+
+def extras() -> dict[str, object]:
+    return {
+        "findings": Findings(
+            [
+                FindingRow(
+                    NASTY, "severe", "Units are off.", "1: ReLU", "dead units 7", "elu", ["C13: no slope"]
+                )
+            ],
+            {"gradient norm": "0.5"},
+            [{"layer": "0: Linear", "units": "8"}, {"layer": "1: ReLU", "dead": "7"}],
+        ),
+        "importances": Importances(
+            [
+                Importance("petal width", 0.25, 0.01, 3.0),
+                Importance(NASTY, 0.0, 0.0, 0.1),
+                Importance("noise", -0.01, 0.02, 0.2),
+            ],
+            "what is lost.",
+            "Slope: how steep.",
+            left_out=5,
+        ),
+        "calibration": Calibration(
+            np.array([0.5, 0.75, 1.0]), np.array([0.6, 0.9]), np.array([0.5, 1.0]), np.array([4, 12]), 0.1
+        ),
+        "worst": WorstRows(["Row", "Actual"], [["17", NASTY]], [], "Counted from 1."),
+    }
+
+
+def test_shows_diagnosis_importance_calibration_and_worst_rows() -> None:
+    tree = parse(render(report_of(**extras())))
+    text = words(tree)
+    expected = ["Severe: ", "in 1: ReLU", "dead units 7", "C13: no slope", "gradient norm", "petal width"]
+    expected += ["5 columns whose slope is smaller were not shuffled", "expected calibration error, 2 bins"]
+    expected += ["Counted from 1.", "17", "0.825 on average", "0.875 of 30 rows", "Slope: how steep."]
+    assert [part for part in expected if part not in text] == []
+    assert "it is not sure enough" in text
+    assert "<script" not in render(report_of(**extras()))
+    assert np.isfinite(numbers_drawn(tree)).all()
+
+
+def test_without_findings_it_says_so() -> None:
+    text = words(parse(render(report_of(findings=Findings([], {"loss": "1"}, [])))))
+    assert "Nothing wrong was found" in text
+
+
+def test_bars_are_as_long_as_the_losses() -> None:
+    tree = parse(render(report_of(**extras())))
+    bars = {
+        bar.find("title").text.split(":")[0]: bar
+        for bar in tree.findall(".//g[@class='bars']/rect")
+        if bar.find("title") is not None
+    }
+    width = {name: float(bar.attrib["width"]) for name, bar in bars.items()}
+    assert width["petal width"] == pytest.approx(25 * width["noise"], rel=0.02)
+    assert float(bars["noise"].attrib["x"]) < float(bars["petal width"].attrib["x"])
+    heights = [float(bar.attrib["height"]) for bar in bars.values() if bar.attrib["width"] == "208.0"]
+    assert len(heights) == 2
+    assert heights[1] == pytest.approx(2 * heights[0], rel=0.01)  # accuracies 1.0 and 0.5
+
+
+def test_the_drawing_is_in_the_page() -> None:
+    tree = parse(render(report_of(drawing='<svg class="chainrule-drawing"><title>a net</title></svg>')))
+    assert tree.find(".//figure[@class='drawing']//svg/title").text == "a net"
+
+
+def test_bins_belong_together() -> None:
+    with pytest.raises(ShapeError, match="same bins"):
+        Calibration(np.zeros(3), np.zeros(2), np.zeros(3), np.zeros(2, int), 0.0)
+
+
+def test_residuals_are_around_their_line() -> None:
+    outcome = Predictions(np.array([1.0, 2.0, 3.0]), np.array([2.0, 2.0, 2.0]))
+    tree = parse(render(report_of(task="regression", outcome=outcome)))
+    picture = next(p for p in tree.iter("svg") if p.findtext("title") == "Residuals")
+    line = float(picture.find(".//line[@class='diagonal']").attrib["y1"])
+    dots = [float(dot.attrib["cy"]) for dot in picture.findall(".//circle")]
+    assert dots[0] - line == pytest.approx(line - dots[2], abs=0.2)  # actual - predicted: -1, 0, 1
+    assert dots[0] > line
+    assert dots[1] == pytest.approx(line, abs=0.1)

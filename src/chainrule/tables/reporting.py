@@ -24,6 +24,8 @@ from chainrule.tables.training import Trained
 if TYPE_CHECKING:
     import polars as pl
 
+DRAWING_SIZE = 500_000  # letters; some 150 layers
+
 
 def make_report(trained: Trained, model_path: str) -> Report:
     """The report of a run that finished an epoch at least; ``model_path`` is where its model is saved."""
@@ -65,8 +67,9 @@ def make_report(trained: Trained, model_path: str) -> Report:
 
 
 def _drawing(network: MLP) -> str:
-    """The network as an SVG element; without a namespace, which HTML has no need of."""
-    return draw(network).svg.replace(' xmlns="http://www.w3.org/2000/svg"', "", 1)
+    """The network as an SVG element, without a namespace, which HTML has no need of; none of very many layers."""
+    svg = draw(network).svg.replace(' xmlns="http://www.w3.org/2000/svg"', "", 1)
+    return svg if len(svg) <= DRAWING_SIZE else ""
 
 
 def _outcome(trained: Trained) -> Confusion | Predictions:
