@@ -23,6 +23,7 @@ def test_pandas_dtypes():
             "nullable int": pd.array([1, None], dtype="Int64"),
             "nullable bool": pd.array([True, None], dtype="boolean"),
             "category": pd.Categorical(["x", None]),
+            "category of numbers": pd.Categorical([7, None]),
             "time": times,
             "time with zone": times.tz_localize("Europe/Oslo"),
             "objects": pd.Series([1, 2.5], dtype=object),
@@ -34,7 +35,12 @@ def test_pandas_dtypes():
     time = datetime.datetime(2024, 1, 2, 3, 4, 5)
     assert found.row(0, named=True) == {
         **{"int": 1, "float": 1.5, "bool": True, "text": "a", "nullable int": 1.0, "nullable bool": True},
-        **{"category": "x", "time": time, "time with zone": time - datetime.timedelta(hours=1)},
+        **{
+            "category": "x",
+            "category of numbers": "7",
+            "time": time,
+            "time with zone": time - datetime.timedelta(hours=1),
+        },
         **{"objects": 1.0, "dates": datetime.datetime(2024, 1, 2), "nothing": None},
     }
     rest = found.row(1, named=True)
@@ -59,6 +65,8 @@ def test_arrow_and_lazy_frames():
         (pd.DataFrame({"a": pd.Series([True, 1], dtype=object)}), "cells of different kinds"),
         (np.zeros((2, 2)), "not a table"),
         ({"a": [1]}, "not a table"),
+        (pd.Series([1.0], name="a"), "not a table"),
+        (pl.Series("a", [1.0]), "not a table"),
     ],
 )
 def test_what_is_no_table_is_refused(table, what):

@@ -23,9 +23,10 @@ DATES = (datetime.date, np.datetime64)
 def as_frame(table: Any) -> pl.DataFrame:
     """A polars frame of a table: polars, pandas, an Arrow table, or whatever has ``__arrow_c_stream__``.
 
-    A pandas index is left out. Its object columns become text, numbers, true/false or dates by what their cells are;
-    None, NaN, NaT and NA are missing. Raises DataError for anything else, for column names that occur twice or are no
-    text, and for object columns whose cells are of different kinds, with their rows.
+    Of pandas, the index is left out, categories are texts whatever they are made of, and object columns become text,
+    numbers, true/false or dates by what their cells are; None, NaN, NaT and NA are missing. Raises DataError for
+    anything else, for column names that occur twice or are no text, and for object columns whose cells are of
+    different kinds, with their rows.
 
     >>> import pandas as pd
     >>> as_frame(pd.DataFrame({"a": [1.5, None], "b": ["x", None]})).rows()
@@ -40,7 +41,7 @@ def as_frame(table: Any) -> pl.DataFrame:
     if type(table).__module__.partition(".")[0] == "pandas" and hasattr(table, "columns"):
         _check_names(list(table.columns))
         return pl.DataFrame([_from_pandas(table[name], name) for name in table.columns])
-    if hasattr(table, "__arrow_c_stream__"):
+    if hasattr(table, "__arrow_c_stream__") and not hasattr(table, "name"):  # which a single column has
         _check_names(list(getattr(table, "column_names", [])))
         return pl.DataFrame(table)
     raise DataError(
@@ -103,6 +104,10 @@ def _from_pandas(column: Any, name: str) -> pl.Series:
             column if getattr(dtype, "tz", None) is None else column.dt.tz_convert("UTC").dt.tz_localize(None)
         )
         return pl.Series(name, times.to_numpy().astype("datetime64[us]"))
+    if type(dtype).__name__ == "CategoricalDtype":
+        texts = [str(category) for category in column.cat.categories]
+        codes = column.cat.codes.to_list()
+        return pl.Series(name, [None if code < 0 else texts[code] for code in codes], pl.String)
     missing = column.isna().to_numpy()
     cells = [None if gone else cell for cell, gone in zip(column.tolist(), missing, strict=True)]
     return _of_one_kind(name, cells)
