@@ -63,6 +63,20 @@ def test_parts_may_be_replaced_added_and_set(rows):
     agree(model, rows)
     setattr(model, "3", nn.Linear(4, 2, seed=2))
     agree(model, rows)
+
+    class Listed(nn.Module):
+        def __init__(self):
+            self.layers = [nn.Linear(5, 4, seed=0)]
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = layer(x)
+            return x
+
+    listed = Listed()
+    agree(listed, rows)
+    listed.layers.append(nn.Tanh())
+    agree(listed, rows)
     net = nn.BatchNorm1d(5)
     agree(net, rows)
     net.eps = 3.0
@@ -74,8 +88,8 @@ def test_the_mode_is_left_as_it_was(model, rows, monkeypatch):
     agree(model, rows)
     assert model.training
     made = []
-    original = prediction.Predictor._compiled
-    monkeypatch.setattr(prediction.Predictor, "_compiled", lambda s, f: (made.append(f), original(s, f))[1])
+    original = prediction.Program
+    monkeypatch.setattr(prediction, "Program", lambda *given: (made.append(given), original(*given))[1])
     for mode in (False, True, False):
         model.train(mode)
         agree(model, rows)

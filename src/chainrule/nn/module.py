@@ -115,7 +115,8 @@ class Module:
     """
 
     training: bool = True
-    _predictor: Predictor | None = None
+    _predictor: Predictor | None = None  # a cache
+    _changes = 0  # attributes ever set on any module: tells the cache when to look whether it is still right
 
     def forward(self, x: Tensor) -> Tensor:
         """The network's output for a minibatch ``x`` [batch, features]."""
@@ -213,13 +214,22 @@ class Module:
         (2, 1)
         """
         predictor = self._predictor
-        if predictor is None or not predictor.fits():
+        if predictor is None or not predictor.fits(Module._changes):
             from chainrule.nn.prediction import Predictor
 
-            predictor = self._predictor = Predictor(self)
-        if not (isinstance(x, np.ndarray) and x.dtype == predictor.dtype and x.flags.c_contiguous):
-            x = np.ascontiguousarray(self._as_input(x).numpy())
+            predictor = Predictor(self)
+            vars(self)["_predictor"] = predictor
+        if not (isinstance(x, np.ndarray) and x.dtype == predictor.dtype):
+            x = self._as_input(x).numpy()
         return predictor(x)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        Module._changes += 1
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        Module._changes += 1
+        super().__delattr__(name)
 
     def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles hold: machine code is made anew where it is needed."""

@@ -13,10 +13,28 @@ from chainrule.tensor import Tensor
 from chainrule.trace import tracing
 
 if TYPE_CHECKING:
-    from chainrule.compiler.program import Instance
     from chainrule.nn.module import Module
 
 MOST_ROWS = 512  # at once: their activations stay in the processor's caches
+
+
+class Program:
+    """A compiled forward pass of so many rows, between two pieces of memory."""
+
+    def __init__(self, module: Module, form: Form) -> None:
+        from chainrule.compiler.program import Binary, Instance
+        from chainrule.nn.module import at_inference
+
+        leaf = new_leaf(form.shape, form.dtype, "x")
+        with at_inference(module), tracing():
+            output = module.forward(Tensor(None, leaf))
+        self.rows = np.zeros(form.shape, form.dtype)
+        self._program = Instance(Binary([leaf], [output.node]))
+        self._program.bind(leaf, self.rows)
+
+    def __call__(self) -> Array:
+        """Outputs for what stands in ``rows``."""
+        return self._program.again()[0]
 
 
 class Predictor:
@@ -27,52 +45,48 @@ class Predictor:
     """
 
     def __init__(self, module: Module) -> None:
-        self._module, self._made_of, self.dtype = module, fingerprint(module), module.dtype
-        self._seen: list[tuple[Any, list[int]]] = []
-        self._programs: dict[Form, tuple[Instance, Array]] = {}
+        self._module, self._made_of, self._changes = module, fingerprint(module), -1
+        self.dtype = module.dtype
+        self._lists: list[tuple[Any, list[int]]] = []
+        self._programs: dict[Form, Program] = {}
+        self._one: Program | None = None  # the one for a single row, found without looking it up
         self._lock = threading.Lock()  # a program works in memory of its own
 
-    def fits(self) -> bool:
-        """Whether the module is still made of the same parts and settings."""
-        if self._seen and all(identities(holder) == seen for holder, seen in self._seen):
-            return True  # as at the last look, so there is no need for a closer one
+    def fits(self, changes: int) -> bool:
+        """Whether the module is still made of the same parts and settings.
+
+        ``changes`` counts the attributes that were ever set on any module: where it stands still, only lists
+        and dicts have to be looked into.
+        """
+        if changes == self._changes:
+            return not self._lists or all(identities(holder) == seen for holder, seen in self._lists)
         if fingerprint(self._module) != self._made_of:
             return False
-        self._seen = [(holder, identities(holder)) for holder in holders(self._module)]
+        own = [id(vars(module)) for _, module in self._module.named_modules()]
+        lists = [x for x in holders(self._module) if id(x) not in own and not isinstance(x, tuple)]
+        self._changes, self._lists = changes, [(holder, identities(holder)) for holder in lists]
         return True
 
     def __call__(self, x: Array) -> Array:
-        """Outputs [rows, ...] for rows ``x``, a C-contiguous array."""
+        """Outputs [rows, ...] for rows ``x``, of the dtype that the module reads."""
         with self._lock:
-            if len(x) == 1:
-                return self._program(x)[0](x)[0]
+            one = self._one
+            if one is not None and x.shape == one.rows.shape and x.dtype == one.rows.dtype:
+                one.rows[...] = x
+                return one()
             parts = [self._some(x[a : a + MOST_ROWS]) for a in range(0, max(len(x), 1), MOST_ROWS)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _some(self, x: Array) -> Array:
         count = len(x)
-        program, rows = self._program(x)
-        if len(rows) == count:
-            return program(x)[0]
-        rows[:count], rows[count:] = x, 0
-        return program(rows)[0][:count]
-
-    def _program(self, x: Array) -> tuple[Instance, Array]:
-        """The program for at least so many rows, and rows to be filled."""
-        form = Form((1 << (max(len(x), 1) - 1).bit_length(), *x.shape[1:]), x.dtype)
-        found = self._programs.get(form)
-        if found is None:
-            found = self._programs[form] = self._compiled(form), np.zeros(form.shape, form.dtype)
-        return found
-
-    def _compiled(self, form: Form) -> Instance:
-        from chainrule.compiler.program import Binary, Instance
-        from chainrule.nn.module import at_inference
-
-        leaf = new_leaf(form.shape, form.dtype, "x")
-        with at_inference(self._module), tracing():
-            output = self._module.forward(Tensor(None, leaf))
-        return Instance(Binary([leaf], [output.node]))
+        form = Form((1 << (max(count, 1) - 1).bit_length(), *x.shape[1:]), x.dtype)
+        program = self._programs.get(form)
+        if program is None:
+            program = self._programs[form] = Program(self._module, form)
+        program.rows[:count], program.rows[count:] = x, 0
+        if count == 1:
+            self._one = program
+        return program()[:count]
 
 
 def holders(module: Module) -> list[Any]:
