@@ -150,6 +150,26 @@ def test_components_have_the_golden_partial_derivatives() -> None:
     check_nothing_covers_anything(drawing.scene)
 
 
+def test_components_of_a_function_reach_what_it_reads_from_outside() -> None:
+    M, labels = cr.tensor([[1.0, -2.0], [0.5, 3.0]]), cr.tensor([1, 0])
+
+    def f(a):
+        return cr.take(M @ a, labels)
+
+    found = [
+        t
+        for t in titles(cr.draw(f, np.array([0.5, 2.0], np.float32), view="components"))
+        if t.startswith("∂")
+    ]
+    assert any("/∂M[0, 1] = 2" in title for title in found)
+    curves = [
+        item
+        for item in cr.draw(f, np.ones(2, np.float32), view="components").scene.items
+        if isinstance(item, Curve)
+    ]
+    assert [c.role for c in curves].count("faint") == 1  # from the labels
+
+
 def test_long_vectors_are_elided_with_a_count() -> None:
     w = cr.tensor(np.linspace(1, 2, 50), requires_grad=True)
     square = w * w

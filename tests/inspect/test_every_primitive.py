@@ -1,10 +1,12 @@
 """Every primitive can be drawn in every view and explained in every form, empty arrays included."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 import zlib
 
 import numpy as np
 import pytest
+from matplotlib.mathtext import MathTextParser
 
 import chainrule as cr
 from chainrule.ops import PRIMITIVES
@@ -34,3 +36,18 @@ def test_it_is_drawn_and_explained(primitive: Primitive) -> None:
         for i, x in enumerate(operands):
             if x.grad is not None:
                 np.testing.assert_allclose(told[f"x{i}"].gradient, x.grad.numpy(), rtol=1e-12)
+
+
+def test_latex_is_latex() -> None:
+    parser = MathTextParser("path")  # fails on what is none
+    lines: set[str] = set()
+    for primitive in WITH_CASES:
+        case = next(iter(primitive.domain(np.random.default_rng(0))))
+        x, *others = (cr.tensor(x, requires_grad=is_float(np.asarray(x).dtype)) for x in case.inputs)
+        y = primitive(x, *others, **case.params)
+        if y.requires_grad and primitive.derivative is not None:
+            lines |= {line for line in cr.explain(y.sum()).markdown().splitlines() if " &= " in line}
+    formulas = {re.sub(r" = (?!.* = ).*", "", line.replace("&", "")) for line in lines}  # less the values
+    assert len(formulas) > 80
+    for formula in formulas:
+        parser.parse(f"${formula}$")

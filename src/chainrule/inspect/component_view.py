@@ -67,10 +67,16 @@ def scene_of_components(told: Steps, path: Path = None) -> Scene:
     number = {node: i for i, node in enumerate(tables)}
     edges = [edge for below in told.edges.values() for edge in below]
     pairs = [(number[e.lower], number[e.upper]) for e in edges]
+    differentiated = set(pairs)
+    used = [(number[x], number[n]) for n, step in told.steps.items() for x in step.inputs]
+    plain = [pair for pair in used if pair not in differentiated]
     links = {i: _links(Jacobians(told), e, tables[e.lower], tables[e.upper]) for i, e in enumerate(edges)}
     widest = max((len(found) for found in links.values()), default=1)
     placed = layered(
-        [table.size for table in tables.values()], pairs, layer_gap=90 if widest < 12 else 130, spread=False
+        [table.size for table in tables.values()],
+        [*pairs, *plain],
+        layer_gap=90 if widest < 12 else 130,
+        spread=False,
     )
     centres = dict(zip(tables, placed.centres, strict=True))
     scene = Scene(f"{title_of(told)}, component by component", "")
@@ -81,6 +87,9 @@ def scene_of_components(told: Steps, path: Path = None) -> Scene:
         painted = _painted_links(told, tables, centres, placed.routes[i], links[i], faded)
         curves += painted
         labels += [_partial_text(link) for link in links[i]]
+    for route in placed.routes[len(pairs) :]:  # integers, and what a record gives no derivative for
+        start, pieces = smooth(route, down=False)
+        scene.items.append(Curve(start, pieces, "faint", 1.4))
     scene.items += curves
     if len(curves) <= FEW_ARROWS:
         known = [(c, text) for c, text in zip(curves, labels, strict=True) if text]

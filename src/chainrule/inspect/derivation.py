@@ -193,16 +193,7 @@ def style_for(of: Symbol, expressions: list[Expression] | None) -> Callable[[boo
 
 def write_partial(symbol: Symbol, style: Style) -> str:
     """∂J/∂w_j, or ∂J/∂w where elements are not meant."""
-    indexed = style.index and symbol.shape == (style.of,)
-    if not indexed:
-        return symbol.latex if style.latex else symbol.text
-    if not style.latex:
-        return f"{symbol.text}_{style.index}"
-    below = symbol.latex[:-1]
-    joined = (
-        f"{below[:-1]},{style.index}}}" if below.endswith("}") and "_{" in below else f"{below}_{style.index}"
-    )
-    return joined + "}"
+    return write(of_atom(symbol), style)
 
 
 def _value(value: Array | None) -> Array | None:

@@ -153,7 +153,7 @@ def _recorded(
                 where=describe_line(user_line()),
             )
         with watched(thing) as calls:
-            recording = record_module(thing, args, loss, gradient)
+            recording = record_module(thing, args, loss, gradient, everything=everything)
         labels = labels_of(calls)
         rest = "loss" if loss is not None else type(thing).__name__
         return recording, lambda node: labels.get(node, rest)
@@ -164,7 +164,7 @@ def _recorded(
         with ExitStack() as stack:
             models = {id(m): (name, m) for name, m in variables.items() if isinstance(m, Module)}
             watched_calls = [stack.enter_context(watched(m, f"{name}.")) for name, m in models.values()]
-            recording = record_call(f, args, given, gradient, variables=variables)
+            recording = record_call(f, args, given, gradient, variables=variables, everything=everything)
         labels = {node: text for calls in watched_calls for node, text in labels_of(calls).items()}
         by_line = label_by_line(recording)
         return recording, lambda node: labels.get(node) or by_line(node)

@@ -13,16 +13,18 @@ from chainrule.nn.module import Module
 from chainrule.tensor import Tensor
 
 
-def record_module(model: Module, args: tuple[Any, ...], loss: Any = None, gradient: Any = None) -> Recording:
+def record_module(
+    model: Module, args: tuple[Any, ...], loss: Any = None, gradient: Any = None, *, everything: bool = False
+) -> Recording:
     """A model's output for an input; with ``loss`` and a target, the loss of that output."""
     names = parameter_names(model)
     if loss is None:
-        return record_call(model, args, names, gradient)
+        return record_call(model, args, names, gradient, everything=everything)
 
     def with_loss(x: Any, target: Any) -> Any:
         return loss(model(x), target)
 
-    return record_call(with_loss, args, names, gradient)
+    return record_call(with_loss, args, names, gradient, everything=everything)
 
 
 @contextmanager

@@ -72,8 +72,12 @@ def record_call(
     gradient: Any = None,
     *,
     variables: Mapping[str, Any] | None = None,
+    everything: bool = False,
 ) -> Recording:
-    """What a function computes from example arguments; nothing of the user's changes, for it is only traced."""
+    """What a function computes from example arguments; nothing of the user's changes, for it is only traced.
+
+    ``everything``: with gradients for all data that it reads, not for its arguments and parameters only.
+    """
     settings = (str, int, bool)  # part of the function's form, as in a compiled one
     given = [None if isinstance(x, settings) else as_tensor(x) for x in tree.leaves(args)]
     leaves = [None if x is None else new_leaf(x.shape, x.dtype, "argument", value=x.numpy()) for x in given]
@@ -98,7 +102,8 @@ def record_call(
     for node, name in zip(leaves, argument_names(f, args), strict=True):
         if node is not None:
             called[node] = name
-    inputs = [node for node in leaves if node is not None and is_float(node.dtype)]
+    data = [n for n in every if n.op is leaf] if everything else [n for n in leaves if n is not None]
+    inputs = [node for node in data if is_float(node.dtype)]
     wanted = [*([] if is_step(updates) else inputs), *(node for node in every if node.owner is not None)]
     recording = finish(outputs, updates, called, wanted, gradient)
     recording.shown.update({node: array for node, array in shown.items() if node not in leaves})

@@ -230,7 +230,7 @@ edge_dot: Primitive = Primitive(
     promoted=(0, 2),
     lowering=OwnLoop(),
     written=lambda node, upper, lower, *incidence: call(
-        "{0} dot {1} on every edge", r"{0}\cdot{1}\;\text{{on }}E", upper, lower, shape=node.shape
+        "{0} dot {1} on every edge", r"{0} \cdot {1} \; \text{{on }} E", upper, lower, shape=node.shape
     ),
 )
 

@@ -520,6 +520,6 @@ def _logic(name: str, value: Callable[..., Any], lower: Lower, count: int, writt
 
 logical_and: Primitive = _logic("logical_and", np.logical_and, i.bits("and"), 2, lambda node, a, b: a * b)
 logical_or: Primitive = _logic(
-    "logical_or", np.logical_or, i.bits("or"), 2, function("[{0} or {1}]", r"\left[{0} \lor {1}\right]")
+    "logical_or", np.logical_or, i.bits("or"), 2, function("[{0} or {1}]", r"\left[{0} \vee {1}\right]")
 )
 logical_not: Primitive = _logic("logical_not", np.logical_not, i.logical_not, 1, lambda node, a: 1 - a)

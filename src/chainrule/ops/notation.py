@@ -561,9 +561,16 @@ def _write_symbol(atom: Symbol, style: Style) -> str:
         return atom.latex if style.latex else atom.text
     if not style.latex:
         return f"{atom.text}_{style.index}"
-    if atom.latex.endswith("}") and "_{" in atom.latex:
-        return f"{atom.latex[:-1]},{style.index}}}"
-    return f"{atom.latex}_{style.index}"
+    if atom.latex.startswith(r"\frac"):  # of a derivative: below, where its variable stands
+        above, _, variable = atom.latex[:-1].rpartition(r"\partial ")
+        return rf"{above}\partial {_with_index(variable, style.index)}}}"
+    return _with_index(atom.latex, style.index)
+
+
+def _with_index(latex: str, index: str) -> str:
+    if latex.endswith("}") and "_{" in latex:
+        return f"{latex[:-1]},{index}}}"
+    return f"{latex}_{index}"
 
 
 def _write_total(atom: Total, style: Style) -> str:
