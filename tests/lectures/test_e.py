@@ -450,6 +450,17 @@ def test_E20_graph_node_by_node_and_component_by_component():
     assert len(graph.edges) == 5  # M has a 0: no edge
 
 
+def test_E20_drawn():
+    M, c = cr.tensor(np.array([[1.0, -2.0], [0.5, 3.0]])), cr.tensor(np.array([0.1, -0.2]))
+    a = cr.tensor(np.array([0.4, -0.3]), requires_grad=True)
+    b = M @ a + c
+    nodes, components = cr.draw(b).svg, cr.draw(b, view="components").svg
+    assert "Ma + c" in nodes and "[1.1, −0.9]" in nodes
+    for value in ("1.1", "−0.9", "[0]", "[1]"):  # one row an element
+        assert value in components
+    assert components.count("<path") > nodes.count("<path")
+
+
 def test_E21_affine_nodes_move_exactly(golden):
     case = golden("E_chain_rule_path_sum_and_sensitivity")
     given = case.inputs
