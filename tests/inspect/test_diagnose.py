@@ -19,6 +19,7 @@ from chainrule.inspect.diagnosis.lectures import ROWS
 from chainrule.inspect.diagnosis.neighbours import neighbours
 from chainrule.inspect.diagnosis.outcome import evaluate
 from chainrule.inspect.diagnosis.probe import Probe
+from chainrule.inspect.diagnosis.recorder import _histogram
 from chainrule.nn.as_function import as_function
 from chainrule.training.batches import Rows
 
@@ -98,6 +99,15 @@ def test_activations_applied_as_functions_are_seen():
     diagnosis = cr.diagnose(Bare(), table(), nn.cross_entropy)
     assert diagnosis.kinds == ["saturated units"]
     assert diagnosis.findings[0].where.startswith("tanh at test_diagnose.py:")
+
+
+def test_neurons_of_a_graph_are_seen():
+    edges = [(a, b) for a, b in (("x1", "h"), ("x2", "h"), ("h", "o"))]
+    net = nn.GraphNetwork(edges, inputs=["x1", "x2"], outputs=["o"], activation="tanh")
+    net.weight.data[:] = 300.0
+    x, y = table()
+    diagnosis = cr.diagnose(net, (x, y[:, None].astype(np.float32)), nn.squared_error)
+    assert "saturated units" in diagnosis.kinds
 
 
 def test_a_layer_that_is_used_twice_is_read_twice():
@@ -262,6 +272,16 @@ def test_recording_changes_nothing_and_matches_what_moved():
     assert moved[2] == pytest.approx(expected, rel=1e-5)
     with pytest.raises(SettingError, match="no 'update' of '9'"):
         recorder.series("update", "9")
+
+
+def test_histograms_count_every_value():
+    rng = np.random.default_rng(0)
+    for values in (rng.normal(size=1000), np.zeros(5), np.array([1.0, np.inf, 3.0])):
+        counts, edges = _histogram(values)
+        finite = values[np.isfinite(values)]
+        assert counts.sum() == len(finite)
+        expected, _ = np.histogram(finite, 40, range=(edges[0], edges[-1]))
+        assert np.abs(counts - expected).sum() <= 2  # a value on an edge may fall on either side
 
 
 # Figures

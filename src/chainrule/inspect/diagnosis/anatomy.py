@@ -104,9 +104,11 @@ def _named(calls: list[tuple[str, Module, Node, Node]]) -> list[Layer]:
 
 
 def _bare(output: Node, calls: list[tuple[str, Module, Node, Node]]) -> list[Layer]:
-    """Activations that the network applies as functions, outside any layer that was watched."""
+    """Activations that the network applies as functions, not as layers of their own."""
     inside: set[Node] = set()
-    for _, _, before, after in calls:
+    for _, module, before, after in calls:
+        if type(module).__name__ not in ELEMENTWISE:
+            continue
         inside |= set(topological([after], stop=partial(is_, before))) - {before}
     layers = []
     for node in topological([output]):

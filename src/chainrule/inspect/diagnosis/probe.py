@@ -56,8 +56,10 @@ class Probed:
 class Probe:
     """Reads one network again and again, on the same rows, after its parameters have changed."""
 
-    def __init__(self, model: Module, loss: Loss, penalty: Penalty | None, rows: Rows) -> None:
-        parts = PARTS if len(rows) >= 2 * PARTS else 1
+    def __init__(
+        self, model: Module, loss: Loss, penalty: Penalty | None, rows: Rows, parts: int = PARTS
+    ) -> None:
+        parts = parts if len(rows) >= 2 * parts else 1
         size = len(rows) // parts
         self._parts = [
             (rows.x[i * size : (i + 1) * size], rows.y[i * size : (i + 1) * size]) for i in range(parts)
