@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chainrule.compiler.ir import I32, I64, Function, Type, Value, const, const_vector
-from chainrule.compiler.loops import Lanes, read, write
+from chainrule.compiler.loops import Axis, Lanes, read, write
 from chainrule.compiler.lowering import scalar_of
 from chainrule.graph import Node
 from chainrule.ops.edges import edge_dot, edge_sum, edge_sum_down
@@ -32,22 +32,20 @@ def write_edges(writer: KernelWriter, root: Node) -> None:
     """The whole kernel."""
     if root.op is edge_dot:
         _Dots(writer, root).write()
-    elif writer.kernel.body:
-        _Backward(writer, root, writer.kernel.body[0]).write()
-    else:
+        return
+    dot = next((node for node in writer.kernel.body if node.op is edge_dot), None)
+    if dot is None:
         _Sums(writer, root).write()
+    else:
+        _Backward(writer, root, dot).write()
 
 
 def joins(node: Node, kernel: Kernel) -> bool:
     """Whether a kernel that sums downwards can compute these dot products on its way along the same edges."""
     root = kernel.root
-    if (
-        node.op is not edge_dot
-        or root is None
-        or root.op is not edge_sum_down
-        or kernel.body
-        or 0 in root.shape
-    ):
+    if node.op is not edge_dot or root is None or root.op is not edge_sum_down or 0 in root.shape:
+        return False
+    if any(other.op is edge_dot for other in kernel.body):
         return False
     pairs = zip((node.inputs[0], *node.inputs[2:]), (root.inputs[0], *root.inputs[2:]), strict=True)
     return all(x is y for x, y in pairs)
@@ -77,7 +75,8 @@ class _Edges:
 
     def __init__(self, writer: KernelWriter, root: Node) -> None:
         self.writer, self.root, self.f = writer, root, writer.f
-        self.pointers = writer.start()
+        self.start = writer.start()
+        self.pointers = dict(self.start)
         self.scalar = Type(scalar_of(root.dtype))
         self.columns = columns_of(root.inputs[0].shape[1], writer.width)
 
@@ -248,13 +247,23 @@ class _Sums(_Edges):
         return read(self.f, access(self.weights, self.at(self.weights, edge)), 0, Lanes(1, 1))
 
     def store(self, neuron: Value, part: list[Columns], totals: list[Value]) -> None:
-        """Leave the sums as a neuron's values."""
+        """A neuron's sums, through the elementwise work that follows, to memory."""
         from chainrule.compiler.emit import access
 
-        row, stride = self.row(self.root, neuron), self.strides(self.root)[1]
+        writer, kernel = self.writer, self.writer.kernel
+        body = [node for node in kernel.body if node.op is not edge_dot]
+        stored = [node for node in kernel.stored if node.op is not edge_dot]
+        strides = {node: row for node, row in writer.strides(kernel.space).items() if len(row) == 2}
+        rows, across = (
+            Axis(kernel.space[a], {node: row[a] for node, row in strides.items()}) for a in range(2)
+        )
+        here = writer.moved(self.start, rows, neuron)
         for columns, total in zip(part, totals, strict=True):
-            at = self.f.offset(row, const(columns.start * stride, I64), self.scalar.scalar)
-            write(self.f, total, access(self.root, at), stride, columns.lanes)
+            at = writer.moved(here, across, const(columns.start, I64))
+            env = {self.root: total}
+            writer.compute(body, env, at, across.strides, columns.lanes)
+            for node in stored:
+                write(self.f, env[node], access(node, at[node]), across.strides.get(node, 0), columns.lanes)
 
 
 class _Dots(_Edges):

@@ -13,7 +13,7 @@ from chainrule.compiler.edges import joins
 from chainrule.compiler.lowering import ELEMENTWISE, REDUCTIONS, VIEWS
 from chainrule.graph import Node, topological
 from chainrule.ops import contract, elementwise, random
-from chainrule.ops.edges import edge_dot
+from chainrule.ops.edges import edge_dot, edge_sum, edge_sum_down
 from chainrule.ops.record import Shape
 from chainrule.ops.source import constant, leaf
 
@@ -254,10 +254,8 @@ class _Grouping:
         kernel = self.plan.kernels[index]
         if kernel.space != node.shape or kernel.root in self.alone:
             return False
-        if (
-            kernel.root is not None
-            and kernel.root.op not in REDUCTIONS
-            and kernel.root.op is not contract.matmul
+        if kernel.root is not None and not (
+            kernel.root.op in REDUCTIONS or kernel.root.op in (contract.matmul, edge_sum, edge_sum_down)
         ):
             return False
         operands = [x for n in needed for x in n.inputs if x not in self.cheap]

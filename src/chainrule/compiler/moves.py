@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 def write_move(writer: KernelWriter, root: Node) -> None:
     """The loops of one such primitive."""
+    if root.op in EDGES:
+        write_edges(writer, root)
+        return
     out = View(root, 0, root.shape, writer.layout.places[root].strides)
     if root.op is movement.pad:
         p = root.params
@@ -35,8 +38,6 @@ def write_move(writer: KernelWriter, root: Node) -> None:
     elif root.op is indexing.scatter_add:
         _fill(writer, out, 0)
         _scatter(writer, root, out)
-    elif root.op in EDGES:
-        write_edges(writer, root)
     else:
         raise NotImplementedError(f"no loop for {root.op.name}")
 
