@@ -361,6 +361,22 @@ def test_a_thousand_nodes_are_a_few_cards() -> None:
     check_nothing_covers_anything(drawing.scene)
 
 
+def test_a_loop_of_one_line_shows_its_first_and_last_quantities() -> None:
+    x = cr.tensor(0.5, requires_grad=True)
+    s = x
+    for _ in range(1000):
+        s = cr.sin(s)
+    y = s * 2.0
+    drawing = cr.draw(y, names={"x": x})
+    shown = texts(drawing)
+    assert "v₁ = sin(sin(x))" in shown
+    assert "v₂ = sin(sin(v₁))" in shown
+    assert "y = 2s" in shown
+    assert sum(text.startswith("⋯") for text in shown) == 1
+    assert len(cards(drawing.scene)) <= 20
+    check_nothing_covers_anything(drawing.scene)
+
+
 def test_work_grows_no_faster_than_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     computed = []
     original = interpret.value_of

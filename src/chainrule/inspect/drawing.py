@@ -14,7 +14,7 @@ from chainrule.errors import SettingError, describe_line, user_line
 from chainrule.files import write_atomically
 from chainrule.inspect.cards import paint
 from chainrule.inspect.component_view import scene_of_components
-from chainrule.inspect.groups import Label, board_of_groups, label_by_line
+from chainrule.inspect.groups import Label, board_of_groups, label_by_line, label_by_step
 from chainrule.inspect.kernel_view import board_of_kernels
 from chainrule.inspect.module_view import labels_of, record_module, watched
 from chainrule.inspect.names import variables_of_caller
@@ -28,6 +28,7 @@ from chainrule.inspect.steps import steps_of
 from chainrule.nn.module import Module
 from chainrule.tensor import Tensor
 
+FEW_GROUPS = 4  # below which a long graph is told by its quantities instead
 MOST_NODES = 400  # up to which partial derivatives are worked out for every edge
 
 
@@ -130,7 +131,10 @@ def draw(
     if view == "nodes" or (view == "auto" and len(told.steps) <= limit):
         return Drawing(paint(board_of_nodes(told, path), direction))
     title = f"{title_of(told)}, in groups"
-    return Drawing(paint(board_of_groups(recording, label, title, limit), direction))
+    board = board_of_groups(recording, label, title, limit)
+    if view == "auto" and len(board.cards) < FEW_GROUPS:
+        board = board_of_groups(recording, label_by_step(told), title, limit)
+    return Drawing(paint(board, direction))
 
 
 def _recorded(

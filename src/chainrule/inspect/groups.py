@@ -17,6 +17,7 @@ from chainrule.inspect.names import symbol_for
 from chainrule.inspect.node_view import value_text
 from chainrule.inspect.recording import Recording, is_leaf
 from chainrule.inspect.scene import shortened
+from chainrule.inspect.steps import Steps, describe
 
 LONGEST_TITLE = 46
 MOST_SHOWN = 15  # groups of those that are too many
@@ -200,7 +201,22 @@ def label_by_line(recording: Recording) -> Label:
     return label
 
 
+def label_by_step(told: Steps) -> Label:
+    """The step whose formula a node is in, for graphs that a line or two of code have made."""
+    labels: dict[Node, str] = {}
+    for node, step in told.steps.items():
+        text = describe(step)
+        for inner in topological([node], stop=_another_step(told, node)):
+            if inner is node or inner not in told.steps:
+                labels.setdefault(inner, text)
+    return lambda node: labels.get(node, node.op.name)
+
+
 def text_of(line: SourceLine) -> str:
     """A line of code as ``12: loss = ...``; its file and number where the text cannot be read."""
     text = linecache.getline(*line).strip()
     return f"{line[1]}: {text}" if text else f"{line[0].rsplit('/', 1)[-1]}:{line[1]}"
+
+
+def _another_step(told: Steps, node: Node) -> Callable[[Node], bool]:
+    return lambda other: other in told.steps and other is not node
