@@ -240,6 +240,8 @@ class _Grouping:
         if last >= 0:
             kernel = self.plan.kernels[last]
             why = "reads its last operand in another order"
+            if kernel.root in self.alone:
+                why = "follows a product, and is long or reads a leaf all over: faster in a loop of its own"
             if kernel.space != node.shape:
                 why = f"runs over {node.shape}, its last operand's kernel over {kernel.space}"
             self.plan.cuts.append(f"{node!r}: {why}")
