@@ -10,8 +10,6 @@ import chainrule as cr
 from chainrule import nn, optim
 from chainrule.errors import SettingError
 from chainrule.estimators import MLPClassifier, MLPRegressor
-from chainrule.nn.focal import focal_cross_entropy
-from chainrule.nn.regression_losses import poisson
 
 QUICK = {"hidden_layer_sizes": 16, "learning_rate_init": 0.01, "max_iter": 40, "random_state": 0}
 
@@ -133,7 +131,7 @@ def test_quantile_covers_its_share(diabetes):
 
 def test_losses_as_functions(diabetes, iris):
     named = regressor(loss="poisson").fit(diabetes[0], np.exp(diabetes[1]))
-    given = regressor(loss=poisson).fit(diabetes[0], np.exp(diabetes[1]))
+    given = regressor(loss=nn.poisson).fit(diabetes[0], np.exp(diabetes[1]))
     np.testing.assert_array_equal(named.predict(diabetes[0]), given.predict(diabetes[0]))
     assert given.out_activation_ == "exp"
     sharp, wide = (regressor(loss=partial(nn.huber, delta=d)).fit(*diabetes) for d in (0.1, 100.0))
@@ -147,7 +145,7 @@ def test_losses_as_functions(diabetes, iris):
     assert regressor(loss=own).fit(*diabetes).score(*diabetes) > 0.4
     with pytest.raises(SettingError, match="cannot weigh rows"):
         regressor(loss=own).fit(*diabetes, sample_weight=np.ones(442))
-    focal = classifier(loss=partial(focal_cross_entropy, gamma=0.0)).fit(*iris)
+    focal = classifier(loss=partial(nn.focal_cross_entropy, gamma=0.0)).fit(*iris)
     np.testing.assert_allclose(
         focal.predict_proba(iris[0]), classifier().fit(*iris).predict_proba(iris[0]), atol=1e-4
     )

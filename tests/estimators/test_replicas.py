@@ -122,3 +122,20 @@ def test_grid_search(iris):
     search = GridSearchCV(MLPClassifier(**QUICK, restarts=2), grid, n_jobs=2, cv=3).fit(*iris)
     assert search.best_params_["learning_rate_init"] == 0.03
     assert search.best_score_ > 0.9
+
+
+def test_threads_do_not_get_into_each_others_way(iris):
+    # networks of one kind share their machine code, and an estimator its network for prediction
+    X, y = iris
+
+    def fitted(seed):
+        return MLPClassifier(**(QUICK | {"random_state": seed})).fit(X, y).predict_proba(X)
+
+    together = Parallel(n_jobs=4, backend="threading")(delayed(fitted)(seed % 5) for seed in range(20))
+    alone = [fitted(seed) for seed in range(5)]
+    for seed, found in enumerate(together):
+        np.testing.assert_array_equal(found, alone[seed % 5])
+    model = MLPClassifier(**QUICK, restarts=3, ensemble=True).fit(X, y)
+    expected = model.predict_proba(X)
+    for found in Parallel(n_jobs=4, backend="threading")(delayed(model.predict_proba)(X) for _ in range(40)):
+        np.testing.assert_array_equal(found, expected)

@@ -6,7 +6,6 @@ import copy
 import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -21,7 +20,8 @@ from chainrule.estimators.constraints import Method
 from chainrule.estimators.full_batch import train_full_batch
 from chainrule.estimators.inputs import features_of, in_dtype, row_weights
 from chainrule.estimators.losses import LossChoice, apply_link, check_targets
-from chainrule.estimators.network import Network, Recipe, as_dtype
+from chainrule.estimators.network import Recipe, as_dtype
+from chainrule.estimators.predictor import predictor_of
 from chainrule.estimators.replicas import train_replicas
 from chainrule.estimators.rows import Part, Watched
 from chainrule.estimators.rules import Rule
@@ -31,8 +31,6 @@ from chainrule.nn.module import Module
 from chainrule.ops.record import Array
 
 STOCHASTIC = ("sgd", "adam")
-#: networks that estimators predict with; made when needed, and of no meaning beyond that
-_MODULES: WeakKeyDictionary[Any, tuple[Recipe, Network, dict[str, Array]]] = WeakKeyDictionary()
 
 
 def _is_stochastic(estimator: Any) -> bool:
@@ -290,26 +288,15 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):  # type: ignore[misc]
 
         For ``cr.draw``, ``cr.diagnose`` and export. With restarts it is the best one.
         """
-        return copy.deepcopy(self._loaded(self._values()).body)
-
-    def _loaded(self, values: Mapping[str, Array]) -> Network:
-        """The network with these arrays in it."""
-        held = _MODULES.get(self)
-        if held is None or held[0] != self._network_recipe:
-            network = self._network_recipe.build()
-            network.eval()
-            arrays = {name: tensor.numpy() for name, tensor in network.named_state()}
-            held = _MODULES[self] = (self._network_recipe, network, arrays)
-        for name, value in values.items():
-            np.copyto(held[2][name], value)
-        return held[1]
+        return predictor_of(self, self._network_recipe).module(self._values())
 
     def _predictions(self, x: Array) -> Array:
         """What the network says about validated rows [rows, outputs], through the link; of an ensemble, the mean."""
-        rows = in_dtype(x, self._network_recipe.dtype)
+        recipe = self._network_recipe
+        predictor, rows = predictor_of(self, recipe), in_dtype(x, recipe.dtype)
         members = getattr(self, "_members", None) or [self._values()]
         with np.errstate(over="ignore", invalid="ignore"):
-            parts = [apply_link(self.out_activation_, self._loaded(m).outputs(rows)) for m in members]
+            parts = [apply_link(self.out_activation_, predictor.outputs(m, rows)) for m in members]
             return parts[0] if len(parts) == 1 else np.mean(parts, axis=0, dtype=parts[0].dtype)
 
     def _outputs_for(self, X: Any) -> Array:

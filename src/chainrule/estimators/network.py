@@ -47,6 +47,8 @@ class Network(nn.Module):
 class Recipe(Protocol):
     """Everything that a network's graph depends on; equal recipes share their machine code."""
 
+    def __hash__(self) -> int: ...
+
     @property
     def dtype(self) -> str:
         """Of the parameters."""
@@ -105,10 +107,16 @@ class MLPRecipe:
         return self.batch_norm and i < len(self.activations)
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=64)
+def _template(recipe: Recipe) -> Network:
+    """A network of this kind to look at, never to train."""
+    return recipe.build()
+
+
+@lru_cache(maxsize=64)
 def _layers(recipe: MLPRecipe) -> tuple[tuple[str, str], ...]:
     names: list[tuple[str, str]] = []
-    body = recipe.build().body
+    body = _template(recipe).body
     assert isinstance(body, nn.MLP)
     for i, module in enumerate(body):
         if isinstance(module, nn.Linear):
@@ -122,7 +130,7 @@ def first_buffers(
     recipe: Recipe, drawn: dict[str, Array], rng: np.random.RandomState
 ) -> Iterator[tuple[str, Array]]:
     """First values of whatever else a network has, from the initialisers of its parameters and buffers."""
-    left = [(n, t) for n, t in recipe.build().named_state() if n not in drawn and n != "alpha"]
+    left = [(n, t) for n, t in _template(recipe).named_state() if n not in drawn and n != "alpha"]
     if left:
         generator = np.random.default_rng(rng.randint(0, 2**31 - 1, size=4))
         for name, tensor in left:

@@ -83,10 +83,10 @@ class ClassificationTask(ClassifierMixin):  # type: ignore[misc]
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         self._take_classes(y, incremental)
-        encoded = dense(self._label_binarizer.transform(y)).astype(bool)
+        encoded = self._encoded(y)
         target = encoded
         if self._has_labels():
-            target = np.searchsorted(self.classes_, y)[:, None]
+            target = encoded.argmax(1)[:, None]
         elif self.label_smoothing:
             target = encoded * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
         if self.class_weight is None:
@@ -98,6 +98,15 @@ class ClassificationTask(ClassifierMixin):  # type: ignore[misc]
                 "class_weight: no negative weights, and not all of them 0", got=repr(self.class_weight)
             )
         return Part(given, x, dense(y), encoded, target, total, weight)
+
+    def _encoded(self: Any, y: Any) -> Array:
+        """True where a row has the class (of two classes: the second), or the label."""
+        if y.ndim != 1 or self._label_binarizer.y_type_ == "multilabel-indicator":
+            return dense(self._label_binarizer.transform(y)).astype(bool)
+        index = np.searchsorted(self.classes_, y)
+        return (
+            (index[:, None] == np.arange(len(self.classes_))) if self._has_labels() else (index == 1)[:, None]
+        )
 
     def _take_classes(self: Any, y: Any, incremental: bool) -> None:
         """Learn which classes there are, or compare with those known: scikit-learn's rules."""
@@ -164,8 +173,12 @@ class ClassificationTask(ClassifierMixin):  # type: ignore[misc]
         return float(np.average(right, weights=part.score_weight))
 
     def _classes_from(self: Any, outputs: Array) -> Array:
+        if self._has_labels():
+            return np.asarray(self.classes_[outputs.argmax(1)])
+        if self._label_binarizer.y_type_ == "multilabel-indicator":
+            return np.asarray(self._label_binarizer.inverse_transform(outputs))
         return np.asarray(
-            self._label_binarizer.inverse_transform(outputs.ravel() if self.n_outputs_ == 1 else outputs)
+            self.classes_[(outputs[:, 0] > 0.5).astype(int) if len(self.classes_) > 1 else [0] * len(outputs)]
         )
 
     def predict(self: Any, X: Any) -> Array:
