@@ -130,6 +130,7 @@ def test_classes_that_a_part_does_not_have(tmp_path):
     assert model.score(tmp_path / "a.csv") == model.score(frame)
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_by_the_part_not_by_the_table(model, tmp_path):
     """Peak memory of a process of its own for a table and for one ten times as long."""
     model.save(tmp_path / "m.safetensors")
