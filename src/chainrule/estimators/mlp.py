@@ -90,7 +90,8 @@ class MLPClassifier(ClassificationTask, _MLP):
     - ``dropout`` behind, ``batch_norm`` before every hidden activation;
     - ``scoring``: what early stopping watches, instead of accuracy: the name of a scorer, a scorer, or "loss";
     - ``restarts``: so many networks from starting points of their own, the one with the lowest validation loss
-      (without validation rows: training loss) is kept; with ``ensemble`` all predict together;
+      (without validation rows: training loss) is kept; with ``ensemble`` all predict together. The last, smaller
+      minibatch of an epoch is left out where there are ten others or more;
     - ``clip_norm``: the longest gradient; ``dtype``: "auto", "float32" or "float64"; ``threads``: for restarts.
 
     Attributes are scikit-learn's: ``classes_``, ``coefs_`` (list of [inputs, outputs]), ``intercepts_``,

@@ -27,6 +27,8 @@ from chainrule.training.stopping import EarlyStopping
 if TYPE_CHECKING:
     from chainrule.estimators.base import NetworkEstimator
 
+#: of an epoch, from which on the last, smaller one is left out: other rows each time, and whole epochs in one call
+MANY_MINIBATCHES = 10
 ALL_EPOCHS = "all epochs done"
 
 
@@ -42,6 +44,7 @@ def train_replicas(
     dtype = plan.network.dtype
     network = plan.network.build(est.alpha)
     batch_size = est._batch_size(len(rows))
+    drop_last = bool(est.shuffle and len(rows) >= MANY_MINIBATCHES * batch_size)
     scores = None
     if watched is not None and est._scorer() is not None:
         shown = copy.copy(est)
@@ -55,11 +58,12 @@ def train_replicas(
             network,
             (in_dtype(rows.x, dtype), plan.target(rows.target, rows.weight)),
             loss=plan.loss_of(network),
-            optimizer=_optimizer(est, len(rows), batch_size),
+            optimizer=_optimizer(est, steps_per_epoch(len(rows), batch_size, drop_last)),
             epochs=est.max_iter,
             batch_size=batch_size,
             validation=validation,
             shuffle=est.shuffle,
+            drop_last=drop_last,
             restarts=est.restarts,
             clip_norm=plan.clip_norm,
             stop=_stop_rule(est, watched, scores),
@@ -73,10 +77,10 @@ def train_replicas(
         _keep(est, history, scores, validation is not None, len(rows))
 
 
-def _optimizer(est: Any, rows: int, batch_size: int) -> optim.Optimizer:
+def _optimizer(est: Any, steps: int) -> optim.Optimizer:
     rate: Any = est.learning_rate_init
     if est.learning_rate == "cosine":
-        rate = optim.CosineDecay(rate, steps=est.max_iter * steps_per_epoch(rows, batch_size, False))
+        rate = optim.CosineDecay(rate, steps=est.max_iter * steps)
     if est.solver == "adam":
         return optim.Adam(rate, (est.beta_1, est.beta_2), est.epsilon)
     return optim.SGD(rate, est.momentum, nesterov=bool(est.nesterovs_momentum and est.momentum > 0))
