@@ -307,13 +307,14 @@ def told_apart(run: Run, diagnosis: cr.Diagnosis) -> bool:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1, help="how many times each run is repeated")
+    parser.add_argument("--first", type=int, default=0, help="the first of these seeds")
     parser.add_argument("--verbose", action="store_true", help="print the findings in full")
     options = parser.parse_args()
     right = 0
     print(f"{'run':<36}{'planted':<24}{'told apart':<12}found")
     for run in RUNS:
-        for seed in range(options.seeds):
+        for seed in range(options.first, options.first + options.seeds):
             diagnosis = run.diagnose(seed)
             good = told_apart(run, diagnosis)
             right += good

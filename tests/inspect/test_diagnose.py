@@ -14,7 +14,6 @@ import chainrule as cr
 from chainrule import nn, optim
 from chainrule.errors import DataError, SettingError
 from chainrule.inspect.diagnosis.curvature import curvature, hessian_product
-from chainrule.inspect.diagnosis.findings import kinds
 from chainrule.inspect.diagnosis.lectures import ROWS
 from chainrule.inspect.diagnosis.neighbours import neighbours
 from chainrule.inspect.diagnosis.outcome import evaluate
@@ -437,4 +436,3 @@ def test_few_rows_are_enough():
     diagnosis = cr.diagnose(model, xnor, nn.cross_entropy)
     assert diagnosis.kinds == []
     assert len(diagnosis.layers) == 3
-    assert list(kinds())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from chainrule.inspect.diagnosis.evidence import Evidence
 from chainrule.inspect.diagnosis.finding import Finding
@@ -35,10 +35,11 @@ FINDERS = (
     noisy_labels.find,
     no_gradient.find,
     identical_units.find,
-    depth.find,
+    depth.find_exploding,
     step_too_large.find,
     dead_units.find,
     saturated_units.find,
+    depth.find_vanishing,
     step_too_small.find,
     diverged.find,
     noisy_steps.find,
@@ -55,7 +56,8 @@ EXPLAINED_BY = {
     "diverged": {"step too large"},
     "flat region": {"no gradient", "dead units", "saturated units"},
     "saddle point": {"no gradient", "dead units", "identical units"},
-    "saturated units": {"vanishing gradients", "step too large"},
+    "saturated units": {"step too large"},
+    "vanishing gradients": {"saturated units"},
     "dead units": {"step too large"},
     "step too small": {
         "no gradient",
@@ -82,9 +84,3 @@ def _explained(finding: Finding, before: Iterable[Finding]) -> bool:
         return False
     causes = EXPLAINED_BY[finding.kind]
     return any(f.severity != "note" if causes is None else f.kind in causes for f in before)
-
-
-def kinds() -> Iterator[str]:
-    """The modules' names, for the documentation's completeness."""
-    for finder in FINDERS:
-        yield finder.__module__.rsplit(".", 1)[-1]
