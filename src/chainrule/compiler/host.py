@@ -102,9 +102,8 @@ def target_machine(target: Target, opt: int = 2) -> Any:
     import llvmlite.binding as llvm
 
     found = llvm.Target.from_triple(target.triple)
-    # not "pic": LLVM's loader then looks for the constants of every object file in the first one
     return found.create_target_machine(
-        cpu=target.cpu, features=target.features, opt=opt, reloc="static", codemodel="jitdefault", jit=True
+        cpu=target.cpu, features=target.features, opt=opt, reloc="pic", codemodel="jitdefault", jit=True
     )
 
 
@@ -150,7 +149,11 @@ def assemble_all(texts: Sequence[str], target: Target) -> list[bytes]:
 
 
 class Library:
-    """An object file loaded into this process."""
+    """An object file loaded into this process, by a loader of its own.
+
+    LLVM's loader, given several files of position-independent code, looks for the constants of all of them in the
+    first one.
+    """
 
     def __init__(self, code: bytes, target: Target) -> None:
         import llvmlite.binding as llvm
