@@ -102,3 +102,22 @@ def test_names_that_are_imported_when_used_are_found_by_completion() -> None:
     assert run_python(
         "import chainrule; print(set(chainrule.__all__) <= set(dir(chainrule)))", ROOT
     ).split() == ["True"]
+
+
+def rooms() -> set[str]:
+    """The packages and modules right under chainrule."""
+    found = (path for path in (ROOT / "src/chainrule").iterdir() if not path.name.startswith("__"))
+    return {path.stem for path in found if path.suffix == ".py" or path.is_dir()}
+
+
+def test_every_room_has_a_layer() -> None:
+    (contract,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = [name.strip() for layer in contract["layers"] for name in layer.split("|")]
+    assert sorted(layers) == sorted(f"chainrule.{room}" for room in rooms())
+
+
+def test_every_room_is_described_in_the_architecture() -> None:
+    lines = (ROOT / "docs/architecture.md").read_text().splitlines()
+    tables = [line.split("|")[1] for line in lines if line.startswith("| `")]
+    described = {name for cell in tables for name in re.findall(r"`(\w+)(?:\.py|/)", cell)}
+    assert sorted(rooms() - described) == ["_version"]
