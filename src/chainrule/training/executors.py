@@ -26,6 +26,7 @@ TRIAL_SECONDS = 0.004  # for finding out whether several threads are faster
 FIRST_TRIALS = 2  # of each number of threads, the first of them with cold caches
 TRIAL_PAUSE = 32  # native calls from one such trial to the next
 WORTH_THREADS = 60_000  # cycles of a step; in a shorter one threads would mostly wait for each other
+SURELY_WORTH_THREADS = 4_000_000  # in a step as long as this they are faster unless the machine is busy
 
 
 class Runner(Protocol):
@@ -166,7 +167,7 @@ class Compiling:
         records: list[list[Array]] = [[] for _ in works]
         waiting = Waiting(works)
         while waiting:
-            threads, seconds = self._choice(waiting.shared)
+            threads, seconds = self._choice(waiting.shared_cycles)
             per_cycle = self._seconds.get(threads, 1e-9)
             parts, cycles = [], 0.0
             for number, part, cost in waiting.take(seconds / per_cycle, threads):
@@ -182,15 +183,20 @@ class Compiling:
                     _check(part.records)
         return [found[0] if len(found) == 1 else np.concatenate(found) for found in records]
 
-    def _choice(self, shared: bool) -> tuple[int, float]:
-        """How many threads are to do the next piece of work, and for about how long."""
-        if not shared:
+    def _choice(self, shared_cycles: float) -> tuple[int, float]:
+        """How many threads are to do the next piece of work, and for about how long.
+
+        ``shared_cycles`` is the length of the longest step that threads can share, 0 where there is none.
+        """
+        if not shared_cycles:
             return 1, CALL_SECONDS if 1 in self._seconds else TRIAL_SECONDS
         if self._team is None:
             from chainrule.compiler.team import Team
 
             self._team = Team(self.threads)
         if self._calls < 2 * FIRST_TRIALS:
+            if shared_cycles > SURELY_WORTH_THREADS:
+                return self.threads, TRIAL_SECONDS
             return (1, self.threads)[self._calls % 2], TRIAL_SECONDS
         best = min(self._seconds, key=self._seconds.__getitem__)
         if self._calls % TRIAL_PAUSE == 0:
@@ -210,7 +216,7 @@ class Waiting:
 
     def __init__(self, works: Sequence[Work]) -> None:
         self._works, self._number, self._start = works, 0, 0
-        self.shared = any(work.runner.shared for work in works)
+        self.shared_cycles = max((w.runner.cycles for w in works if w.runner.shared), default=0)
         self._skip()
 
     def __bool__(self) -> bool:

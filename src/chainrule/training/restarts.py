@@ -315,7 +315,7 @@ class Run:
         if rule is not None:
             curve = replica.monitored()
             if best_epoch < 0 or curve[now] < curve[best_epoch]:
-                best, best_epoch = {k: x.copy() for k, x in model_part(tensors).items()}, now
+                best, best_epoch = {k: x.copy(order="K") for k, x in model_part(tensors).items()}, now
             if improved < 0 or curve[now] < curve[improved] - rule.min_delta:
                 improved = now
         done = Live(now + 1, steps, tensors, best, best_epoch, improved)
@@ -408,7 +408,7 @@ class Run:
             if index not in replicas or not replicas[index].stopped:
                 ended = self._ended(index, f"interrupted after epoch {live.epochs}")
                 # the state may be the memory of the model itself
-                replicas[index] = replace(ended, state={k: x.copy() for k, x in ended.state.items()})
+                replicas[index] = replace(ended, state={k: x.copy(order="K") for k, x in ended.state.items()})
         history = History([replicas[index] for index in sorted(replicas)], seconds, interrupted, model)
         model.load_state_dict(history.replicas[history.best].state)
         model.zero_grad()

@@ -102,7 +102,7 @@ class Trainer:
 
     def snapshot(self) -> dict[str, Array]:
         """Copies of the state."""
-        return {name: array.copy() for name, array in self.arrays.items()}
+        return {name: array.copy(order="K") for name, array in self.arrays.items()}  # in memory's order
 
     def copy_into(self, snapshot: Mapping[str, Array]) -> None:
         """Make an earlier snapshot one of the present state."""
