@@ -43,7 +43,10 @@ def test_the_model_is_left_at_inference_without_gradients(make_model, regression
     for buffer, p in buffers:  # views that a user holds stay valid
         assert p.data is buffer
         assert p.node.value is buffer
-    np.testing.assert_array_equal(model.predict(regression[0]), model(regression[0]).numpy())
+    # predict is machine code, which adds up in another order
+    np.testing.assert_allclose(
+        model.predict(regression[0]), model(regression[0]).numpy(), rtol=1e-12, atol=1e-14
+    )
 
 
 def test_gradients_from_before_are_gone_even_where_nothing_is_trained(make_model, regression, tmp_path):
