@@ -1,5 +1,7 @@
 """cr.compile: the same results as the plain function, in place where the function updates, or a clear error."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -119,3 +121,60 @@ def test_the_gradient_of_compiled_code_is_refused_not_zero():
         cr.grad(fast)(np.ones(3))
     with cr.no_grad():
         assert fast(cr.tensor([2.0], requires_grad=True)).item() == 4.0
+
+
+def test_equal_numbers_of_other_kinds_are_other_variants():
+    whole, half = cr.tensor(np.arange(3)), cr.tensor([1.0])
+    fast = cr.compile(lambda x, k: x * k)
+    for number in (2, 2.0, True, 1, 1.0):
+        got, wanted = fast(whole, number), whole * number
+        assert got.dtype == wanted.dtype
+        np.testing.assert_array_equal(got.numpy(), wanted.numpy())
+    inverse = cr.compile(lambda x, k: x / k)
+    assert [inverse(half, zero).item() for zero in (0.0, -0.0)] == [np.inf, -np.inf]
+
+
+def test_a_number_that_is_not_equal_to_itself_makes_one_variant():
+    traced = []
+
+    def f(x, k):
+        traced.append(k)
+        return x * k
+
+    fast = cr.compile(f)
+    for _ in range(3):
+        assert np.isnan(fast(np.ones(2), float("nan")).numpy()).all()
+    assert len(traced) == 1
+
+
+def test_training_and_inference_are_other_variants():
+    model = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(3))
+    x = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
+    traced = []
+
+    def f(x):
+        traced.append(model.training)
+        return model(x)
+
+    fast = cr.compile(f)
+    dropped = fast(x).numpy()
+    for _ in range(2):
+        model.eval()
+        np.testing.assert_allclose(fast(x).numpy(), model(x).numpy(), rtol=1e-6)
+        moments = model[1].running_mean.numpy().copy()
+        model.train()
+        assert not np.array_equal(fast(x).numpy(), dropped)
+        assert not np.array_equal(model[1].running_mean.numpy(), moments)
+    assert traced == [True, False]
+
+
+def test_threads_may_call_the_same_function():
+    fast = cr.compile(lambda x: cr.tanh(x @ x).sum(axis=0))
+    rng = np.random.default_rng(0)
+    squares = [rng.normal(size=(150, 150)) for _ in range(8)]
+    wanted = [fast(x).numpy() for x in squares]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda x: [fast(x).numpy() for _ in range(20)], squares))
+    for results, own in zip(found, wanted, strict=True):
+        for result in results:
+            np.testing.assert_array_equal(result, own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,6 +38,11 @@ class _Variant:
     result: Any  # the function's result, with a tensor wherever the program gives an array
     updated: list[Tensor]
     ends: list[Node]  # outputs, then new values of what is updated
+    modes: list[tuple[Any, bool]]  # modules that took part, and whether they were in training
+
+    def fits(self) -> bool:
+        """Whether all modules are in training or at inference as they were."""
+        return all(module.training == mode for module, mode in self.modes)
 
 
 def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callable[..., Any]:
@@ -45,7 +51,9 @@ def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callab
     ``f`` takes tensors, arrays, or nested dicts, lists and tuples of them, and gives tensors (or a nest of
     them). It may also be a step that calls ``loss.backward()`` and ``optimizer.step()``: parameters and
     optimizer state change in place, in their own buffers; gradients are not left behind in ``grad``. Another
-    shape or dtype makes another variant; numbers, strings and None are part of the form as well.
+    shape or dtype makes another variant; numbers, strings and None are part of the form as well, and so is
+    whether each module is in training or at inference. Whatever else ``f`` looks up in Python is as it was when
+    the variant was made. Threads that call the same compiled function take turns.
 
     With ``nonfinite="raise"`` a result or an updated tensor that is not finite raises NonFiniteError, which
     names the first node that gave such a number, its line and its inputs' ranges; parameters and state are then
@@ -64,7 +72,8 @@ def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callab
         raise SettingError(
             "nonfinite: not known", expected=" or ".join(get_args(NonFinite)), got=repr(nonfinite)
         )
-    variants: dict[Any, _Variant] = {}
+    variants: dict[Any, list[_Variant]] = {}
+    lock = threading.Lock()  # a program works in memory of its own
 
     @wraps(f)
     def call(*args: Any) -> Any:
@@ -72,16 +81,19 @@ def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callab
             return f(*args)
         given = [_as_array(x) for x in tree.leaves(args)]
         key = (_structure(args), tuple(_form(x) for x in given))
-        variant = variants.get(key)
-        if variant is None:
-            variant = variants[key] = _trace(f, args, given)
         inputs = [x for x in given if isinstance(x, np.ndarray)]
-        before = [] if nonfinite == "ignore" else [tensor.numpy().copy() for tensor in variant.updated]
-        arrays = variant.program(*inputs)
-        if nonfinite != "ignore":
-            _check_finite(variant, inputs, before, arrays, nonfinite)
-        for tensor in variant.updated:  # graphs made before are outdated now
-            tensor.renew()
+        with lock:
+            known = variants.setdefault(key, [])
+            variant = next((each for each in known if each.fits()), None)
+            if variant is None:
+                variant = _trace(f, args, given)
+                known[:] = [*(each for each in known if each.modes != variant.modes), variant]
+            before = [] if nonfinite == "ignore" else [tensor.numpy().copy() for tensor in variant.updated]
+            arrays = variant.program(*inputs)
+            if nonfinite != "ignore":
+                _check_finite(variant, inputs, before, arrays, nonfinite)
+            for tensor in variant.updated:  # graphs made before are outdated now
+                tensor.renew()
         results = iter(arrays)
         return tree.map_leaves(
             lambda leaf: Tensor.leaf(next(results)) if isinstance(leaf, Tensor) else leaf, variant.result
@@ -127,7 +139,8 @@ def _as_array(x: Any) -> Any:
 
 
 def _form(x: Any) -> Any:
-    return (x.shape, x.dtype) if isinstance(x, np.ndarray) else x
+    # 1, 1.0 and True are equal, and so are 0.0 and -0.0
+    return (x.shape, x.dtype) if isinstance(x, np.ndarray) else (type(x), repr(x))
 
 
 def _structure(value: Any) -> Any:
@@ -163,4 +176,5 @@ def _trace(f: Callable[..., Any], args: tuple[Any, ...], given: list[Any]) -> _V
     updates = [(before, after) for _, before, after in trace.updates]
     program = Instance(Binary(nodes, outputs, updates))
     ends = [*outputs, *(after for _, after in updates)]
-    return _Variant(program, result, [tensor for tensor, _, _ in trace.updates], ends)
+    modes = [(module, module.training) for module in trace.called.values()]
+    return _Variant(program, result, [tensor for tensor, _, _ in trace.updates], ends, modes)

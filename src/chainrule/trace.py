@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from chainrule.graph import Node
 from chainrule.tensor import TRACE, Tensor
@@ -21,6 +22,7 @@ class Trace:
     assigned: dict[Tensor, Node] = field(default_factory=dict)
     gradients: dict[Tensor, Tensor | None] = field(default_factory=dict)
     updates: list[tuple[Tensor, Node, Node]] = field(default_factory=list)  # (tensor, before, after)
+    called: dict[int, Any] = field(default_factory=dict)  # the modules that took part, by identity
 
 
 @contextmanager

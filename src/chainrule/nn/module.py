@@ -14,7 +14,7 @@ from chainrule.notebook import preformatted
 from chainrule.ops.dtypes import check_dtype
 from chainrule.ops.record import Array, is_float
 from chainrule.per_replica import PerReplica
-from chainrule.tensor import Tensor, as_tensor, tensor
+from chainrule.tensor import TRACE, Tensor, as_tensor, tensor
 
 if TYPE_CHECKING:
     from chainrule.nn.prediction import Predictor
@@ -124,6 +124,9 @@ class Module:
 
     def __call__(self, x: Any) -> Tensor:
         """``forward`` for a tensor, an array or nested lists."""
+        trace = TRACE.get()
+        if trace is not None:
+            trace.called[id(self)] = self
         return self.forward(self._as_input(x))
 
     def _as_input(self, x: Any) -> Tensor:
