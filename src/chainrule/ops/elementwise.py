@@ -179,6 +179,9 @@ def _power(x: Array, p: Array) -> Any:
             got=int(p.min()),
             hint="use a float exponent: x ** -1.0",
         )
+    if x.ndim == p.ndim == 0:
+        # on processors with AVX-512 NumPy rounds the power of two numbers otherwise than that of arrays
+        return np.power(x.reshape(1), p.reshape(1)).reshape(())
     return np.power(x, p)
 
 
