@@ -36,7 +36,6 @@ def _load():
 MODULE = _load()
 OWN = {n: v for n, v in vars(MODULE).items() if n.startswith("test_") and inspect.isfunction(v)}
 globals().update({name: test for name, test in OWN.items() if name not in LEFT_OUT})
-pytestmark = pytest.mark.filterwarnings("default")
 
 
 @pytest.fixture
