@@ -37,7 +37,12 @@ def test_rejects_a_derivative_that_is_wrong_by_half_a_per_mille(primitive: Primi
             return record(*operands, **case.params)
 
         out = run(primitive, *map(cr.tensor, points))
-        if out.size == 0 or not any(x.size for x in points) or not is_float(out.dtype):
+        if (
+            out.size == 0
+            or not any(x.size for x in points)
+            or not is_float(out.dtype)
+            or not np.any(out.numpy())
+        ):
             continue
         cr.check_gradients(lambda *x, run=run: run(primitive, *x), *points)
         for factor in (1.0005, 0.9995):

@@ -9,6 +9,7 @@ import scipy.special
 import chainrule as cr
 from chainrule.errors import DtypeError, IndexOutOfRangeError, ShapeError
 from chainrule.ops import PRIMITIVES
+from chainrule.ops.edges import incidence_of
 from chainrule.ops.random import random_bits, threefry
 
 INF, NAN = np.inf, np.nan
@@ -56,6 +57,16 @@ REDUCTIONS = {
     "min": np.min,
     "logsumexp": scipy.special.logsumexp,
 }
+#: edges of a small graph, as a matrix [upper, lower] of which are there, as numbers and as the records take them
+EDGES = np.array([[1, 0, 1, 1], [0, 0, 0, 0], [1, 1, 0, 1]])
+TARGET, SOURCE = np.nonzero(EDGES)
+WEIGHTS = np.array([7.0, 0.5, -1.0, 2.0, 3.0, -0.25, 1.5, 9.0])  # the first and the last belong to others
+DENSE = np.zeros(EDGES.shape)
+DENSE[TARGET, SOURCE] = WEIGHTS[1:-1]
+#: neurons' values [neurons, batch], in eighths, so that sums are exact in any order
+UPPER = np.random.default_rng(1).integers(-20, 20, (3, 5)) / 8
+LOWER = np.random.default_rng(2).integers(-20, 20, (4, 5)) / 8
+INCIDENCE = incidence_of(SOURCE, TARGET, *EDGES.shape, 1)
 #: records with parameters of their own: (record, operands, parameters, the value)
 OTHERS = [
     ("where", (X > 0, X, -X), {}, np.where(X > 0, X, -X)),
@@ -92,6 +103,9 @@ OTHERS = [
         {"axis": 0, "size": 3},
         np.array([0.0, 5.0, 2.0]),
     ),
+    ("edge_sum", (LOWER, WEIGHTS, *INCIDENCE), {"first": 1}, DENSE @ LOWER),
+    ("edge_sum_down", (UPPER, WEIGHTS, *INCIDENCE), {"first": 1}, DENSE.T @ UPPER),
+    ("edge_dot", (UPPER, LOWER, *INCIDENCE), {"first": 1}, (UPPER @ LOWER.T)[TARGET, SOURCE]),
 ]
 
 
