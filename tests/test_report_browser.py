@@ -38,6 +38,12 @@ document.getElementById("report").onload = event => {{
     headings: [...page.querySelectorAll("h2")].map(part => part.textContent),
     ground: view.getComputedStyle(page.body).backgroundColor,
     text: view.getComputedStyle(page.body).color,
+    legend: [...page.querySelectorAll(".legend li")].map(part => part.getBoundingClientRect().height),
+    broken: [...page.querySelectorAll(".scroll > table:not(.matrix) :is(th, td)")].filter(part => {{
+      const lines = page.createRange();
+      lines.selectNodeContents(part);
+      return /^[^\\s-]{{1,12}}$/.test(part.textContent) && lines.getClientRects().length > 1;
+    }}).map(part => part.textContent),
   }}) + ">>";
 }};
 </script>"""
@@ -114,6 +120,14 @@ def test_nothing_is_wider_than_the_screen(report, width, tmp_path):
     assert found["wide"] == []
     assert found["small"] == 0
     assert {"Diagnosis", "Loss", "Which columns matter", "The worst rows"} <= set(found["headings"])
+
+
+@pytest.mark.parametrize("width", [400, 1000])
+def test_legends_are_one_line_and_short_words_are_whole(report, width):
+    found = looked_at(report, report.parent, width)
+    assert len(found["legend"]) >= 2
+    assert max(found["legend"]) < 30
+    assert found["broken"] == []
 
 
 def test_dark_is_dark(report):
