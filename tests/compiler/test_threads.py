@@ -1,14 +1,19 @@
 """Several threads run one program together: the same bits, whoever does what."""
 
 import copy
+import ctypes
 import itertools
+import threading
 
 import numpy as np
 import pytest
 
 from chainrule import nn, optim
 from chainrule.compiler import shares
+from chainrule.compiler.driver import meeting_text
 from chainrule.compiler.emit import Share
+from chainrule.compiler.host import Library, assemble, host
+from chainrule.compiler.ir import module_text
 from chainrule.compiler.program import Binary, Instance, run_parts
 from chainrule.compiler.shares import divided
 from chainrule.compiler.team import Team
@@ -126,3 +131,33 @@ def test_consecutive_rows_are_read_where_they_lie():
     np.testing.assert_array_equal(*found)
     for p, q in zip(model.parameters(), other.parameters(), strict=True):
         np.testing.assert_array_equal(p.data, q.data)
+
+
+def test_nobody_waits_for_a_thread_that_does_not_come():
+    """An interruption between handing out the work and beginning it: all threads end, and work again later."""
+    target = host()
+    text = module_text([], target.attributes, globals=[meeting_text(target)])
+    library = Library(assemble(text, target), target)
+    kinds = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64
+    meet = ctypes.CFUNCTYPE(None, *kinds)(library.address("meet"))
+    team, done, interrupted = Team(3), [], threading.Event()
+
+    def work(rank, meeting):
+        if rank == 0 and not interrupted.is_set():
+            raise KeyboardInterrupt
+        for _ in range(3):
+            meet(meeting, rank, 3)
+        done.append(rank)
+
+    def run():
+        with pytest.raises(KeyboardInterrupt):
+            team.run(work, 3)
+        interrupted.set()
+
+    caller = threading.Thread(target=run, daemon=True)  # so that a hang fails this test, not the whole run
+    caller.start()
+    assert interrupted.wait(60)
+    caller.join()
+    assert sorted(done) == [1, 2]
+    team.run(work, 3)
+    assert sorted(done) == [0, 1, 1, 2, 2]

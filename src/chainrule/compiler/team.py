@@ -7,7 +7,7 @@ import functools
 import hashlib
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from chainrule.compiler import cache
 from chainrule.compiler.driver import FLAG_BYTES, meeting_text
 from chainrule.compiler.host import Library, Target, assemble
 from chainrule.compiler.ir import I64, PTR, Function, const, module_text
+
+_FAR = 1 << 62  # more meetings than there will ever be
 
 
 class Team:
@@ -32,12 +34,18 @@ class Team:
         self._meeting[:] = 0
         self._meeting[0] = _yield()
         address = self._meeting.ctypes.data
-        others = []
-        if self._pool is not None:
-            others = [self._pool.submit(work, rank, address) for rank in range(1, threads)]
-        work(0, address)
-        for other in others:
-            other.result()
+        others: list[Future[None]] = []
+        try:
+            if self._pool is not None:
+                for rank in range(1, threads):
+                    others.append(self._pool.submit(work, rank, address))
+            work(0, address)
+            for other in others:
+                other.result()
+        except BaseException:  # Ctrl-C before the work began: nobody must wait for this thread for ever
+            self._meeting[FLAG_BYTES // 8] = _FAR
+            wait(others)
+            raise
 
     def __del__(self) -> None:
         if self._pool is not None:
