@@ -46,6 +46,7 @@ class Case:
     levels: int
     width: int
     fan_in: int
+    rate: float = RATE
 
     @property
     def edges(self) -> int:
@@ -82,12 +83,12 @@ class Case:
 
 
 PEERS = Case("million", 11, 2000, 50)
-SCALING = [
-    Case("10 thousand", 3, 100, 50),
-    Case("100 thousand", 3, 1000, 50),
-    Case("1 million", 11, 2000, 50),
-    Case("10 million, deep", 101, 2000, 50),
-    Case("10 million, wide", 11, 20000, 50),
+SCALING = [  # at a rate at which a network of a hundred levels stays finite
+    Case("10 thousand", 3, 100, 50, 1e-3),
+    Case("100 thousand", 3, 1000, 50, 1e-3),
+    Case("1 million", 11, 2000, 50, 1e-3),
+    Case("10 million, deep", 101, 2000, 50, 1e-3),
+    Case("10 million, wide", 11, 20000, 50, 1e-3),
 ]
 
 
@@ -120,7 +121,7 @@ class Chainrule:
             self.net,
             (x[:BATCH], y[:BATCH]),
             loss=nn.squared_error,
-            optimizer=optim.SGD(RATE),
+            optimizer=optim.SGD(self.case.rate),
             epochs=steps,
             batch_size=BATCH,
             shuffle=False,
