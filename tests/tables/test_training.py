@@ -3,6 +3,7 @@
 import datetime
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -121,3 +122,18 @@ def test_the_number_of_epochs_lies_within_its_limits(rows):
 def test_settings_are_checked_when_they_are_made():
     with pytest.raises(SettingError, match="dropout"):
         TrainingSettings(dropout=-0.1)
+
+
+def test_dates_that_are_text_in_a_frame_are_those_of_the_file(tmp_path):
+    rng = np.random.default_rng(0)
+    days = [datetime.date(2020, 1, 1) + datetime.timedelta(days=int(day)) for day in rng.integers(0, 900, 60)]
+    frame = pl.DataFrame({"sold": [None, *days[1:]], "price": rng.normal(size=60)})
+    frame.write_csv(tmp_path / "sales.csv")
+    model = train_table(frame, "price", TrainingSettings(epochs=2)).model
+    expected = model.predict(tmp_path / "sales.csv").values.to_list()
+    as_text = pd.read_csv(tmp_path / "sales.csv")
+    assert isinstance(as_text["sold"][1], str)
+    assert model.predict(as_text).values.to_list() == expected
+    as_text.loc[7, "sold"] = "last summer"
+    with pytest.raises(DataError, match=r"(?s)'sold' is of another type.*String.*pandas.to_datetime"):
+        model.predict(as_text)

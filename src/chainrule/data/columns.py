@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from chainrule.data.describe import COUNTING, list_cells, list_some
 from chainrule.data.notices import Notice
-from chainrule.data.tables import MISSING_SPELLINGS, is_missing_spelling
+from chainrule.data.tables import MISSING_SPELLINGS, is_missing_spelling, typed
 from chainrule.errors import DataError
 
 if TYPE_CHECKING:
@@ -149,12 +149,15 @@ def column_numbers(series: pl.Series, kind: str) -> NDArray[np.float64]:
     """
     import polars as pl
 
+    if kind == "time" and _kind_of_type(series) == "categorical":
+        series = typed(as_text(series))  # a frame that pandas read from a CSV file has its dates as text
     if series.null_count() == len(series):
         return np.full(len(series), np.nan)
     found = _kind_of_type(series)
     if kind == "time":
         if found != "time":
-            raise _type_error(series, "dates")
+            hint = "write every date as 2026-01-31, or convert the column with pandas.to_datetime"
+            raise _type_error(series, "dates", hint)
         return series.dt.epoch("us").cast(pl.Float64).to_numpy() / 1e6
     if found in {"time", "ignored"}:
         raise _type_error(series, "numbers" if kind == "numeric" else "true and false")
@@ -164,8 +167,10 @@ def column_numbers(series: pl.Series, kind: str) -> NDArray[np.float64]:
     return values
 
 
-def _type_error(series: pl.Series, expected: str) -> DataError:
-    return DataError(f"column {series.name!r} is of another type", expected=expected, got=str(series.dtype))
+def _type_error(series: pl.Series, expected: str, hint: str = "") -> DataError:
+    known = series.drop_nulls().head(1).to_list()
+    got = f"{series.dtype}" + (f", such as {known[0]!r}" if known else "")
+    return DataError(f"column {series.name!r} is of another type", expected=expected, got=got, hint=hint)
 
 
 def moments(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -169,7 +169,7 @@ def typed_columns(cells: pl.DataFrame, text_columns: Collection[str]) -> pl.Data
     """Columns of text as the types that their cells have."""
     import polars as pl
 
-    return pl.DataFrame([_typed(cells[name], as_text=name in text_columns) for name in cells.columns])
+    return pl.DataFrame([typed(cells[name], as_text=name in text_columns) for name in cells.columns])
 
 
 def _decode(path: Path, data: bytes) -> str:
@@ -276,7 +276,8 @@ def is_missing_spelling(cells: pl.Series) -> pl.Series:
     return cells.str.strip_chars().str.to_lowercase().is_in(list(MISSING_SPELLINGS)).fill_null(True)
 
 
-def _typed(cells: pl.Series, as_text: bool) -> pl.Series:
+def typed(cells: pl.Series, as_text: bool = False) -> pl.Series:
+    """A column of text as numbers, true/false or dates if every cell that is not missing reads as one; else as text."""
     import polars as pl
 
     cells = cells.str.strip_chars()
