@@ -186,6 +186,11 @@ def test_zero_gradients_change_nothing():
         (optim.SGD, {"lr": float("inf")}, "lr has a value"),
         (optim.SGD, {"lr": "0.1"}, "lr is no step size"),
         (optim.SGD, {"lr": True}, "lr is no step size"),
+        (
+            optim.Adam,
+            {"lr": [cr.tensor([1.0])]},
+            r"(?s)parameters came.*optim\.Adam\(1e-3\)\.attach\(model\)",
+        ),
         (optim.SGD, {"momentum": 1.0}, "momentum"),
         (optim.SGD, {"nesterov": True}, "nesterov needs momentum"),
         (optim.SGD, {"momentum": 0.9, "nesterov": 1e-4}, "True or False"),

@@ -101,6 +101,15 @@ class Optimizer:
     def lr(self, lr: Rates) -> None:
         self._lr: Rates
         self._schedule: Schedule | None
+        if isinstance(lr, Tensor) or (
+            isinstance(lr, list | tuple) and any(isinstance(x, Tensor) for x in lr)
+        ):
+            raise SettingError(
+                "lr is the step size, and parameters came",
+                expected="a number >= 0, a schedule or a list of numbers",
+                got=type(lr).__name__ + " of tensors" * (not isinstance(lr, Tensor)),
+                hint=f"optim.{type(self).__name__}(1e-3).attach(model); cr.fit attaches it by itself",
+            )
         if isinstance(lr, list | tuple | np.ndarray):
             self._lr, self._schedule = as_numbers("lr", list(lr), _check_rate), None
             return
