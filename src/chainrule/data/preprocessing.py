@@ -243,11 +243,14 @@ def _check_meaning(preprocessor: Preprocessor) -> None:
     columns, target = preprocessor.columns, preprocessor.target
     names = [column.name for column in columns]
     deviations = [target.standard_deviation, *(column.standard_deviation for column in columns)]
+    # a median is at most one standard deviation from its mean; twice that leaves room for rounding
+    far = [c.name for c in columns if not abs(c.fill - c.mean) <= 2 * c.standard_deviation]
     for where, got, is_right, expected in (
         ("columns", names, len({*names, target.name}) == len(names) + 1, "names that differ"),
         ("columns", names, bool(preprocessor.feature_names), "a column that is used"),
         ("kind", [c.kind for c in columns], all(c.kind in KINDS for c in columns), f"each one of {KINDS}"),
         ("standard_deviation", deviations, min(deviations) > 0, "positive numbers"),
+        ("fill", far, not far, "values within two standard deviations of their mean"),
         ("target.task", target.task, target.task in TASKS, f"one of {TASKS}"),
         ("target.class_type", target.class_type, target.class_type in CLASS_TYPES, f"one of {CLASS_TYPES}"),
         ("target.classes", target.classes, are_classes(target), "the names of two classes or more"),
