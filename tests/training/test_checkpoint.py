@@ -293,8 +293,8 @@ y = np.sin(x[:, :2])
 model = nn.MLP([3, 8, 2], dropout=0.2, batch_norm=True, seed=0, dtype=np.float64)
 checkpoint = cr.Checkpoint(sys.argv[1], seconds=0) if len(sys.argv) > 2 else None
 history = cr.fit(
-    model, (x, y), loss=nn.squared_error, optimizer=optim.Adam(rate), epochs=40, batch_size=10, restarts=3,
-    validation=(x[:9], y[:9]), stop=cr.EarlyStopping(20),
+    model, (x, y), loss=nn.squared_error, optimizer=optim.Adam(rate), epochs=80, batch_size=10, restarts=3,
+    validation=(x[:9], y[:9]), stop=cr.EarlyStopping(80),
     checkpoint=checkpoint, resume=checkpoint is not None,
 )
 curves = {"loss": history.loss, "validation": history.validation_loss, "steps": np.array(history.steps)}
