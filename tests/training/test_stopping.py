@@ -269,3 +269,31 @@ def test_an_error_in_a_callback_leaves_the_model_at_the_last_finished_epoch(
     cr.fit(reference, regression, epochs=3, **settings)
     same_state(model.state_dict(), reference.state_dict())
     assert not model.training and all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("executor", ["compiled", "interpreted"])
+def test_a_loss_that_is_not_a_number_at_first_is_no_best_one(executor):
+    """The validation loss is the logarithm of a negative number until the weight has grown."""
+
+    def loss(prediction, target):
+        return nn.squared_error(prediction, target) + 1e-9 * cr.log(prediction + target).mean()
+
+    model = nn.Linear(1, 1, bias=False)
+    model.weight.data[...] = 0.0
+    one = np.ones((1, 1), np.float32)
+    history = cr.fit(
+        model,
+        (one, one),
+        loss=loss,
+        optimizer=optim.SGD(0.1),
+        epochs=8,
+        validation=(one, -0.5 * one),
+        stop=cr.EarlyStopping(patience=3),
+        progress=False,
+        executor=executor,
+        nonfinite="ignore",
+    )
+    curve = history.validation_loss[0]
+    assert np.isnan(curve[:3]).all() and np.isfinite(curve[3:]).all()
+    assert history.replicas[0].kept_epoch == int(np.nanargmin(curve)) == 3
+    assert len(curve) == 3 + 1 + 3  # three that were not numbers, the best, and the patience

@@ -133,8 +133,7 @@ class Run:
         """The loss by which a replica was to be judged after so many epochs."""
         curve = self.state.replicas[index].monitored()[:epochs]
         lowest = any(isinstance(rule, EarlyStopping) for rule in self.rules)
-        score = (min(curve) if lowest else curve[-1]) if curve else np.inf
-        return np.inf if np.isnan(score) else score
+        return min(map(_score, curve if lowest else curve[-1:]), default=np.inf)
 
     def _train_all(self, waiting: deque[int], trainer: Trainer, now: _Round) -> None:
         """Take replica after replica until none is left."""
@@ -314,9 +313,9 @@ class Run:
         rule = next((rule for rule in self.rules if isinstance(rule, EarlyStopping)), None)
         if rule is not None:
             curve = replica.monitored()
-            if best_epoch < 0 or curve[now] < curve[best_epoch]:
+            if best_epoch < 0 or _score(curve[now]) < _score(curve[best_epoch]):
                 best, best_epoch = {k: x.copy(order="K") for k, x in model_part(tensors).items()}, now
-            if improved < 0 or curve[now] < curve[improved] - rule.min_delta:
+            if improved < 0 or _score(curve[now]) < _score(curve[improved]) - rule.min_delta:
                 improved = now
         done = Live(now + 1, steps, tensors, best, best_epoch, improved)
         self.state.lives[index] = done
@@ -416,6 +415,11 @@ class Run:
         if self._work_remains():
             self._save(always=True)
         return history
+
+
+def _score(loss: float) -> float:
+    """A loss to compare by: one that is not a number is the worst, whenever it comes."""
+    return math.inf if math.isnan(loss) else loss
 
 
 class _Cancelled(Exception):  # noqa: N818 - not an error
