@@ -20,7 +20,7 @@ def backward(
     outputs: Sequence[Node], cotangents: Sequence[Node], variables: Sequence[Node]
 ) -> list[Node | None]:
     """The cotangent of each variable, given those of the outputs; None where no output depends on it."""
-    wanted = set(variables)
+    wanted = set(variables)  # and, after the loop, all that depends on them: only these receive messages
     order = topological(outputs)
     for node in order:
         if is_float(node.dtype) and any(x in wanted for x in node.inputs):
