@@ -293,8 +293,8 @@ y = np.sin(x[:, :2])
 model = nn.MLP([3, 8, 2], dropout=0.2, batch_norm=True, seed=0, dtype=np.float64)
 checkpoint = cr.Checkpoint(sys.argv[1], seconds=0) if len(sys.argv) > 2 else None
 history = cr.fit(
-    model, (x, y), loss=nn.squared_error, optimizer=optim.Adam(rate), epochs=80, batch_size=10, restarts=3,
-    validation=(x[:9], y[:9]), stop=cr.EarlyStopping(80),
+    model, (x, y), loss=nn.squared_error, optimizer=optim.Adam(rate), epochs=160, batch_size=10, restarts=3,
+    validation=(x[:9], y[:9]), stop=cr.EarlyStopping(160),
     checkpoint=checkpoint, resume=checkpoint is not None,
 )
 curves = {"loss": history.loss, "validation": history.validation_loss, "steps": np.array(history.steps)}
@@ -316,7 +316,7 @@ def test_killed_by_the_system_at_random_moments(tmp_path, same_state):
         if kills < 4:
             while process.poll() is None and (not checkpoint.exists() or checkpoint.read_bytes() == before):
                 time.sleep(0.01)
-            time.sleep(rng.uniform(0, 0.2))
+            time.sleep(rng.uniform(0, 0.05))
             process.send_signal(signal.SIGKILL)
         kills += process.wait() == -signal.SIGKILL
         assert process.returncode in (0, -signal.SIGKILL)
