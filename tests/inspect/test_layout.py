@@ -95,6 +95,7 @@ def test_the_same_graph_is_laid_out_the_same_way() -> None:
 
 
 @given(st.lists(numbers, min_size=1, max_size=30), st.integers(0, 10**6))
+@settings(deadline=None)
 def test_isotonic_regression_is_sorted_and_no_change_improves_it(wanted: list[float], seed: int) -> None:
     target = np.array(wanted)
     weights = np.random.default_rng(seed).uniform(0.1, 3.0, len(target))
