@@ -38,11 +38,12 @@ class _Variant:
     result: Any  # the function's result, with a tensor wherever the program gives an array
     updated: list[Tensor]
     ends: list[Node]  # outputs, then new values of what is updated
-    modes: list[tuple[Any, bool]]  # modules that took part, and whether they were in training
+    modules: list[Any]  # those that took part
+    modes: list[bool]  # and whether each was in training
 
     def fits(self) -> bool:
         """Whether all modules are in training or at inference as they were."""
-        return all(module.training == mode for module, mode in self.modes)
+        return [module.training for module in self.modules] == self.modes
 
 
 def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callable[..., Any]:
@@ -83,11 +84,17 @@ def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callab
         key = (_structure(args), tuple(_form(x) for x in given))
         inputs = [x for x in given if isinstance(x, np.ndarray)]
         with lock:
-            known = variants.setdefault(key, [])
-            variant = next((each for each in known if each.fits()), None)
-            if variant is None:
+            for variant in variants.get(key, ()):
+                if variant.fits():
+                    break
+            else:
                 variant = _trace(f, args, given)
-                known[:] = [*(each for each in known if each.modes != variant.modes), variant]
+                others = [
+                    each
+                    for each in variants.get(key, ())
+                    if (each.modules, each.modes) != (variant.modules, variant.modes)
+                ]
+                variants[key] = [*others, variant]
             before = [] if nonfinite == "ignore" else [tensor.numpy().copy() for tensor in variant.updated]
             arrays = variant.program(*inputs)
             if nonfinite != "ignore":
@@ -176,5 +183,6 @@ def _trace(f: Callable[..., Any], args: tuple[Any, ...], given: list[Any]) -> _V
     updates = [(before, after) for _, before, after in trace.updates]
     program = Instance(Binary(nodes, outputs, updates))
     ends = [*outputs, *(after for _, after in updates)]
-    modes = [(module, module.training) for module in trace.called.values()]
-    return _Variant(program, result, [tensor for tensor, _, _ in trace.updates], ends, modes)
+    modules = list(trace.called.values())
+    modes = [module.training for module in modules]
+    return _Variant(program, result, [tensor for tensor, _, _ in trace.updates], ends, modules, modes)
