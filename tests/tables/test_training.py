@@ -127,13 +127,16 @@ def test_settings_are_checked_when_they_are_made():
 def test_dates_that_are_text_in_a_frame_are_those_of_the_file(tmp_path):
     rng = np.random.default_rng(0)
     days = [datetime.date(2020, 1, 1) + datetime.timedelta(days=int(day)) for day in rng.integers(0, 900, 60)]
-    frame = pl.DataFrame({"sold": [None, *days[1:]], "price": rng.normal(size=60)})
+    columns = {"sold": [None, *days[1:]], "size": rng.normal(size=60), "price": rng.normal(size=60)}
+    frame = pl.DataFrame(columns)
     frame.write_csv(tmp_path / "sales.csv")
     model = train_table(frame, "price", TrainingSettings(epochs=2)).model
     expected = model.predict(tmp_path / "sales.csv").values.to_list()
     as_text = pd.read_csv(tmp_path / "sales.csv")
     assert isinstance(as_text["sold"][1], str)
     assert model.predict(as_text).values.to_list() == expected
+    notices = train_table(as_text, "price", TrainingSettings(epochs=2)).prepared.notices
+    assert "column 'sold' is text that reads as dates; pandas.to_datetime makes dates of it" in notices
     as_text.loc[7, "sold"] = "last summer"
     with pytest.raises(DataError, match=r"(?s)'sold' is of another type.*String.*pandas.to_datetime"):
         model.predict(as_text)

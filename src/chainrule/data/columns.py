@@ -61,7 +61,12 @@ def fit_column(series: pl.Series, rows: NDArray[np.int64]) -> tuple[Column, list
     if kind == "ignored":
         return Column(name, kind), [f"column {name!r} is ignored: it holds {series.dtype}, which is not used"]
     if kind == "categorical":
-        return _fit_categories(name, as_text(series)[rows])
+        text = as_text(series)
+        column, notices = _fit_categories(name, text[rows])
+        if _kind_of_type(typed(text)) == "time":
+            hint = "pandas.to_datetime makes dates of it"
+            notices = [*notices, f"column {name!r} is text that reads as dates; {hint}"]
+        return column, notices
     every = column_numbers(series, kind)
     values = every[rows]
     missing = np.isnan(values)
