@@ -29,7 +29,7 @@ def values(nodes: list[Node | None], given: dict[Node, float]) -> list[float]:
 
 
 def test_several_users_sum_then_multiply() -> None:
-    """z = tanh(y) + y y with y = x w: y adds its messages up before it passes one on (SPEC E27)."""
+    """z = tanh(y) + y y with y = x w: y adds its messages up before it passes one on (row E27)."""
     x, w = scalar("x"), scalar("w")
     y = x * w
     z = elementwise.tanh(y) + y * y
@@ -150,7 +150,7 @@ def sweep_of_a_network(layers: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Co
 
 
 def test_work_is_linear_in_nodes_and_edges(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each node's derivative is asked for once, and twice the layers cost twice the nodes (SPEC A28)."""
+    """Each node's derivative is asked for once, and twice the layers cost twice the nodes (row A28)."""
     calls, forward, made = sweep_of_a_network(100, monkeypatch)
     assert calls == {"tanh": 200, "add": 201}
     calls, forward_twice, made_twice = sweep_of_a_network(200, monkeypatch)
@@ -181,7 +181,7 @@ def test_what_the_sweep_emits_passes_the_checker_and_can_be_swept_again() -> Non
 
 
 def test_derivative_of_a_network_against_the_product_of_its_layers() -> None:
-    """The Jacobian of y = W2 tanh(W1 x) is W2 diag(1 - tanh^2) W1 (SPEC C6)."""
+    """The Jacobian of y = W2 tanh(W1 x) is W2 diag(1 - tanh^2) W1 (row C6)."""
     rng = np.random.default_rng(0)
     W1, W2, x0 = rng.normal(size=(5, 4)), rng.normal(size=(3, 5)), rng.normal(size=(4, 1))
     x = new_leaf((4, 1), F64)

@@ -1,4 +1,4 @@
-"""The reverse sweep: back-propagation as message passing on the graph (SPEC A26, E26, E27).
+"""The reverse sweep: back-propagation as message passing on the graph (row A26, E26, E27).
 
 Nodes are visited once each, users before inputs. A node first adds up the messages (cotangents) that its
 users sent it, then its record's derivative turns the sum into one message per input. Messages are ordinary

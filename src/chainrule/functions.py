@@ -59,7 +59,7 @@ def abs(x: Any) -> Any:
 
 
 def sign(x: Any) -> Any:
-    """-1, 0 or 1; its derivative is 0 (SPEC B2)."""
+    """-1, 0 or 1; its derivative is 0 (row B2)."""
     return elementwise.sign(x)
 
 
@@ -89,7 +89,7 @@ def tanh(x: Any) -> Any:
 
 
 def logistic(x: Any) -> Any:
-    """1 / (1 + exp(-x)), the sigmoid of the lectures (SPEC A3).
+    """1 / (1 + exp(-x)), the sigmoid of the lectures (row A3).
 
     Its derivative is computed as s(x) s(-x), which does not vanish where s(x) rounds to 1 (erratum 20).
 
@@ -106,7 +106,7 @@ def erf(x: Any) -> Any:
 
 
 def relu(x: Any) -> Any:
-    """max(x, 0); its derivative at 0 is 0 (SPEC A14, C13)."""
+    """max(x, 0); its derivative at 0 is 0 (row A14, C13)."""
     return elementwise.relu(x)
 
 
@@ -182,7 +182,7 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """log(sum(exp(x))), shifted so that nothing overflows (SPEC C17)."""
+    """log(sum(exp(x))), shifted so that nothing overflows (row C17)."""
     return reduce.logsumexp(x, axis=_axes("logsumexp", x, axis), keepdims=keepdims)
 
 
@@ -222,7 +222,7 @@ def norm(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
-    """exp(x) / sum(exp(x)) along an axis, without overflow (SPEC C16).
+    """exp(x) / sum(exp(x)) along an axis, without overflow (row C16).
 
     >>> import chainrule as cr
     >>> cr.softmax(cr.tensor([10000.0, 0.0, -10000.0]))

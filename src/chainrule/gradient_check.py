@@ -33,7 +33,7 @@ class _Entry(NamedTuple):
 
 
 def check_gradients(f: Callable[..., Any], *args: Any, rtol: float = 1e-5) -> None:
-    """Compare the gradient of ``f`` at ``args`` with finite differences, entry by entry (SPEC A5, E19).
+    """Compare the gradient of ``f`` at ``args`` with finite differences, entry by entry (row A5, E19).
 
     ``args`` are numbers, arrays, or nested dicts, lists and tuples of them. Floats are varied, and converted
     to float64 first; integers and booleans (labels, indices) are passed as they are. What ``f`` returns may

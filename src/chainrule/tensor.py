@@ -233,7 +233,7 @@ class Tensor(Operators):
         self._grad = gradient
 
     def backward(self, gradient: Any = None) -> None:
-        """Add the derivative of this tensor to ``grad`` of every tensor that requires it (SPEC A26, C10).
+        """Add the derivative of this tensor to ``grad`` of every tensor that requires it (row A26, C10).
 
         ``gradient`` is the cotangent, of this tensor's shape; it may be left out for a scalar. Raises
         GradientError where nothing requires a gradient, or a parameter changed since this was computed.

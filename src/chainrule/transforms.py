@@ -218,7 +218,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
 
 
 def jacobian(f: Callable[..., Any]) -> Callable[..., Any]:
-    """All partials of ``f``'s output by its first argument: [*output, *input], row by row (SPEC C7).
+    """All partials of ``f``'s output by its first argument: [*output, *input], row by row (row C7).
 
     >>> import chainrule as cr
     >>> cr.jacobian(lambda x: x * x)(cr.tensor([1.0, 2.0]))
@@ -246,7 +246,7 @@ def jacobian(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def hessian(f: Callable[..., Any]) -> Callable[..., Any]:
-    """All second partials of a scalar function of one array: [*input, *input] (SPEC E29).
+    """All second partials of a scalar function of one array: [*input, *input] (row E29).
 
     >>> import chainrule as cr
     >>> cr.hessian(lambda x: x[0] * x[0] * x[1])(cr.tensor([1.0, 2.0]))

@@ -16,7 +16,7 @@ def derivative(name, z):
 
 @pytest.mark.parametrize("name", ["logistic", "tanh"])
 def test_saturation_keeps_all_digits(golden, name):
-    # SPEC C14, A13, erratum 20
+    # row C14, A13, erratum 20
     table = golden["ABCE_activation_tables"]["expected"]
     np.testing.assert_allclose(find_activation(name).function(cr.tensor(Z)).numpy(), table[name], rtol=1e-11)
     np.testing.assert_allclose(derivative(name, Z), table[f"{name}_derivative"], rtol=1e-11)
@@ -47,7 +47,7 @@ def test_relu_minus_relu_of_minus_has_derivative_zero_at_zero():
 
 
 def test_relu_ramp(golden):
-    # SPEC A15, erratum 12
+    # row A15, erratum 12
     case = golden["A_relu_ramp"]
     a = cr.tensor(np.array(case["inputs"]["a"]))
     ramp = cr.relu(a + 1) - cr.relu(a)

@@ -12,7 +12,7 @@ def test_linear_is_affine():
     layer = nn.Linear(3, 2, bias_initialiser=nn.initialisers.normal(1.0), seed=1, dtype=cr.float64)
     expected = X @ layer.weight.numpy().T + layer.bias.numpy()
     np.testing.assert_allclose(layer(X).numpy(), expected, rtol=1e-15)
-    # SPEC E21: a change of one input moves every output by its weight times the change
+    # row E21: a change of one input moves every output by its weight times the change
     moved = X.copy()
     moved[:, 1] += 0.25
     difference = layer(moved).numpy() - layer(X).numpy()
@@ -23,7 +23,7 @@ def test_linear_gradients_are_delta_times_input():
     layer = nn.Linear(3, 2, seed=1, dtype=cr.float64)
     delta = np.random.default_rng(1).normal(size=(5, 2))
     layer(X).backward(delta)
-    np.testing.assert_allclose(layer.weight.grad.numpy(), delta.T @ X, rtol=1e-12)  # SPEC C5
+    np.testing.assert_allclose(layer.weight.grad.numpy(), delta.T @ X, rtol=1e-12)  # row C5
     np.testing.assert_allclose(layer.bias.grad.numpy(), delta.sum(0), rtol=1e-12)
 
 
@@ -33,7 +33,7 @@ def test_linear_runs_traced_as_eagerly(traced):
 
 
 def test_bias_is_the_weight_of_a_constant_neuron():
-    # SPEC A20: column 0 of the wide weight holds the biases
+    # row A20: column 0 of the wide weight holds the biases
     plain = nn.Linear(3, 2, bias_initialiser=nn.initialisers.normal(1.0), seed=2, dtype=cr.float64)
     wide = nn.Linear(4, 2, bias=False, dtype=cr.float64)
     wide.weight.assign(np.column_stack([plain.bias.numpy(), plain.weight.numpy()]))
@@ -139,7 +139,7 @@ def test_flatten():
 
 
 def test_sum_of_hidden_units_without_biases():
-    # SPEC E11: f = sum over k of w_k sigma(v_k^T x)
+    # row E11: f = sum over k of w_k sigma(v_k^T x)
     model = nn.Sequential(
         nn.Linear(3, 4, bias=False, seed=0, dtype=cr.float64),
         nn.Logistic(),

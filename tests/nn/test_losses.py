@@ -37,7 +37,7 @@ def test_huber_is_smooth_where_the_parabola_ends():
 
 
 def test_every_lectures_convention(golden):
-    # erratum 24, SPEC A6, B7, B21, D2, D8: with the golden batch of the logistic neuron
+    # erratum 24, row A6, B7, B21, D2, D8: with the golden batch of the logistic neuron
     case = golden["BD_minibatch_and_loss_conventions"]
     x, y = np.array(case["inputs"]["X_with_x0"]), np.array(case["inputs"]["y"])
     w = np.array(case["inputs"]["w"])
@@ -62,7 +62,7 @@ def test_every_lectures_convention(golden):
 
 
 def test_batchmean_is_c_and_sum_over_outputs():
-    # SPEC C20: delta_L = 2 (g - y), averaged over rows
+    # row C20: delta_L = 2 (g - y), averaged over rows
     gradient = cr.grad(lambda p: nn.squared_error(p, T, "batchmean"))(P).numpy()
     np.testing.assert_allclose(gradient, 2 * (P - T) / 4, rtol=1e-12)
     whole = nn.squared_error(P, T, "batchmean").item()
@@ -70,7 +70,7 @@ def test_batchmean_is_c_and_sum_over_outputs():
 
 
 def test_cross_entropy_golden(golden):
-    # SPEC C16 to C19
+    # row C16 to C19
     case = golden["C_softmax_cross_entropy"]
     z, y = np.array(case["inputs"]["z"]), case["inputs"]["y"]
     wanted = case["expected"]
@@ -94,7 +94,7 @@ def test_cross_entropy_golden(golden):
 
 
 def test_reference_class(golden):
-    # SPEC C19, erratum 29
+    # row C19, erratum 29
     wanted = golden["C_softmax_cross_entropy"]["expected"]
     reduced = np.array(wanted["reference_class"]["z_reduced_minus_z1"])
 
@@ -166,7 +166,7 @@ def test_label_smoothing():
 
 
 def test_zero_one_is_a_sum_and_piecewise_constant():
-    # SPEC A2
+    # row A2
     outputs = np.array([0.2, 0.49, 0.5, 0.9])
     y = [0, 1, 1, 0]
     assert nn.zero_one(outputs, y, "sum").item() == 2.0
@@ -200,7 +200,7 @@ def test_zero_one_is_at_most_four_times_the_squared_error(golden):
 
 
 def test_saturated_logistic_net_becomes_the_threshold_net(golden):
-    # SPEC A7
+    # row A7
     case = golden["A_claim_16_1"]
     given = case["inputs"]["scaling"]
     u = given["w"] * np.array(given["x"]) + given["b"]
@@ -210,7 +210,7 @@ def test_saturated_logistic_net_becomes_the_threshold_net(golden):
 
 
 def test_softmax_with_squared_error_needs_the_full_jacobian():
-    # SPEC C7: delta_L = J (dC/dg), where J is not diagonal
+    # row C7: delta_L = J (dC/dg), where J is not diagonal
     z, y = RNG.normal(size=3), np.array([0.0, 1.0, 0.0])
     delta = cr.grad(lambda v: nn.squared_error(cr.softmax(v), y, "sum"))(z).numpy()
     g = np.exp(z) / np.exp(z).sum()
@@ -218,7 +218,7 @@ def test_softmax_with_squared_error_needs_the_full_jacobian():
 
 
 def test_multinomial_logistic_regression():
-    # SPEC E17: minimising the sum is maximising the log-likelihood, the sum of log softmax at the labels
+    # row E17: minimising the sum is maximising the log-likelihood, the sum of log softmax at the labels
     model, x, y = nn.Linear(3, 4, seed=0, dtype=cr.float64), RNG.normal(size=(6, 3)), [0, 3, 1, 2, 2, 0]
     likelihood = cr.log_softmax(model(x)).numpy()[np.arange(6), y].sum()
     assert nn.cross_entropy(model(x), y, "sum").item() == pytest.approx(-likelihood, rel=1e-13)

@@ -13,16 +13,16 @@ def count(model):
 
 
 def test_parameter_counts():
-    assert count(nn.MLP([2, 3, 2, 2])) == 23  # SPEC C1
-    for d, m, L, k in ((3, 5, 1, 2), (4, 7, 3, 1), (2, 6, 2, 10)):  # SPEC E15
+    assert count(nn.MLP([2, 3, 2, 2])) == 23  # row C1
+    for d, m, L, k in ((3, 5, 1, 2), (4, 7, 3, 1), (2, 6, 2, 10)):  # row E15
         expected = m * d + m + (L - 1) * (m * m + m) + k * m + k
         assert count(nn.MLP([d, *[m] * L, k], activation="tanh")) == expected
-    assert count(nn.MLP([1, 3, 1])) == 10  # SPEC E16
+    assert count(nn.MLP([1, 3, 1])) == 10  # row E16
     assert count(nn.MLP([4, 1])) == 5
 
 
 def test_golden_algorithms_1_and_2(golden):
-    # SPEC C5, C10, C15, C20; the loss is C's: squared norm, averaged over rows
+    # row C5, C10, C15, C20; the loss is C's: squared norm, averaged over rows
     case = golden["C_algorithm1_and_2_multi_output_regression"]
     given, wanted = case["inputs"], case["expected"]
     model = nn.MLP([2, 3, 2, 2], activation=["tanh", "logistic"], output_activation="tanh", dtype=cr.float64)
@@ -49,7 +49,7 @@ def test_golden_algorithms_1_and_2(golden):
 
 
 def test_golden_10_parameters(golden):
-    # SPEC E16: f = w0 + sum of w_k tanh(v_k x + b_k)
+    # row E16: f = w0 + sum of w_k tanh(v_k x + b_k)
     case = golden["E_mlp_10_parameters"]
     given, wanted = case["inputs"], case["expected"]
     model = nn.MLP([1, 3, 1], activation="tanh", dtype=cr.float64)
@@ -125,14 +125,14 @@ def test_traced_equals_eager(traced, settings):
 
 
 def test_linear_hidden_layers_collapse():
-    # SPEC E9
+    # row E9
     model = nn.MLP([2, 5, 3], activation="identity", seed=0, dtype=cr.float64)
     collapsed = model[2].weight.numpy() @ model[0].weight.numpy()
     np.testing.assert_allclose(model(X).numpy(), X @ collapsed.T, rtol=1e-12)
 
 
 def test_staircase_approximates_a_sine(golden):
-    # SPEC B4: one logistic hidden layer, a linear output, weights by construction
+    # row B4: one logistic hidden layer, a linear output, weights by construction
     case = golden["BE_universal_approximation_staircase"]
     x = np.linspace(0, 1, 2001)[:, None]
     for M, error in zip(case["inputs"]["M"], case["expected"]["sup_error"], strict=True):

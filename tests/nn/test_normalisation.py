@@ -25,14 +25,14 @@ def standardised(eps):
 
 
 def test_forward_uses_the_biased_variance_with_eps_inside():
-    # SPEC B23
+    # row B23
     np.testing.assert_allclose(
         layer_with(GAMMA, BETA)(Z).numpy(), GAMMA * standardised(1e-2) + BETA, rtol=1e-12
     )
 
 
 def test_backward_formulas():
-    # SPEC B24
+    # row B24
     layer, z = layer_with(GAMMA, BETA), cr.tensor(Z, requires_grad=True)
     layer(z).backward(DELTA)
     tilde = standardised(1e-2)
@@ -107,7 +107,7 @@ def test_no_gradient_flows_through_running_moments_in_a_trace(traced):
 
 
 def test_moments_before_and_after():
-    # SPEC B22
+    # row B22
     (mean, var), (new_mean, new_var) = layer_with(GAMMA, BETA, eps=0.0).moments(Z)
     np.testing.assert_allclose(mean.numpy(), Z.mean(0))
     np.testing.assert_allclose(var.numpy(), Z.var(0))
@@ -116,7 +116,7 @@ def test_moments_before_and_after():
 
 
 def test_two_step_update_differs_from_the_joint_one():
-    # SPEC B25: gamma and beta first, then the weights from a fresh gradient, against all at once
+    # row B25: gamma and beta first, then the weights from a fresh gradient, against all at once
     def gradients(model):
         model.zero_grad()
         nn.squared_error(model(Z), DELTA).backward()

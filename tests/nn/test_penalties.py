@@ -20,7 +20,7 @@ def model():
     [(nn.l2, lambda w: (w**2).sum(), lambda w: 2 * w), (nn.l1, lambda w: np.abs(w).sum(), np.sign)],
 )
 def test_weights_only(model, penalty, value, slope):
-    # SPEC A17, E25: biases are not penalised
+    # row A17, E25: biases are not penalised
     weights = [model[0].weight.numpy(), model[2].weight.numpy()]
     total = penalty(0.3)(model)
     assert total.shape == () and total.item() == pytest.approx(0.3 * sum(value(w) for w in weights))
@@ -44,7 +44,7 @@ def test_l1_is_flat_at_zero():
 
 
 def test_golden_ridge(golden):
-    # SPEC E25: w feeds two children; dJ/dw = -2 r x + 2 lambda w
+    # row E25: w feeds two children; dJ/dw = -2 r x + 2 lambda w
     case = golden["E_least_squares_and_ridge_graph"]
     given, wanted = case["inputs"], case["expected"]
     model = nn.Linear(3, 1, dtype=cr.float64)

@@ -33,7 +33,7 @@ def flat(parameters):
 
 
 def test_lecture_example():
-    # SPEC E30
+    # row E30
     (w,) = with_gradients([np.array([3.0, -4.0])])
     assert optim.clip_norm([w], 1.0).item() == 5.0
     np.testing.assert_allclose(w.grad.numpy(), [0.6, -0.8], rtol=1e-15)

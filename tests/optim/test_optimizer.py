@@ -123,7 +123,7 @@ def test_scalar_work_does_not_grow_with_the_parameters():
 
 
 def test_all_updates_use_the_values_before(golden):
-    # SPEC B18: W's update must not see the new V
+    # row B18: W's update must not see the new V
     case, want = golden["inputs"], golden["expected"]
     x, y = cr.tensor(np.array(case["x_with_x0"])), cr.tensor(np.array(case["y"]))
     V, W = (cr.tensor(np.array(case[k]), requires_grad=True) for k in ("V_k_m", "W_m_j"))
@@ -166,7 +166,7 @@ def test_biases_decay_only_when_asked(kind, decay_biases):
 
 
 def test_coupled_decay_is_the_gradient_of_an_l2_penalty(network):
-    # SPEC A17: the gradient of lambda w^2 is 2 lambda w
+    # row A17: the gradient of lambda w^2 is 2 lambda w
     parameters, loss = network()
     twins, other_loss = network()
     opt = optim.Adam(0.1, weight_decay=0.2).attach(parameters)

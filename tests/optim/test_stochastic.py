@@ -1,4 +1,4 @@
-"""SPEC B10: with constant steps, noisy gradients leave a noise ball; with steps like 1/t they converge."""
+"""row B10: with constant steps, noisy gradients leave a noise ball; with steps like 1/t they converge."""
 
 import numpy as np
 import pytest

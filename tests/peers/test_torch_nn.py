@@ -161,7 +161,7 @@ def peer_of(model):
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_mlp_with_loss_and_penalties(activation, batch_norm):
-    # SPEC E31: names and layouts are PyTorch's, so a state goes over as it is
+    # row E31: names and layouts are PyTorch's, so a state goes over as it is
     model = nn.MLP([5, 16, 16, 4], activation, batch_norm=batch_norm, seed=0, dtype=cr.float64)
     peer = peer_of(model)
     y = RNG.integers(0, 4, len(Z))

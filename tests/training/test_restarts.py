@@ -1,4 +1,4 @@
-"""Several starts: what they depend on, and that the best one is kept (SPEC A11, B20, E28)."""
+"""Several starts: what they depend on, and that the best one is kept (row A11, B20, E28)."""
 
 import numpy as np
 import pytest
@@ -73,7 +73,7 @@ def test_the_best_is_kept(train, regression, same_state):
 
 @pytest.mark.slow
 def test_xnor_is_found_from_about_three_quarters_of_all_starts():
-    """SPEC A11 (there 33 of 40): a 2-2-1 logistic net, plain gradient descent on all four rows."""
+    """row A11 (there 33 of 40): a 2-2-1 logistic net, plain gradient descent on all four rows."""
     x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     y = np.array([1.0, 0.0, 0.0, 1.0])
     model = nn.MLP([2, 2, 1], activation="logistic", output_activation="logistic", dtype=np.float64)

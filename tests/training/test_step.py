@@ -140,7 +140,7 @@ def test_gradient_norm_is_that_before_clipping(make_model, regression):
 
 
 def test_all_parameters_are_updated_from_the_previous_ones():
-    """SPEC B18: W sees the old V. Swapping two tensors in one step needs both old values."""
+    """row B18: W sees the old V. Swapping two tensors in one step needs both old values."""
     a, b = cr.tensor([1.0, 2.0]), cr.tensor([3.0, 4.0])
     x = cr.tensor([0.0])
     run = InterpretedStep(Step((x.node,), (), ((a, a.node, b.node), (b, b.node, a.node))))
@@ -160,7 +160,7 @@ def test_a_step_does_not_write_what_it_has_yet_to_read():
 
 
 def test_minibatch_means_average_to_the_full_gradient(make_model, regression):
-    """SPEC D8: with equal sizes, the mean over all minibatches is the full gradient."""
+    """row D8: with equal sizes, the mean over all minibatches is the full gradient."""
     model = make_model()
     x, y = regression
     objective = Objective(model, nn.squared_error, nn.l2(0.1))
@@ -176,7 +176,7 @@ def test_minibatch_means_average_to_the_full_gradient(make_model, regression):
 
 
 def test_a_sum_over_the_minibatch_is_lecture_bs_convention(make_model, regression, same_state):
-    """SPEC B21: the sum of a minibatch's gradients is B times their mean."""
+    """row B21: the sum of a minibatch's gradients is B times their mean."""
 
     def total(prediction, target):
         return nn.half_squared_error(prediction, target, "sum")

@@ -104,7 +104,7 @@ def test_every_replica_has_its_own_patience(noisy):
 
 
 def test_gradient_norm_stops_at_a_critical_point(make_model, regression):
-    """SPEC A10, erratum 10: the norm is that of the whole objective over all rows."""
+    """row A10, erratum 10: the norm is that of the whole objective over all rows."""
     model, penalty = make_model(widths=(3, 2)), nn.l2(0.1)
     history = cr.fit(
         model,
@@ -134,7 +134,7 @@ def test_gradient_norm_without_dropout(make_model, regression):
 
 
 def test_a_saddle_is_a_critical_point_too():
-    """SPEC E29: nothing in the stop rule can tell it from a minimum, and it does not claim to."""
+    """row E29: nothing in the stop rule can tell it from a minimum, and it does not claim to."""
 
     class Product(nn.Module):
         def __init__(self):

@@ -1,4 +1,4 @@
-"""Batch normalisation's two-step update: first scale and shift, then the weights (SPEC B25)."""
+"""Batch normalisation's two-step update: first scale and shift, then the weights (row B25)."""
 
 import numpy as np
 import pytest

@@ -43,7 +43,7 @@ def delta_rule(
     bias: float = 0.0,
     seed: int = 0,
 ) -> DeltaRule:
-    """SGD on the sum of 1/2 (y_hat - y)^2 for one logistic neuron (SPEC B10 to B12).
+    """SGD on the sum of 1/2 (y_hat - y)^2 for one logistic neuron (row B10 to B12).
 
     Step t takes a row i, uniformly at random from all rows (``order="random"``, drawn from ``seed``) or in
     turn ("cyclic"), and moves w by -lr(t) delta x with delta = (y_hat - y) y_hat (1 - y_hat), which is the

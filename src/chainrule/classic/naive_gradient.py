@@ -1,4 +1,4 @@
-"""The gradient by a table of all derivatives between neurons, which back-propagation replaced (SPEC A25)."""
+"""The gradient by a table of all derivatives between neurons, which back-propagation replaced (row A25)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class NaiveGradient:
 
 
 def naive_gradient(net: GraphNetwork, x: Any, output: Any = None) -> NaiveGradient:
-    """The gradient of one output at one row ``x`` [inputs], from du_i/du_n of all pairs of neurons (SPEC A24, A25).
+    """The gradient of one output at one row ``x`` [inputs], from du_i/du_n of all pairs of neurons (row A24, A25).
 
     For every neuron n the multivariate chain rule (eq. 16.1) gives du_i/du_n of all neurons above it, one
     multiplication an edge; edges right above n are the direct derivatives w sigma'(u), which all n share. The

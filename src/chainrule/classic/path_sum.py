@@ -1,4 +1,4 @@
-"""The chain rule as it reads: a product of partial derivatives along every path, all of them summed (SPEC E23)."""
+"""The chain rule as it reads: a product of partial derivatives along every path, all of them summed (row E23)."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class _Steps:
 
 
 def path_sum(net: GraphNetwork, x: Any, output: Any = None) -> PathSum:
-    """The gradient of one output at one row ``x`` [inputs] as a sum over paths (SPEC A23, E23).
+    """The gradient of one output at one row ``x`` [inputs] as a sum over paths (row A23, E23).
 
     The numbers are those of back-propagation; the number of paths is a product over levels where that of edges is
     a sum. ``output`` names the output, where there are several. Raises SettingError beyond 20 million paths from

@@ -34,7 +34,7 @@ class Perceptron:
 def perceptron(
     X: Any, y: Any, order: str = "cyclic", *, lr: float = 1.0, epochs: int = 1000, seed: int = 0
 ) -> Perceptron:
-    """Go through the rows, and at each mistake add lr y x to the weights and lr y to the bias (SPEC B8).
+    """Go through the rows, and at each mistake add lr y x to the weights and lr y to the bias (row B8).
 
     ``X`` [rows, features], ``y`` [rows] of -1 and 1. A row on the boundary is a mistake, for sign(0) = 0 is
     neither label. Weights start at 0. ``order`` is "cyclic", or "random": each epoch in an order drawn from

@@ -43,7 +43,7 @@ def with_constant(inputs: Floats) -> Floats:
 
 
 def visits(rows: int, order: str, seed: int) -> Iterator[int]:
-    """Row numbers for ever: 0, 1, ... again and again, or each uniformly at random (SPEC B10)."""
+    """Row numbers for ever: 0, 1, ... again and again, or each uniformly at random (row B10)."""
     generator = np.random.default_rng(seed)
     while True:
         yield from range(rows) if order == "cyclic" else generator.integers(rows, size=rows).tolist()

@@ -30,7 +30,7 @@ class Separation:
 
 
 def linear_separation(X: Any, y: Any) -> Separation:
-    """Search for w and theta with w.x >= theta exactly on the rows where y > 0 (SPEC E6, erratum 37).
+    """Search for w and theta with w.x >= theta exactly on the rows where y > 0 (row E6, erratum 37).
 
     ``X`` is [rows, features], ``y`` [rows], positive above 0 (labels 0 and 1 as well as -1 and 1). The linear
     programme maximises the margin between the rows that must fire and those that must not; it has an answer

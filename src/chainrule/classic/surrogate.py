@@ -18,7 +18,7 @@ M = TypeVar("M", bound=Module)
 
 
 def scaled(model: M, factor: float) -> M:
-    """A copy of the model with every parameter multiplied by ``factor`` (SPEC A7).
+    """A copy of the model with every parameter multiplied by ``factor`` (row A7).
 
     As the factor grows, a network of logistic neurons tends to the network of threshold neurons with the same
     weights, wherever no pre-activation is 0 (errata 3, 4).
@@ -57,7 +57,7 @@ class SurrogateBound:
 
 
 def surrogate_bound(outputs: Any, y: Any, *, signed: bool = False) -> SurrogateBound:
-    """0-1 loss and surrogate sum (a - y)^2 of outputs ``a`` against labels (SPEC A2, A6, A8).
+    """0-1 loss and surrogate sum (a - y)^2 of outputs ``a`` against labels (row A2, A6, A8).
 
     ``outputs`` [rows] or [rows, 1]; ``y`` [rows] of 0 and 1 (threshold 1/2, constant 4) or, ``signed``, of -1
     and 1 (threshold 0, constant 1). Raises DataError for other labels.

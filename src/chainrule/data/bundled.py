@@ -178,7 +178,7 @@ def _halfspaces(seed: int) -> Problem:
         "inside",
         "classification",
         "Inside the intersection of 3 half-spaces in 10 dimensions or not: 1000 points, half of them inside. "
-        "With many half-spaces no efficient method is known to learn this (SPEC A12).",
+        "With many half-spaces no efficient method is known to learn this (row A12).",
     )
 
 
@@ -189,13 +189,13 @@ LOADERS: Mapping[str, Callable[[int], Problem]] = MappingProxyType(
         "wine": _wine,
         "breast-cancer": _breast_cancer,
         "diabetes": _diabetes,
-        "and": _truth_table((0, 0, 0, 1), "Logical and: one perceptron is enough (SPEC E5)."),
+        "and": _truth_table((0, 0, 0, 1), "Logical and: one perceptron is enough (row E5)."),
         "xnor": _truth_table(
-            (1, 0, 0, 1), "Equality of two bits: no perceptron represents it, two layers do (SPEC E6, E7)."
+            (1, 0, 0, 1), "Equality of two bits: no perceptron represents it, two layers do (row E6, E7)."
         ),
-        "x-squared": _curve(np.square, 1.0, "x squared at 50 points of [-1, 1] (SPEC E12)."),
-        "sine": _curve(np.sin, 2 * np.pi, "The sine at 50 points of [-2 pi, 2 pi] (SPEC E12)."),
-        "absolute": _curve(np.abs, 1.0, "The absolute value at 50 points of [-1, 1] (SPEC E12)."),
+        "x-squared": _curve(np.square, 1.0, "x squared at 50 points of [-1, 1] (row E12)."),
+        "sine": _curve(np.sin, 2 * np.pi, "The sine at 50 points of [-2 pi, 2 pi] (row E12)."),
+        "absolute": _curve(np.abs, 1.0, "The absolute value at 50 points of [-1, 1] (row E12)."),
         "spirals": _spirals,
         "halfspaces": _halfspaces,
     }

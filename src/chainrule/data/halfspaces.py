@@ -25,7 +25,7 @@ class Halfspaces:
 
 
 def halfspaces(rows: int = 1000, features: int = 10, count: int = 3, seed: int = 0) -> Halfspaces:
-    """Draw ``rows`` points and ``count`` half-spaces of random direction; half the points are inside all (SPEC A12).
+    """Draw ``rows`` points and ``count`` half-spaces of random direction; half the points are inside all (row A12).
 
     A network of ``count`` threshold neurons and one more on top represents the labels without a mistake.
     Raises SettingError for sizes below 1.

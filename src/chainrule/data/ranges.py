@@ -44,7 +44,7 @@ class Ranges:
 
 
 def fit_ranges(X: Any) -> Ranges:
-    """The ranges of the columns of training rows ``X`` [rows, features], which ``scale`` maps to [-1, 1] (SPEC B3).
+    """The ranges of the columns of training rows ``X`` [rows, features], which ``scale`` maps to [-1, 1] (row B3).
 
     Raises DataError for values that are not finite, ShapeError without rows or columns.
 

@@ -26,7 +26,7 @@ from chainrule.ops.record import Array
 
 
 class Ridge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """Least squares with a penalty, solved exactly: sum of (y - w x - b)^2 plus alpha times the sum of w^2 (SPEC A17).
+    """Least squares with a penalty, solved exactly: sum of (y - w x - b)^2 plus alpha times the sum of w^2 (row A17).
 
     The intercept is not penalised. ``alpha`` 0 is ordinary least squares; where columns depend on each other it
     takes the smallest weights. Computes in float64. X [rows, features], y [rows] or [rows, outputs].
@@ -79,7 +79,7 @@ class Ridge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
 
 class MultinomialLogisticRegression(ClassificationTask, NetworkEstimator):
-    """Softmax regression (SPEC C16 to C19): a network without a hidden layer, trained with L-BFGS from 0.
+    """Softmax regression (row C16 to C19): a network without a hidden layer, trained with L-BFGS from 0.
 
     Minimises the mean log loss plus alpha/2 times the sum of squared weights over the number of rows; with two
     classes there is one score, for the second. float64 for float64 X. X [rows, features], y [rows] (or 0 and 1
@@ -166,7 +166,7 @@ class MultinomialLogisticRegression(ClassificationTask, NetworkEstimator):
 
 
 class Perceptron(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Rosenblatt's rule (SPEC B8): at each mistake, add the row to the weights. ``cr.classic.perceptron``.
+    """Rosenblatt's rule (row B8): at each mistake, add the row to the weights. ``cr.classic.perceptron``.
 
     With several classes one neuron is trained for each of them against the rest, and the largest score wins.
     ``order`` is "cyclic", or "random": rows in an order drawn from ``random_state``. Ends after an epoch without

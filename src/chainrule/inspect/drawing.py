@@ -85,7 +85,7 @@ def draw(
     direction: str = "auto",
     limit: int = 40,
 ) -> Drawing:
-    """A picture of a computation, with the value of every node and the gradient at it (SPEC E20, E24, A21).
+    """A picture of a computation, with the value of every node and the gradient at it (row E20, E24, A21).
 
     ``thing`` is a tensor (its history), a function with example arguments (it is only traced: nothing of the
     user's changes, a training step included), a module, with or without an input, or what ``cr.compile``

@@ -82,7 +82,7 @@ def explain(
     output: Any = None,
     limit: int = 20,
 ) -> Explanation:
-    """The derivation of a scalar and of its gradients, as a person would write it (SPEC E24, E25, A22-A27).
+    """The derivation of a scalar and of its gradients, as a person would write it (row E24, E25, A22-A27).
 
     Forward: every quantity's formula and value. Partials: every local derivative as formula and value; where
     a gradient is not a product with it (matrix products), what is sent down instead. Backward: for every

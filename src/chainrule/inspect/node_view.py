@@ -1,4 +1,4 @@
-"""A graph node by node: a card for each quantity, its partial derivative on each edge (SPEC E20, E24)."""
+"""A graph node by node: a card for each quantity, its partial derivative on each edge (row E20, E24)."""
 
 from __future__ import annotations
 

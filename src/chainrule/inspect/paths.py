@@ -1,4 +1,4 @@
-"""The chain rule path by path: the product along every path, and their sum (SPEC E23)."""
+"""The chain rule path by path: the product along every path, and their sum (row E23)."""
 
 from __future__ import annotations
 

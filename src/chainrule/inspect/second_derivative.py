@@ -38,7 +38,7 @@ class SecondDerivativeTest:
 def second_derivative_test(
     f: Callable[[Any], Any], point: Any, *, tolerance: float = 1e-8, gradient_tolerance: float = 1e-6
 ) -> SecondDerivativeTest:
-    """Whether a critical point of a scalar function is a minimum, a maximum or a saddle (SPEC E29).
+    """Whether a critical point of a scalar function is a minimum, a maximum or a saddle (row E29).
 
     ``point`` is an array (a list of numbers is one), or nested dicts, lists and tuples of arrays, n numbers in
     all; they are converted to float64. All eigenvalues of the Hessian above 0 mean a minimum, all below 0 a

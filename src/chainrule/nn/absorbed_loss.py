@@ -10,7 +10,7 @@ from chainrule.tensor import Tensor
 
 
 class AbsorbedLoss(Module):
-    """A loss and its target as an activation: a -> loss(a, target) (SPEC D3, erratum 33).
+    """A loss and its target as an activation: a -> loss(a, target) (row D3, erratum 33).
 
     Put behind a network F it makes the network F~(x) = loss(F(x), y), whose gradient is that of the loss: a
     loss is nothing that back-propagation has to know about. The target [batch] or [batch, outputs] belongs to

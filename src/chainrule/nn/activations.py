@@ -15,7 +15,7 @@ from chainrule.tensor import Tensor, as_tensor
 
 
 def step(x: Any) -> Any:
-    """1 where x >= 0, else 0; its derivative is 0. A tie fires (SPEC E5, erratum 38).
+    """1 where x >= 0, else 0; its derivative is 0. A tie fires (row E5, erratum 38).
 
     >>> import chainrule as cr
     >>> step(cr.tensor([-1.0, 0.0, 2.0]))
@@ -56,7 +56,7 @@ def identity(x: Any) -> Any:
 
 
 class Sign(Module):
-    """-1, 0 or 1; its derivative is 0 (SPEC B2)."""
+    """-1, 0 or 1; its derivative is 0 (row B2)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Elementwise, any shape."""
@@ -64,7 +64,7 @@ class Sign(Module):
 
 
 class Step(Module):
-    """1 where x >= 0, else 0; its derivative is 0 (SPEC E5, erratum 38)."""
+    """1 where x >= 0, else 0; its derivative is 0 (row E5, erratum 38)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Elementwise, any shape."""
@@ -72,7 +72,7 @@ class Step(Module):
 
 
 class Logistic(Module):
-    """1 / (1 + exp(-x)) (SPEC A3)."""
+    """1 / (1 + exp(-x)) (row A3)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Elementwise, any shape."""
@@ -91,7 +91,7 @@ class Tanh(Module):
 
 
 class ReLU(Module):
-    """max(x, 0); its derivative at 0 is 0 (SPEC A14, C13, erratum 30)."""
+    """max(x, 0); its derivative at 0 is 0 (row A14, C13, erratum 30)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Elementwise, any shape."""
@@ -153,7 +153,7 @@ class Softplus(Module):
 
 
 class Softmax(Module):
-    """exp(x) / sum(exp(x)) along an axis (SPEC C16); ``cross_entropy`` wants what comes before it."""
+    """exp(x) / sum(exp(x)) along an axis (row C16); ``cross_entropy`` wants what comes before it."""
 
     def __init__(self, axis: int = -1) -> None:
         self.axis = axis

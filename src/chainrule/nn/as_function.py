@@ -13,7 +13,7 @@ from chainrule.tensor import Tensor, as_tensor
 
 
 def as_function(model: Module) -> Callable[[Any, Any], Tensor]:
-    """The function (theta, x) -> output, theta being all parameters as one vector (SPEC C1, E29).
+    """The function (theta, x) -> output, theta being all parameters as one vector (row C1, E29).
 
     theta [parameters] is ordered as ``flatten_parameters`` returns it, x is [batch, features]. The transforms
     apply to the result: ``cr.hessian``, ``cr.jvp``, ``cr.second_derivative_test``. The model itself keeps its

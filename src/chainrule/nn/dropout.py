@@ -65,7 +65,7 @@ def _draw_seed(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 
 class Dropout(_Mask):
-    """Drops every unit with probability ``p`` while training, and divides the others by 1 - p (SPEC A18).
+    """Drops every unit with probability ``p`` while training, and divides the others by 1 - p (row A18).
 
     This is the standard, inverted form: units, in the forward pass (erratum 13; Srivastava et al., 2014). At
     inference it is the identity. Masks depend on ``seed`` and on how many there were before, nothing else.

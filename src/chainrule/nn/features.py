@@ -22,7 +22,7 @@ _MOST = 1_000_000  # features: 8 MB for a row of float64
 
 
 class PolynomialFeatures(Module):
-    """All products of up to ``degree`` inputs: x [batch, in_features] -> phi(x) [batch, out_features] (SPEC E1, E2).
+    """All products of up to ``degree`` inputs: x [batch, in_features] -> phi(x) [batch, out_features] (row E1, E2).
 
     ``monomials`` names them: (0, 1, 1) is x_0 x_1^2, the empty one is the constant 1, which ``constant=False``
     leaves out. They are ordered by degree, then by the inputs' numbers. With ``interactions_only`` no input
@@ -123,7 +123,7 @@ def _appearances(monomial: Monomial, degree: int) -> int:
 
 
 def polynomial_kernel(x: Any, other: Any, degree: int = 2, constant: float = 1.0) -> Tensor:
-    """(constant + x.x')^degree for all pairs of rows: x [n, features], other [m, features] -> [n, m] (SPEC E2).
+    """(constant + x.x')^degree for all pairs of rows: x [n, features], other [m, features] -> [n, m] (row E2).
 
     For ``constant=1`` it is the inner product of ``PolynomialFeatures(features, degree, kernel=True)`` of both
     rows, at the cost of one product of ``features`` numbers however many monomials there are. Raises

@@ -36,7 +36,7 @@ def need_features(layer: Module, x: Tensor, features: int) -> None:
 
 
 class Linear(Module):
-    """The affine map x W^T + b (SPEC C5, E18).
+    """The affine map x W^T + b (row C5, E18).
 
     ``x`` is [batch, in_features], ``weight`` [out_features, in_features] (to, from; erratum 25), ``bias``
     [out_features]. The weight's memory is laid out as [in_features, out_features]. Initialisers are names

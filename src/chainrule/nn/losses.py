@@ -36,7 +36,7 @@ from chainrule.tensor import Tensor, as_tensor
 
 
 def squared_error(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """(prediction - target)^2: no 1/2 (SPEC A6, C20, E12).
+    """(prediction - target)^2: no 1/2 (row A6, C20, E12).
 
     ``prediction`` and ``target`` [batch] or [batch, outputs]. "sum" is lecture A's convention, "batchmean"
     C's, "mean" E's and PyTorch's.
@@ -50,7 +50,7 @@ def squared_error(prediction: Any, target: Any, reduction: str = "mean") -> Tens
 
 
 def half_squared_error(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """1/2 (prediction - target)^2 (SPEC B7, erratum 16).
+    """1/2 (prediction - target)^2 (row B7, erratum 16).
 
     ``prediction`` and ``target`` [batch] or [batch, outputs]. Lecture B's convention is "sum".
 
@@ -96,11 +96,11 @@ def huber(prediction: Any, target: Any, reduction: str = "mean", *, delta: float
 def cross_entropy(
     prediction: Any, target: Any, reduction: str = "mean", *, label_smoothing: float = 0.0
 ) -> Tensor:
-    """-log softmax(z)[y] = logsumexp(z) - z[y], for logits z and a label y (SPEC C17, E17).
+    """-log softmax(z)[y] = logsumexp(z) - z[y], for logits z and a label y (row C17, E17).
 
     ``prediction`` [batch, classes] holds logits, not probabilities; ``target`` [batch] integers from 0 to
     classes - 1. "mean" is over rows. The derivative with respect to z is softmax(z) - one_hot(y), which sums
-    to 0 (SPEC C18). With ``label_smoothing`` s the target is (1 - s) one_hot(y) + s / classes.
+    to 0 (row C18). With ``label_smoothing`` s the target is (1 - s) one_hot(y) + s / classes.
     Raises DataError for labels out of range, where values are known (see ``nn.check_labels``).
 
     >>> import chainrule as cr
@@ -122,7 +122,7 @@ def cross_entropy(
 
 
 def log_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """-log g[y], for probabilities g and a label y (SPEC C7, C17).
+    """-log g[y], for probabilities g and a label y (row C7, C17).
 
     ``prediction`` [batch, classes] holds probabilities, as ``nn.Softmax`` gives them; ``target`` [batch]
     integers from 0 to classes - 1. "mean" is over rows. Behind a softmax it is ``cross_entropy`` of what
@@ -142,7 +142,7 @@ def log_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
 
 
 def with_reference_class(logits: Any) -> Tensor:
-    """Logits [..., classes - 1] with class 0 put in front, whose score is 0 (SPEC C19, erratum 29).
+    """Logits [..., classes - 1] with class 0 put in front, whose score is 0 (row C19, erratum 29).
 
     The same loss and probabilities as with a score for every class; for two classes, the logistic model.
 
@@ -173,7 +173,7 @@ def binary_cross_entropy(prediction: Any, target: Any, reduction: str = "mean") 
 
 
 def zero_one(prediction: Any, target: Any, reduction: str = "mean", *, threshold: float = 0.5) -> Tensor:
-    """1 for a misclassified row, 0 for a right one; piecewise constant, so it has no gradient (SPEC A2).
+    """1 for a misclassified row, 0 for a right one; piecewise constant, so it has no gradient (row A2).
 
     ``prediction`` [batch, classes] with labels ``target`` [batch]: the largest output wins, the first of
     equals. Otherwise both [batch] or [batch, outputs]: an output predicts the positive class from

@@ -18,7 +18,7 @@ from chainrule.tensor import Tensor, as_tensor
 
 
 class MaskedLinear(Module):
-    """The affine map x W^T + b in which W has entries only where ``mask`` is true (SPEC E3, A1).
+    """The affine map x W^T + b in which W has entries only where ``mask`` is true (row E3, A1).
 
     ``x`` is [batch, in_features], ``mask`` [out_features, in_features] (to, from) of booleans or of 0 and 1;
     ``nn.group_mask`` makes one from groups of inputs. The parameter ``weight`` [edges] holds the edges that
@@ -85,7 +85,7 @@ class MaskedLinear(Module):
 
 
 def group_mask(groups: Sequence[Sequence[int]], units: int = 1, in_features: int | None = None) -> Array:
-    """A mask [len(groups) units, in_features] in which ``units`` units read each group of inputs (SPEC E3).
+    """A mask [len(groups) units, in_features] in which ``units`` units read each group of inputs (row E3).
 
     Inputs are numbered from 0; ``in_features`` is one more than the largest where it is not given. Groups may
     overlap, and inputs may be in none. Raises SettingError for a number that is no input.

@@ -16,7 +16,7 @@ from chainrule.nn.normalisation import BatchNorm1d
 
 
 class MLP(Sequential):
-    """Affine layers of the given widths with activations between them and an affine top (SPEC B5, E15).
+    """Affine layers of the given widths with activations between them and an affine top (row B5, E15).
 
     ``widths`` are those of the input, of each hidden layer and of the output. ``activation`` is one name for
     all hidden layers or a list of one name each; ``output_activation`` is None for logits and for regression.

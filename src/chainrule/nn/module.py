@@ -308,7 +308,7 @@ def at_inference(model: Module) -> Iterator[None]:
 
 
 def flatten_parameters(model: Module) -> Array:
-    """All parameters as one vector theta, in the order of ``named_parameters`` (SPEC C1).
+    """All parameters as one vector theta, in the order of ``named_parameters`` (row C1).
 
     >>> from chainrule import nn
     >>> nn.flatten_parameters(nn.MLP([2, 3, 2, 2])).shape

@@ -17,7 +17,7 @@ Moments = tuple[Tensor, Tensor]
 
 
 class BatchNorm1d(Module):
-    """Standardises each feature over the minibatch, then scales and shifts it (SPEC B22 to B24).
+    """Standardises each feature over the minibatch, then scales and shifts it (row B22 to B24).
 
     While training: z~ = (z - mean) / sqrt(var + eps) with the minibatch's biased variance (1/B), and
     weight z~ + bias (the lectures' gamma and beta). The running moments move by ``momentum`` towards the
@@ -67,7 +67,7 @@ class BatchNorm1d(Module):
         return self._standardised(x, mean, var)
 
     def moments(self, x: Any) -> tuple[Moments, Moments]:
-        """Mean and biased variance [features] of a minibatch before and after normalisation (SPEC B22)."""
+        """Mean and biased variance [features] of a minibatch before and after normalisation (row B22)."""
         x = as_tensor(x)
         self._need_rows(x)
         before = _moments(x)

@@ -43,7 +43,7 @@ class Penalty:
 
 
 def l2(lambda_: float | Sequence[float], include_biases: bool = False) -> Penalty:
-    """lambda times the sum of w^2, with gradient 2 lambda w: no 1/2 (SPEC A17, E25).
+    """lambda times the sum of w^2, with gradient 2 lambda w: no 1/2 (row A17, E25).
 
     Biases and the parameters of batch normalisation are left out unless ``include_biases``. A sequence of R
     numbers gives each of the R replicas of ``cr.fit(restarts=R)`` its own.
@@ -60,7 +60,7 @@ def l2(lambda_: float | Sequence[float], include_biases: bool = False) -> Penalt
 
 
 def l1(lambda_: float | Sequence[float], include_biases: bool = False) -> Penalty:
-    """lambda times the sum of |w|, with gradient lambda sign(w), 0 at 0 (SPEC A17).
+    """lambda times the sum of |w|, with gradient lambda sign(w), 0 at 0 (row A17).
 
     Biases and the parameters of batch normalisation are left out unless ``include_biases``. A sequence of R
     numbers gives each of the R replicas of ``cr.fit(restarts=R)`` its own.

@@ -8,7 +8,7 @@ from chainrule.tensor import Tensor
 
 
 class ReferenceClass(Module):
-    """Scores for classes 1 to p - 1, with a score of 0 put in front for class 0 (SPEC C19, erratum 29).
+    """Scores for classes 1 to p - 1, with a score of 0 put in front for class 0 (row C19, erratum 29).
 
     Put it behind the last ``Linear(..., p - 1)`` and train with ``nn.cross_entropy``: the same probabilities
     with one unit less, and no direction left in which all scores can move together. For p = 2 it is

@@ -1,4 +1,4 @@
-"""Sums along the edges of a sparse graph, with the minibatch as the vector axis (SPEC A26, A28).
+"""Sums along the edges of a sparse graph, with the minibatch as the vector axis (row A26, A28).
 
 ``count`` edges lead from lower neurons to upper ones. Five integer arrays describe them, in two orders, so that
 messages run both ways without a search:

@@ -316,7 +316,7 @@ def _erf(x: Array) -> Any:
     return scipy_erf(x)
 
 
-# s(z) s(-z), not s(1 - s), which is exactly 0 from z = 37 on (SPEC C14, erratum 20)
+# s(z) s(-z), not s(1 - s), which is exactly 0 from z = 37 on (row C14, erratum 20)
 logistic: Primitive = unary(
     "logistic",
     _logistic,

@@ -220,7 +220,7 @@ def _logsumexp_expanded(node: Any, x: Any) -> Any:
     return result if result.shape == node.shape else m.reshape(result, shape=node.shape)
 
 
-#: log of the sum of exponentials, shifted by the maximum so that nothing overflows (SPEC C17)
+#: log of the sum of exponentials, shifted by the maximum so that nothing overflows (row C17)
 logsumexp: Primitive = _reduction(
     "logsumexp",
     _logsumexp,

@@ -1,4 +1,4 @@
-"""Gradients kept from growing too large, against cliffs of high curvature (SPEC E30)."""
+"""Gradients kept from growing too large, against cliffs of high curvature (row E30)."""
 
 from __future__ import annotations
 

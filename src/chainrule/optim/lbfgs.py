@@ -27,7 +27,7 @@ class LBFGSResult:
     """Where the search ended: the parameters of the lowest loss, and why it ended there.
 
     ``converged`` says that a critical point was reached as closely as ``tolerance``, or as float64, allows;
-    it need not be a minimum (SPEC A10).
+    it need not be a minimum (row A10).
     """
 
     theta: Array

@@ -32,7 +32,7 @@ class Optimizer:
     ``lr`` is a number or a function of the number of steps taken so far; a sequence of R numbers is for
     ``cr.fit(restarts=R)``, where each replica has its own. ``weight_decay`` adds that multiple
     of a parameter to its gradient or, ``decoupled``, shrinks the parameter itself by lr * weight_decay
-    (2 lambda is the same as a penalty lambda w^2, SPEC A17).
+    (2 lambda is the same as a penalty lambda w^2, row A17).
     Biases (parameters with ``penalised`` False) decay only with ``decay_biases``. ``attach`` a model, then
     ``step()`` after each ``backward()``. Raises SettingError for settings out of range.
 
@@ -145,7 +145,7 @@ class Optimizer:
         return self
 
     def step(self) -> None:
-        """Update every attached parameter that has a gradient, all from the values before (SPEC B18).
+        """Update every attached parameter that has a gradient, all from the values before (row B18).
 
         Raises SettingError without parameters, GradientError without any gradient.
         """

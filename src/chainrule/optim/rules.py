@@ -21,7 +21,7 @@ Betas = tuple[float, float]
 
 
 class SGD(Optimizer):
-    """Steps against the gradient (SPEC B10, C2), with momentum (Polyak, 1964) or its Nesterov form.
+    """Steps against the gradient (row B10, C2), with momentum (Polyak, 1964) or its Nesterov form.
 
     With momentum the direction is v = momentum * v + g, and g + momentum * v with ``nesterov``.
 

@@ -69,7 +69,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class InverseTime:
-    """lr / (1 + decay * steps), under which stochastic gradient descent converges (SPEC B10).
+    """lr / (1 + decay * steps), under which stochastic gradient descent converges (row B10).
 
     >>> from chainrule import optim
     >>> optim.InverseTime(1.0, decay=0.5)(2)

@@ -110,7 +110,7 @@ def _finite(array: Array, model: Module, name: str) -> Array:
 def row_orders(rows: int, *, shuffle: bool, key: tuple[int, int, int], count: int = 1) -> Array:
     """Row numbers [epochs, rows] in the order in which each of ``count`` epochs visits them.
 
-    Every row comes once (SPEC B21); an epoch's order depends on (seed, replica, epoch) alone, and ``key`` is that
+    Every row comes once (row B21); an epoch's order depends on (seed, replica, epoch) alone, and ``key`` is that
     of the first one. Orders are drawn for blocks of epochs: drawing them one by one takes longer than a small
     network's epoch.
     """

@@ -33,7 +33,7 @@ class Runner(Protocol):
     """A step on the memory that it works on."""
 
     def __call__(self, *arrays: Array) -> list[Array]:
-        """Run once: the outputs. Updated tensors change in place, all at the same time (SPEC B18)."""
+        """Run once: the outputs. Updated tensors change in place, all at the same time (row B18)."""
 
     def scratch_bytes(self) -> int:
         """Memory for values in between, at most."""
@@ -112,7 +112,7 @@ class InterpretedStep:
         self._changing = {id(buffer) for buffer in self._buffers}
 
     def __call__(self, *arrays: Array) -> list[Array]:
-        """Run once: the outputs; updated tensors change in place, all at the same time (SPEC B18)."""
+        """Run once: the outputs; updated tensors change in place, all at the same time (row B18)."""
         values = self._program(*arrays, *self._state)
         # a value that is a buffer, or a view of one, is about to change
         new = [

@@ -70,14 +70,14 @@ def fit(
     """Train ``model`` on ``data = (X, y)``, X [rows, features], y [rows] or [rows, outputs].
 
     Afterwards the model holds the best parameters and is in inference mode. Each epoch visits every row once,
-    in minibatches drawn without replacement (SPEC B21); the last one may be smaller (``drop_last`` skips it),
+    in minibatches drawn without replacement (row B21); the last one may be smaller (``drop_last`` skips it),
     and a ``batch_size`` beyond the number of rows means all of them. ``loss(prediction, target)`` gives a
     scalar; ``penalty(model)`` is added to what is minimised but not to the reported losses. The optimizer is
     taken as a description: its state starts anew, in a copy.
 
     ``restarts=1`` trains from the model's present parameters; ``restarts=R`` trains R networks
     from fresh initial values drawn by (seed, replica) and keeps the one with the lowest validation loss
-    (without ``validation``: training loss) (SPEC A11, B20); ``restarts=cr.Halving(R)`` drops the worse ones on
+    (without ``validation``: training loss) (row A11, B20); ``restarts=cr.Halving(R)`` drops the worse ones on
     the way. The optimizer's ``lr``, ``nn.Dropout``'s p and the strength of ``nn.l2`` and ``nn.l1`` may be
     sequences of R numbers, and ``penalty`` a list of R penalties or None: one for each replica, which trains as
     it would alone with its own. ``stop`` is ``cr.EarlyStopping``, which keeps the
@@ -85,8 +85,8 @@ def fit(
     each epoch, with the model in inference mode, and ends the replica by returning True. With
     ``optim.LBFGS``, which sees all rows at once, an iteration counts as an epoch, and its ``max_iterations``
     takes the place of ``epochs`` and ``batch_size``. ``update="two-step"`` updates the scales and shifts of
-    batch normalisation first, then everything else by gradients at their new values (SPEC B25); "joint", the
-    default, takes all gradients at the previous values (SPEC B18).
+    batch normalisation first, then everything else by gradients at their new values (row B25); "joint", the
+    default, takes all gradients at the previous values (row B18).
 
     Where a loss, a gradient or the state is no longer finite, the replica ends with a TrainingWarning at its
     last finite epoch. The warning names the first node that gave such a number, its line, the ranges of its

@@ -64,7 +64,7 @@ def training_step(
     """The step for a minibatch of these forms (x, y); its outputs are the loss and the gradient's norm.
 
     With ``update="two-step"`` the scales and shifts of batch normalisation are updated first, and everything
-    else by gradients taken at their new values (SPEC B25). The loss is the one before either.
+    else by gradients taken at their new values (row B25). The loss is the one before either.
     """
     model = objective.model
     model.train()

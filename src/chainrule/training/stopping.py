@@ -28,7 +28,7 @@ class EarlyStopping:
 
 @dataclass(frozen=True)
 class GradientNorm:
-    """Stop at a critical point: a gradient norm over all training rows of at most ``tolerance`` (SPEC A10).
+    """Stop at a critical point: a gradient norm over all training rows of at most ``tolerance`` (row A10).
 
     A critical point is what gradient descent can promise. It may be a minimum, a saddle or a plateau.
     """

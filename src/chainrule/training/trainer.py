@@ -260,7 +260,7 @@ class Trainer:
         return float(value), gradients
 
     def full_gradient_norm(self) -> float:
-        """Norm of the objective's gradient over all training rows (SPEC A10, erratum 10)."""
+        """Norm of the objective's gradient over all training rows (row A10, erratum 10)."""
         return norm(self.objective_and_gradient()[1])
 
 

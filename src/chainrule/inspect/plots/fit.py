@@ -18,7 +18,7 @@ MOST_UNITS = 30
 def plot_fit(
     model: Module, data: tuple[Any, Any], *, layer: str | None = None, output: int = 0, ax: Any = None
 ) -> Any:
-    """The rows as points, the outputs of the hidden units dashed, the network's output in red (SPEC E12).
+    """The rows as points, the outputs of the hidden units dashed, the network's output in red (row E12).
 
     ``data = (X, y)``, X [rows, 1], y [rows] or [rows, outputs], of which ``output`` is drawn. ``layer`` names the
     activation whose units are drawn, the last hidden one by default; a network without one has none. At most 30

@@ -23,7 +23,7 @@ def plot_recoding(
     threshold: float = 0.5,
     ax: Any = None,
 ) -> Any:
-    """The rows as two hidden units see them (SPEC E8): what was not linearly separable may be now.
+    """The rows as two hidden units see them (row E8): what was not linearly separable may be now.
 
     ``data = (X, y)`` with labels y; ``layer`` is the name of an activation (the last hidden one), ``units`` are the
     two that make the axes. Where the layer has only these two, and the network is a ``Sequential``, the regions are

@@ -1,4 +1,4 @@
-"""Back-propagation as message passing, one message an edge, written out (SPEC A26, Algorithm 1)."""
+"""Back-propagation as message passing, one message an edge, written out (row A26, Algorithm 1)."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ class Messages:
     df/du, the sum of the messages that a neuron received (at the output itself, sigma'(u)): Claim 16.2 with
     messages S du_i/du_k. ``S_v`` is df/dv, with messages S_v dv_i/dv_k and seed 1 (errata 5 to 7). ``message`` and
     ``message_v`` are those of both variants by (upper, lower) neuron; the constant neuron receives none and has no
-    S. ``gradient`` is df/dw by (from, to), S of the upper neuron times v of the lower one (SPEC A22);
-    ``bias_gradient`` is df/db by neuron. The gradient of a loss is l'(f, y) times that of f (SPEC A29).
+    S. ``gradient`` is df/dw by (from, to), S of the upper neuron times v of the lower one (row A22);
+    ``bias_gradient`` is df/db by neuron. The gradient of a loss is l'(f, y) times that of f (row A29).
     """
 
     f: float

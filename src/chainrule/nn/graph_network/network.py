@@ -22,22 +22,22 @@ from chainrule.ops.edges import edge_sum
 from chainrule.ops.record import Array
 from chainrule.tensor import Tensor, tensor
 
-#: the neuron that is always 1 where biases are weights (SPEC A20)
+#: the neuron that is always 1 where biases are weights (row A20)
 CONSTANT = "v_0"
 
 
 class GraphNetwork(Module):
-    """A network over any directed graph without cycles: N_(V,E),sigma with weights on E, biases on V (SPEC A1).
+    """A network over any directed graph without cycles: N_(V,E),sigma with weights on E, biases on V (row A1).
 
     ``edges`` are (from, to) pairs, a mapping {(from, to): weight}, a networkx.DiGraph (with its edges'
     ``weight``, if they have one), a scipy.sparse adjacency matrix (entry [i, j] is the weight of the edge from
     i to j) or an integer array [edges, 2]. Neurons have names or numbers and are known by their edges. Edges
     may skip levels. ``x`` is [batch, inputs] in the order of ``inputs``, the result [batch, outputs].
 
-    Every neuron that is no input computes sigma(sum of w v + b) (SPEC A4). ``activation`` is one name for all
+    Every neuron that is no input computes sigma(sum of w v + b) (row A4). ``activation`` is one name for all
     of them or a mapping {neuron: name}; ``output_activation`` is another name for the outputs. ``bias`` is
     True (a vector), False, or "constant": b_i is the weight of an edge from a neuron ``"v_0"`` that is always
-    1 (the same numbers; it has no incoming edge and receives no message; SPEC A20). ``tied`` are groups of
+    1 (the same numbers; it has no incoming edge and receives no message; row A20). ``tied`` are groups of
     edges that share one weight: a mapping {name: edges} or a list of lists of edges.
 
     ``weight`` [edges] is in the order of ``net.edges``, which is the order that the edges came in, then those
@@ -46,7 +46,7 @@ class GraphNetwork(Module):
     computation: inputs, then level by level. Weights are drawn for the activation that they lead to (as those
     of MLP; fan in and fan out are those of the edge's ends), or by ``weight_initialiser``; weights that came
     with the edges are the first values, and what restarts draw is drawn anew. float32 unless ``dtype`` says
-    otherwise. Work is proportional to neurons plus edges, times the minibatch (SPEC A28).
+    otherwise. Work is proportional to neurons plus edges, times the minibatch (row A28).
 
     Raises SettingError for cycles (shown as a path), self loops, edges given twice, unknown neurons, inputs
     with incoming edges, and neurons or outputs that no input reaches.
@@ -141,7 +141,7 @@ class GraphNetwork(Module):
         return self._labels[self.plan.neurons[self._outputs]].tolist()
 
     def messages(self, x: Any, output: Any = None) -> Messages:
-        """Algorithm 1 at one row ``x`` [inputs]: u, v, S and the message on every edge (SPEC A26, Claim 16.2).
+        """Algorithm 1 at one row ``x`` [inputs]: u, v, S and the message on every edge (row A26, Claim 16.2).
 
         ``output`` names the output to be differentiated, where there are several. See :class:`Messages`. Raises
         SettingError for another output, ShapeError for several rows.
@@ -155,7 +155,7 @@ class GraphNetwork(Module):
         return pass_messages(self, x, output)
 
     def describe(self) -> str:
-        """Counts of its parts (SPEC A16)."""
+        """Counts of its parts (row A16)."""
         parts = [(self._inputs, "input"), (len(self._outputs), "output")]
         parts += [(len(self._labels), "neuron"), (len(self._source), "edge"), (self._levels, "level")]
         return ", ".join(f"{count} {name}{'s' if count != 1 else ''}" for count, name in parts)
@@ -229,7 +229,7 @@ class GraphNetwork(Module):
         return self._picked(self.values(x)[1])
 
     def values(self, x: Tensor) -> tuple[list[Tensor | None], list[Tensor]]:
-        """u and v of every unit, each [neurons of the unit, batch]; inputs have no u (SPEC A21)."""
+        """u and v of every unit, each [neurons of the unit, batch]; inputs have no u (row A21)."""
         if len(x.shape) != 2:
             raise ShapeError(
                 f"{self!r}: the input is no table", expected=f"[batch, {self._inputs}]", got=x.shape
