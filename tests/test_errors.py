@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from chainrule import errors
-from chainrule.errors import ChainruleError, describe_line, user_line
+from chainrule.errors import ChainruleError, describe_line, place, user_line
 
 
 def test_text_has_every_part_that_is_known() -> None:
@@ -45,3 +45,8 @@ def test_frames_of_the_package_are_passed_over_and_of_its_neighbours_are_not() -
 @pytest.mark.parametrize("line", [None, ("nowhere.py", 3)])
 def test_line_without_text(line) -> None:
     assert describe_line(line) == (None if line is None else "nowhere.py:3")
+
+
+def test_a_line_of_a_notebook_is_a_line_of_its_cell() -> None:
+    assert place(("/tmp/ipykernel_7/123.py", 4)) == "line 4 of the cell"
+    assert place(("script.py", 4)) == "script.py:4"

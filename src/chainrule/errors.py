@@ -93,4 +93,16 @@ def describe_line(line: SourceLine | None) -> str | None:
     import linecache
 
     text = linecache.getline(*line).strip()
-    return f"{line[0]}:{line[1]}" + (f": {text}" if text else "")
+    return place(line) + (f": {text}" if text else "")
+
+
+def place(line: SourceLine) -> str:
+    """``file:number``, or the line's number in a notebook's cell, which has a file name that says nothing."""
+    file, number = line
+    cell = "ipykernel_" in file or file.startswith("<ipython-input")
+    return f"line {number} of the cell" if cell else f"{file}:{number}"
+
+
+def place_in_short(line: SourceLine) -> str:
+    """The same without folders."""
+    return place((line[0] if "ipykernel_" in line[0] else line[0].rsplit("/", 1)[-1], line[1]))

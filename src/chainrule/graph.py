@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ChainruleError, DtypeError, SourceLine, describe_line, user_line
+from chainrule.errors import ChainruleError, DtypeError, SourceLine, describe_line, place, user_line
 from chainrule.ops import dtypes
 from chainrule.ops.movement import cast
 from chainrule.ops.operators import Operators
@@ -206,6 +206,6 @@ def listing(outputs: Sequence[Node], *, lines: bool = False) -> str:
         shown = {} if node.op is leaf else node.params
         label = f" {node.params['name']}" if node.op is leaf and node.params["name"] else ""
         params = "".join(f" {k}={_describe_param(v)}" for k, v in shown.items())
-        where = f"   # {node.line[0]}:{node.line[1]}" if lines and node.line else ""
+        where = f"   # {place(node.line)}" if lines and node.line else ""
         rows.append(f"{names[node]} {describe_form(node)} = {node.op.name}({inputs}){label}{params}{where}")
     return "\n".join([*rows, "return " + ", ".join(names[node] for node in outputs)])

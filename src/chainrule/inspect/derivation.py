@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chainrule.errors import place_in_short
 from chainrule.graph import Node
 from chainrule.inspect.steps import Edge, Step, Steps, adjoint_symbol
 from chainrule.ops.notation import (
@@ -81,7 +82,7 @@ class _Writer:
         name = of_atom(step.symbol)
         note = ""
         if step.formula is not None and step.node not in self.told.recording.names and step.line:
-            note = f"{step.line[0].rsplit('/', 1)[-1]}:{step.line[1]}"
+            note = place_in_short(step.line)
         parts: list[Written] = [lambda latex: write(name, Style(latex))]
         formula = step.formula
         if formula is not None:

@@ -9,7 +9,7 @@ import linecache
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chainrule.errors import SourceLine
+from chainrule.errors import SourceLine, place_in_short
 from chainrule.graph import Node, topological
 from chainrule.inspect import values
 from chainrule.inspect.cards import Arrow, Board, Card
@@ -215,7 +215,7 @@ def label_by_step(told: Steps) -> Label:
 def text_of(line: SourceLine) -> str:
     """A line of code as ``12: loss = ...``; its file and number where the text cannot be read."""
     text = linecache.getline(*line).strip()
-    return f"{line[1]}: {text}" if text else f"{line[0].rsplit('/', 1)[-1]}:{line[1]}"
+    return f"{line[1]}: {text}" if text else place_in_short(line)
 
 
 def _another_step(told: Steps, node: Node) -> Callable[[Node], bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from chainrule.errors import SettingError, describe_line, user_line
+from chainrule.errors import SettingError, describe_line, place_in_short, user_line
 from chainrule.graph import Node
 from chainrule.inspect import values
 from chainrule.inspect.cards import Arrow, Board, Card
@@ -57,7 +57,7 @@ def card_of(told: Steps, step: Step, highlighted: bool = False) -> Card:
         lines.append((f"{name} = {value_text(step.gradient)}", "gradient"))
         full.append(f"gradient {values.array(step.gradient, few=64)}")
     if step.line is not None:
-        full.append(f"{step.line[0].rsplit('/', 1)[-1]}:{step.line[1]}")
+        full.append(place_in_short(step.line))
     return Card(tuple(lines), "highlight" if highlighted else role_of(told, step), "\n".join(full))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from operator import is_
 
+from chainrule.errors import place_in_short
 from chainrule.graph import Node, as_node, new_leaf, topological
 from chainrule.inspect.module_view import watched
 from chainrule.nn.activations import ACTIVATIONS
@@ -118,7 +119,7 @@ def _bare(output: Node, calls: list[tuple[str, Module, Node, Node]]) -> list[Lay
             and is_float(node.dtype)
             and len(node.shape) == 2
         ):
-            line = f" at {node.line[0].rsplit('/', 1)[-1]}:{node.line[1]}" if node.line else ""
+            line = f" at {place_in_short(node.line)}" if node.line else ""
             layers.append(
                 Layer(
                     f"{node.op.name}{line}",
