@@ -54,6 +54,12 @@ class Tensor(Operators):
 
     Made by :func:`chainrule.tensor` and by operations on tensors. ``data`` is the NumPy array under it (None
     while a graph is being traced), ``node`` its place in the graph, ``grad`` what ``backward`` left.
+
+    >>> import chainrule as cr
+    >>> x = cr.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x**2).sum().backward()
+    >>> x.shape, x.grad
+    ((2,), tensor([2., 4.]))
     """
 
     __slots__ = ("__weakref__", "_grad", "_requires_grad", "data", "node")

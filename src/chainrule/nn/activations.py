@@ -26,37 +26,63 @@ def step(x: Any) -> Any:
 
 
 def leaky_relu(x: Any, slope: float = 0.01) -> Any:
-    """x where x > 0, else slope x; the derivative at 0 is ``slope``."""
+    """x where x > 0, else slope x; the derivative at 0 is ``slope``.
+
+    >>> leaky_relu([-1.0, 0.0, 2.0], slope=0.1)
+    tensor([-0.1,  0. ,  2. ])
+    """
     x = as_tensor(x)
     return f.where(x > 0, x, slope * x)
 
 
 def elu(x: Any, alpha: float = 1.0) -> Any:
-    """x where x > 0, else alpha (exp(x) - 1); the derivative at 0 is ``alpha``."""
+    """x where x > 0, else alpha (exp(x) - 1); the derivative at 0 is ``alpha``.
+
+    >>> elu([-1000.0, 0.0, 2.0])
+    tensor([-1.,  0.,  2.])
+    """
     x = as_tensor(x)
     # the inner where keeps exp, and with it the derivative, finite for large x
     return f.where(x > 0, x, alpha * f.expm1(f.where(x > 0, 0, x)))
 
 
 def gelu(x: Any) -> Any:
-    """x times the standard normal distribution function of x, by erf, not by its tanh approximation."""
+    """x times the standard normal distribution function of x, by erf, not by its tanh approximation.
+
+    >>> gelu([0.0, 10.0])
+    tensor([ 0., 10.])
+    """
     x = as_tensor(x)
     return 0.5 * x * (1.0 + f.erf(x * 0.5**0.5))
 
 
 def silu(x: Any) -> Any:
-    """x logistic(x)."""
+    """x logistic(x).
+
+    >>> silu([0.0, 100.0])
+    tensor([  0., 100.])
+    """
     x = as_tensor(x)
     return x * f.logistic(x)
 
 
 def identity(x: Any) -> Any:
-    """x itself."""
+    """x itself.
+
+    >>> identity(3.0)
+    3.0
+    """
     return x
 
 
 class Sign(Module):
-    """-1, 0 or 1; its derivative is 0 (row B2)."""
+    """-1, 0 or 1; its derivative is 0 (row B2).
+
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> nn.Sign()(cr.tensor([-3.0, 0.0, 2.0]))
+    tensor([-1.,  0.,  1.])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Elementwise, any shape."""
@@ -64,7 +90,13 @@ class Sign(Module):
 
 
 class Step(Module):
-    """1 where x >= 0, else 0; its derivative is 0 (row E5, erratum 38)."""
+    """1 where x >= 0, else 0; its derivative is 0 (row E5, erratum 38).
+
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> nn.Step()(cr.tensor([-1.0, 0.0, 2.0]))
+    tensor([0., 1., 1.])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Elementwise, any shape."""
@@ -72,7 +104,13 @@ class Step(Module):
 
 
 class Logistic(Module):
-    """1 / (1 + exp(-x)) (row A3)."""
+    """1 / (1 + exp(-x)) (row A3).
+
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> nn.Logistic()(cr.tensor([-1000.0, 0.0, 1000.0]))
+    tensor([0. , 0.5, 1. ])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Elementwise, any shape."""
@@ -83,7 +121,13 @@ Sigmoid = Logistic
 
 
 class Tanh(Module):
-    """Hyperbolic tangent."""
+    """Hyperbolic tangent.
+
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> nn.Tanh()(cr.tensor([-1000.0, 0.0, 1000.0]))
+    tensor([-1.,  0.,  1.])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Elementwise, any shape."""
@@ -91,7 +135,13 @@ class Tanh(Module):
 
 
 class ReLU(Module):
-    """max(x, 0); its derivative at 0 is 0 (row A14, C13, erratum 30)."""
+    """max(x, 0); its derivative at 0 is 0 (row A14, C13, erratum 30).
+
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> nn.ReLU()(cr.tensor([-1.0, 0.0, 2.0]))
+    tensor([0., 0., 2.])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Elementwise, any shape."""
@@ -99,7 +149,13 @@ class ReLU(Module):
 
 
 class LeakyReLU(Module):
-    """x where x > 0, else slope x."""
+    """x where x > 0, else slope x.
+
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> nn.LeakyReLU(slope=0.1)(cr.tensor([-1.0, 0.0, 2.0]))
+    tensor([-0.1,  0. ,  2. ])
+    """
 
     def __init__(self, slope: float = 0.01) -> None:
         self.slope = slope
@@ -114,7 +170,13 @@ class LeakyReLU(Module):
 
 
 class ELU(Module):
-    """x where x > 0, else alpha (exp(x) - 1) (Clevert et al., 2016)."""
+    """x where x > 0, else alpha (exp(x) - 1) (Clevert et al., 2016).
+
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> nn.ELU(alpha=2.0)(cr.tensor([-1000.0, 0.0, 2.0]))
+    tensor([-2.,  0.,  2.])
+    """
 
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
@@ -129,7 +191,13 @@ class ELU(Module):
 
 
 class GELU(Module):
-    """x times the standard normal distribution function of x, exactly (Hendrycks and Gimpel, 2016)."""
+    """x times the standard normal distribution function of x, exactly (Hendrycks and Gimpel, 2016).
+
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> nn.GELU()(cr.tensor([0.0, 10.0]))
+    tensor([ 0., 10.])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Elementwise, any shape."""
@@ -137,7 +205,13 @@ class GELU(Module):
 
 
 class SiLU(Module):
-    """x logistic(x)."""
+    """x logistic(x).
+
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> nn.SiLU()(cr.tensor([0.0, 100.0]))
+    tensor([  0., 100.])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Elementwise, any shape."""
@@ -145,7 +219,13 @@ class SiLU(Module):
 
 
 class Softplus(Module):
-    """log(1 + exp(x))."""
+    """log(1 + exp(x)).
+
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> nn.Softplus()(cr.tensor([-1000.0, 1000.0]))
+    tensor([   0., 1000.])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Elementwise, any shape."""
@@ -153,7 +233,14 @@ class Softplus(Module):
 
 
 class Softmax(Module):
-    """exp(x) / sum(exp(x)) along an axis (row C16); ``cross_entropy`` wants what comes before it."""
+    """exp(x) / sum(exp(x)) along an axis (row C16); ``cross_entropy`` wants what comes before it.
+
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> nn.Softmax()(cr.tensor([[0.0, 0.0], [1000.0, 0.0]]))
+    tensor([[0.5, 0.5],
+            [1. , 0. ]])
+    """
 
     def __init__(self, axis: int = -1) -> None:
         self.axis = axis
@@ -168,7 +255,13 @@ class Softmax(Module):
 
 
 class Identity(Module):
-    """The input itself."""
+    """The input itself.
+
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> nn.Identity()(cr.tensor([1.0, 2.0]))
+    tensor([1., 2.])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """``x``."""
@@ -177,7 +270,11 @@ class Identity(Module):
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation that can be chosen by name."""
+    """An activation that can be chosen by name.
+
+    >>> find_activation("relu").initialiser, find_activation("relu").range
+    ('he_uniform', '[0, inf)')
+    """
 
     function: Callable[[Any], Any]
     module: Callable[[], Module]

@@ -129,7 +129,13 @@ class Sequential(Module):
 
 
 class Flatten(Module):
-    """[batch, ...] -> [batch, features], in row-major order."""
+    """[batch, ...] -> [batch, features], in row-major order.
+
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> nn.Flatten()(cr.tensor([[[1.0, 2.0], [3.0, 4.0]]]))
+    tensor([[1., 2., 3., 4.]])
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """All axes but the first become one."""

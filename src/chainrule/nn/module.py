@@ -49,6 +49,11 @@ class Parameter(Tensor):
     """A tensor that training changes; it knows how to draw its first value again.
 
     ``penalised`` says whether penalties and weight decay of the whole model apply to it (not to biases).
+
+    >>> from chainrule import nn
+    >>> weight = nn.Linear(2, 3).weight
+    >>> weight.shape, weight.requires_grad, weight.penalised
+    ((3, 2), True, True)
     """
 
     initialiser: Initialiser
@@ -318,7 +323,14 @@ def flatten_parameters(model: Module) -> Array:
 
 
 def unflatten_parameters(model: Module, theta: Any) -> None:
-    """Write a vector made by :func:`flatten_parameters` back into the model."""
+    """Write a vector made by :func:`flatten_parameters` back into the model.
+
+    >>> from chainrule import nn
+    >>> model = nn.Linear(2, 1)
+    >>> nn.unflatten_parameters(model, [1.0, 2.0, 3.0])
+    >>> model.weight, model.bias
+    (tensor([[1., 2.]], requires_grad=True), tensor([3.], requires_grad=True))
+    """
     flat = np.asarray(theta)
     total = sum(p.size for p in model.parameters())
     if flat.shape != (total,):

@@ -22,6 +22,12 @@ class Penalty:
     """``strength`` times the sum of a function of every weight; made by :func:`l2` and :func:`l1`.
 
     Of several strengths each replica has one.
+
+    >>> from chainrule import nn
+    >>> model = nn.Linear(2, 1)
+    >>> nn.unflatten_parameters(model, [1.0, 2.0, 3.0])
+    >>> nn.l2(0.1)(model)
+    tensor(0.5, requires_grad=True)
     """
 
     name: str

@@ -53,6 +53,14 @@ class Summary:
     """The layers of a network and its totals, shared parameters counted once; prints as a table.
 
     ``multiply_adds`` are for one row at inference: those of matrix products, and products with a parameter.
+
+    >>> from chainrule import nn
+    >>> nn.MLP([2, 3, 1]).summary()
+    layer       output      parameters  multiply-adds
+      0 Linear  [batch, 3]           9              6
+      1 ReLU    [batch, 3]           0              0
+      2 Linear  [batch, 1]           4              3
+    in all                          13              9
     """
 
     layers: tuple[LayerSummary, ...]
