@@ -21,6 +21,7 @@ from chainrule.ops.record import Array
 from chainrule.training.batches import steps_per_epoch
 from chainrule.training.fit import fit
 from chainrule.training.history import History
+from chainrule.training.life import ALL_EPOCHS
 from chainrule.training.progress import Epoch
 from chainrule.training.stopping import EarlyStopping
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 #: of an epoch, from which on the last, smaller one is left out: other rows each time, and whole epochs in one call
 MANY_MINIBATCHES = 10
-ALL_EPOCHS = "all epochs done"
 
 
 def train_replicas(

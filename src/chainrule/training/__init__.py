@@ -5,9 +5,9 @@ from chainrule.training.checkpoint import Checkpoint
 from chainrule.training.fit import fit
 from chainrule.training.halving import Halving
 from chainrule.training.history import Ensemble, History, Replica
+from chainrule.training.life import TrainingWarning
 from chainrule.training.progress import Epoch
 from chainrule.training.rate_finder import RateCurve, find_lr
-from chainrule.training.restarts import TrainingWarning
 from chainrule.training.stopping import EarlyStopping, GradientNorm
 
 __all__ = [

@@ -31,8 +31,9 @@ from chainrule.training.executors import EXECUTORS, Executor
 from chainrule.training.full_batch import check_full_batch, train_full_batch
 from chainrule.training.halving import Halving
 from chainrule.training.history import History
+from chainrule.training.life import ALL_EPOCHS
 from chainrule.training.progress import Display, say
-from chainrule.training.restarts import ALL_EPOCHS, Callback, Run
+from chainrule.training.restarts import Callback, Run
 from chainrule.training.step import Loss, Objective, Penalty, Update, normalisation_parameters
 from chainrule.training.stopping import StopRule, stop_rules
 from chainrule.training.trainer import Settings, Trainer

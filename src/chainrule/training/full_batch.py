@@ -11,6 +11,7 @@ from chainrule.nn.module import Module, flatten_parameters, unflatten_parameters
 from chainrule.ops.record import Array
 from chainrule.optim.lbfgs import LBFGS
 from chainrule.training.halving import Halving
+from chainrule.training.life import rules_say
 from chainrule.training.restarts import Run
 from chainrule.training.trainer import EpochResult, norm
 
@@ -81,5 +82,5 @@ class _Search:
             validation_loss=trainer.validation_loss(),
         )
         told = run.after_epochs(self._index, [result], self._clock - started, trainer)
-        self.reason = told or run.rules_say(self._index, trainer)
+        self.reason = told or rules_say(run.rules, run.state.lives[self._index], trainer)
         return bool(self.reason)

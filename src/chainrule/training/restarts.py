@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import queue
 import threading
 import time
-import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -16,26 +14,21 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from chainrule.errors import NonFiniteError, SourceLine, describe_line
+from chainrule.errors import SourceLine
 from chainrule.files import FileWriteError
 from chainrule.nonfinite import NonFinite
-from chainrule.training.checkpoint import CURVES, Live, RunState, Saver, model_part
+from chainrule.training.checkpoint import Live, RunState, Saver
 from chainrule.training.executors import CutShortError
 from chainrule.training.history import History, Replica
-from chainrule.training.nonfinite import first_bad_step
+from chainrule.training.life import ALL_EPOCHS, commit, diverged, ended, explain, rules_say, score, warn
 from chainrule.training.progress import Display, Epoch
-from chainrule.training.stopping import EarlyStopping, GradientNorm, StopRule
+from chainrule.training.stopping import EarlyStopping, StopRule
 from chainrule.training.trainer import EpochResult, Trainer
 
 Callback = Callable[[Epoch], object]
 #: what a thread tells: an epoch and where the answer goes, that it is done, or why it failed
 Reports = queue.SimpleQueue["tuple[Epoch, Trainer, Future[str]] | BaseException | None"]
-ALL_EPOCHS = "all epochs done"
 VISIT_SECONDS = 0.1  # about how long epochs take that are trained without looking in between
-
-
-class TrainingWarning(UserWarning):
-    """Training ended in a way that the user should know about, or its checkpoint could not be written."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +126,7 @@ class Run:
         """The loss by which a replica was to be judged after so many epochs."""
         curve = self.state.replicas[index].monitored()[:epochs]
         lowest = any(isinstance(rule, EarlyStopping) for rule in self.rules)
-        return min(map(_score, curve if lowest else curve[-1:]), default=np.inf)
+        return min(map(score, curve if lowest else curve[-1:]), default=np.inf)
 
     def _train_all(self, waiting: deque[int], trainer: Trainer, now: _Round) -> None:
         """Take replica after replica until none is left."""
@@ -215,8 +208,9 @@ class Run:
     def _train_replica(self, index: int, trainer: Trainer, now: _Round) -> None:
         while not self._reached(index, now.epochs) and not self._cancelled:
             # the rules are asked before an epoch, so that a resumed run asks them as well
-            done = ALL_EPOCHS if self.state.lives[index].epochs >= self.epochs else ""
-            reason = self.rules_say(index, trainer) or done or self._some_epochs(index, trainer, now)
+            live = self.state.lives[index]
+            done = ALL_EPOCHS if live.epochs >= self.epochs else ""
+            reason = rules_say(self.rules, live, trainer) or done or self._some_epochs(index, trainer, now)
             if reason:
                 self.finish(index, reason)
             if self._reports is None:
@@ -240,7 +234,7 @@ class Run:
             trainer.restore(live.tensors)
             return ""
         if reason:
-            self._explain(index, trainer, reason)
+            explain(index, live, trainer, reason, self.nonfinite, self.line, self._tick)
             return reason
         return self.after_epochs(index, results, seconds, trainer)
 
@@ -251,7 +245,7 @@ class Run:
             results = trainer.run_epochs(index, first, count, self._tick, watch)
         except CutShortError as found:
             return [], f"diverged: {found} in epoch {first + count}"
-        return results, self._diverged(trainer, first + count, results) if watch else ""
+        return results, diverged(trainer, first + count, results) if watch else ""
 
     def _tick(self) -> None:
         if self._cancelled:
@@ -263,7 +257,8 @@ class Run:
         self, index: int, results: Sequence[EpochResult], seconds: float, trainer: Trainer
     ) -> str:
         """Enter finished epochs into the run and tell everybody; a callback's reason to stop, or nothing."""
-        self._commit(index, results, trainer)
+        # a checkpoint may be written by another thread meanwhile
+        commit(self.state, index, results, trainer, self.rules, in_place=self.saver is None)
         last = results[-1]
         epoch = Epoch(
             number=self.state.lives[index].epochs,
@@ -294,94 +289,12 @@ class Run:
         stop = any(isinstance(answer, bool | np.bool_) and answer for answer in answers)
         return f"stopped by a callback after epoch {epoch.number}" if stop else ""
 
-    def _commit(self, index: int, results: Sequence[EpochResult], trainer: Trainer) -> None:
-        """Make epochs part of the run: after the last assignment an interruption does not lose them."""
-        live, replica = self.state.lives[index], self.state.replicas[index]
-        replica.loss.extend(result.loss for result in results)
-        replica.gradient_norm.extend(result.gradient_norm for result in results)
-        replica.validation_loss.extend(r.validation_loss for r in results if r.validation_loss is not None)
-        # a checkpoint may be written by another thread meanwhile: what it reads is never written to again
-        in_place = self.saver is None
-        tensors = trainer.arrays if in_place else trainer.snapshot()
-        steps = live.steps + sum(result.steps for result in results)
-        now, best, best_epoch, improved = (
-            live.epochs + len(results) - 1,
-            live.best,
-            live.best_epoch,
-            live.improved_epoch,
-        )
-        rule = next((rule for rule in self.rules if isinstance(rule, EarlyStopping)), None)
-        if rule is not None:
-            curve = replica.monitored()
-            if best_epoch < 0 or _score(curve[now]) < _score(curve[best_epoch]):
-                best, best_epoch = {k: x.copy(order="K") for k, x in model_part(tensors).items()}, now
-            if improved < 0 or _score(curve[now]) < _score(curve[improved]) - rule.min_delta:
-                improved = now
-        done = Live(now + 1, steps, tensors, best, best_epoch, improved)
-        self.state.lives[index] = done
-        if in_place:  # the trainer's own memory is the state until it is copied to where it was before
-            trainer.copy_into(live.tensors)
-            self.state.lives[index] = replace(done, tensors=live.tensors)
-
-    def _diverged(self, trainer: Trainer, number: int, results: Sequence[EpochResult]) -> str:
-        """Why epochs cannot be kept: a loss or a parameter that is not finite; nothing if they can."""
-        for result in results:
-            if not math.isfinite(result.loss):
-                what = f"the loss became {result.loss}"
-                break
-            if not math.isfinite(result.gradient_norm):
-                what = f"the gradient's norm became {result.gradient_norm}"
-                break
-            if result.validation_loss is not None and not math.isfinite(result.validation_loss):
-                what = f"the validation loss became {result.validation_loss}"
-                break
-        else:
-            if trainer.is_finite():
-                return ""
-            what = "a parameter or the optimizer's state is no longer finite"
-        return f"diverged: {what} in epoch {number}"
-
-    def _explain(self, index: int, trainer: Trainer, reason: str) -> None:
-        """Tell the user why a replica ends, with the first bad number; NonFiniteError where that is wanted."""
-        live = self.state.lives[index]
-        found = first_bad_step(trainer, index, live.tensors, live.epochs, live.steps, self._tick)
-        ended = f"replica {index} {reason}; its parameters are those of the last finite epoch."
-        if found is None:
-            text = f"{ended} Try a smaller step size, clip_norm=1.0, or standardised inputs."
-            found = NonFiniteError(text)
-        else:
-            found.what = f"{ended} {found.what[0].upper()}{found.what[1:]}"
-            found.where = found.where or describe_line(self.line)
-        if self.nonfinite == "raise":
-            raise found
-        warn(str(found), self.line)
-
-    def rules_say(self, index: int, trainer: Trainer) -> str:
-        """A stop rule's reason to end the replica, or nothing; depends on the run's state alone."""
-        live = self.state.lives[index]
-        for rule in self.rules if live.epochs else ():
-            if isinstance(rule, GradientNorm):
-                norm = trainer.full_gradient_norm()
-                if norm <= rule.tolerance:
-                    at = f"gradient norm {norm:.3g} <= {rule.tolerance:g} after epoch {live.epochs}"
-                    return f"critical point reached: {at}"
-            elif live.epochs - 1 - live.improved_epoch >= rule.patience:
-                return f"no improvement in {rule.patience} epochs after epoch {live.improved_epoch + 1}"
-        return ""
-
     def finish(self, index: int, reason: str, dropped: int | None = None) -> None:
         """End a replica."""
         self.display.ended(index)
-        self.state.replicas[index] = replace(self._ended(index, reason), dropped=dropped)
+        self.state.replicas[index] = replace(ended(self.state, index, reason), dropped=dropped)
         if self.trainer.settings.restarts > 1:  # a single one may get more epochs when it is resumed
             del self.state.lives[index]
-
-    def _ended(self, index: int, reason: str) -> Replica:
-        """The replica with the parameters of its last finished epoch or, for early stopping, of its best."""
-        live, replica = self.state.lives[index], self.state.replicas.get(index, Replica())
-        curves = {name: getattr(replica, name)[: live.epochs] for name in CURVES}
-        kept = (live.best, live.best_epoch) if live.best else (model_part(live.tensors), live.epochs - 1)
-        return replace(replica, **curves, state=kept[0], kept_epoch=kept[1], steps=live.steps, stopped=reason)
 
     def _save(self, *, always: bool) -> None:
         """Write the checkpoint; a full disk is no reason to lose the training that it protects."""
@@ -405,9 +318,9 @@ class Run:
         model, replicas = self.trainer.model, dict(self.state.replicas)
         for index, live in self.state.lives.items():
             if index not in replicas or not replicas[index].stopped:
-                ended = self._ended(index, f"interrupted after epoch {live.epochs}")
+                last = ended(self.state, index, f"interrupted after epoch {live.epochs}")
                 # the state may be the memory of the model itself
-                replicas[index] = replace(ended, state={k: x.copy(order="K") for k, x in ended.state.items()})
+                replicas[index] = replace(last, state={k: x.copy(order="K") for k, x in last.state.items()})
         history = History([replicas[index] for index in sorted(replicas)], seconds, interrupted, model)
         model.load_state_dict(history.replicas[history.best].state)
         model.zero_grad()
@@ -417,15 +330,5 @@ class Run:
         return history
 
 
-def _score(loss: float) -> float:
-    """A loss to compare by: one that is not a number is the worst, whenever it comes."""
-    return math.inf if math.isnan(loss) else loss
-
-
 class _Cancelled(Exception):  # noqa: N818 - not an error
     """The run ended in another thread."""
-
-
-def warn(text: str, line: SourceLine | None) -> None:
-    """A TrainingWarning at the user's line."""
-    warnings.warn_explicit(text, TrainingWarning, *(line or ("chainrule", 0)))
