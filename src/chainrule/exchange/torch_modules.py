@@ -105,6 +105,12 @@ def from_torch(module: Any) -> Module:
     GELU, SiLU, Softplus, Sigmoid, Tanh, Softmax, Identity; float32 and float64. Predictions and gradients are
     equal, what is shared stays shared, and each layer keeps its mode. Raises ExchangeError that names the layer
     for anything else. Fresh initial values (restarts) are drawn as chainrule's layers draw them.
+
+    For example, where PyTorch is installed::
+
+        layers = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))
+        model = cr.from_torch(layers)
+        model(np.ones((4, 2), np.float32)).shape  # (4, 1)
     """
     return _from_torch(module, "", {})
 
@@ -164,6 +170,11 @@ def to_torch(model: Module) -> Any:
     The opposite of :func:`from_torch`, for the same layers; an ``nn.MLP`` becomes a ``Sequential``, and the names
     in ``state_dict()`` are the same. Raises ExchangeError that names the layer for anything else, and where
     PyTorch is not installed.
+
+    For example, where PyTorch is installed::
+
+        layers = cr.to_torch(nn.MLP([2, 3, 1], "tanh", seed=0))
+        layers(torch.ones(4, 2)).shape  # torch.Size([4, 1])
     """
     try:
         import torch

@@ -84,6 +84,23 @@ class CSVLog:
     Columns: replica, epoch, loss, validation_loss (empty without validation data), gradient_norm, lr (of the next step;
     empty with ``optim.LBFGS``), steps, seconds. The first epoch of a run replaces the file, unless ``append``.
     Raises FileWriteError if it cannot be written.
+
+    >>> import numpy as np
+    >>> import tempfile, pathlib
+    >>> import chainrule as cr
+    >>> from chainrule import nn, optim
+    >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "run.csv")
+    ...     history = cr.fit(
+    ...         nn.Linear(1, 1, seed=0), (x, 2 * x), loss=nn.squared_error, optimizer=optim.SGD(0.1), epochs=3,
+    ...         callbacks=[cr.CSVLog(path)],
+    ...     )
+    ...     lines = path.read_text().splitlines()
+    >>> lines[0]
+    'replica,epoch,loss,validation_loss,gradient_norm,lr,steps,seconds'
+    >>> len(lines)
+    4
     """
 
     path: str | PathLike[str]
@@ -117,6 +134,10 @@ class TensorBoardLog:
 
     ``folder`` is what ``tensorboard --logdir`` is given. Needs ``pip install 'chainrule[tensorboard]'``; raises
     SettingError where that is missing.
+
+    An example, in a script; then ``tensorboard --logdir runs`` shows it::
+
+        cr.fit(model, (x, y), ..., callbacks=[cr.TensorBoardLog("runs")])
     """
 
     def __init__(self, folder: str | PathLike[str]) -> None:

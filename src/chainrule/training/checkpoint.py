@@ -26,7 +26,23 @@ _COUNTS = ("epochs", "steps", "best_epoch", "improved_epoch")  # of an unfinishe
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run is saved; ``seconds`` is the least time between two saves (the end is always saved)."""
+    """Where a run is saved; ``seconds`` is the least time between two saves (the end is always saved).
+
+    >>> import numpy as np
+    >>> import tempfile, pathlib
+    >>> import chainrule as cr
+    >>> from chainrule import nn, optim
+    >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "run.npz")
+    ...     for epochs in (2, 5):
+    ...         history = cr.fit(
+    ...             nn.Linear(1, 1, seed=0), (x, 2 * x), loss=nn.squared_error, optimizer=optim.SGD(0.1),
+    ...             epochs=epochs, seed=0, checkpoint=cr.Checkpoint(path, seconds=60), resume=path.exists(),
+    ...         )
+    >>> history.loss.shape
+    (1, 5)
+    """
 
     path: str | Path
     seconds: float = 1.0

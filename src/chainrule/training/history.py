@@ -60,6 +60,19 @@ class History:
     is its description (``Optimizer.describe``), ``batch_size`` the rows of a step, ``lr`` [restarts, epochs]
     the step size at the start of each epoch that the run could have had (no columns for LBFGS, which searches
     for it).
+
+    >>> import numpy as np
+    >>> import chainrule as cr
+    >>> from chainrule import nn, optim
+    >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    >>> history = cr.fit(
+    ...     nn.Linear(1, 1, seed=0), (x, 2 * x), loss=nn.squared_error, optimizer=optim.SGD(0.1), epochs=5,
+    ...     restarts=2, seed=0
+    ... )
+    >>> history.loss.shape, history.batch_size
+    ((2, 5), 20)
+    >>> history.replicas[0].stopped
+    'all epochs done'
     """
 
     replicas: list[Replica]

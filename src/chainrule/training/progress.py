@@ -21,6 +21,18 @@ class Epoch:
     without validation data) is taken at its end. The epoch took ``steps`` steps and ``seconds`` seconds.
     ``model`` holds its parameters; ``optimizer`` is the run's own (None with ``optim.LBFGS``), and ``lr`` the size of
     its next step. A callback that sets ``epoch.optimizer.lr`` to a number changes it for this replica.
+
+    >>> import numpy as np
+    >>> import chainrule as cr
+    >>> from chainrule import nn, optim
+    >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    >>> lines = []
+    >>> history = cr.fit(
+    ...     nn.Linear(1, 1, seed=0), (x, 2 * x), loss=nn.squared_error, optimizer=optim.SGD(0.1), epochs=2,
+    ...     callbacks=[lambda epoch: lines.append((epoch.number, epoch.epochs, epoch.lr))]
+    ... )
+    >>> lines
+    [(1, 2, 0.1), (2, 2, 0.1)]
     """
 
     number: int

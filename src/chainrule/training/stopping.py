@@ -16,6 +16,18 @@ class EarlyStopping:
 
     The parameters of the epoch with the lowest loss are kept. ``patience`` counts the epochs since the last
     improvement, which is a loss lower by more than ``min_delta`` than at the improvement before it.
+
+    >>> import numpy as np
+    >>> import chainrule as cr
+    >>> from chainrule import nn, optim
+    >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    >>> train, validation = (x[::2], x[::2] ** 2), (x[1::2], x[1::2] ** 2)
+    >>> history = cr.fit(
+    ...     nn.Linear(1, 1, seed=0), train, loss=nn.squared_error, optimizer=optim.SGD(0.1), epochs=1000,
+    ...     validation=validation, stop=cr.EarlyStopping(patience=5, min_delta=1e-4),
+    ... )
+    >>> history.loss.shape[1] < 1000
+    True
     """
 
     patience: int = 10
@@ -31,6 +43,17 @@ class GradientNorm:
     """Stop at a critical point: a gradient norm over all training rows of at most ``tolerance`` (row A10).
 
     A critical point is what gradient descent can promise. It may be a minimum, a saddle or a plateau.
+
+    >>> import numpy as np
+    >>> import chainrule as cr
+    >>> from chainrule import nn, optim
+    >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    >>> history = cr.fit(
+    ...     nn.Linear(1, 1, seed=0), (x, 2 * x), loss=nn.squared_error, optimizer=optim.SGD(0.1), epochs=1000,
+    ...     stop=cr.GradientNorm(1e-3)
+    ... )
+    >>> history.loss.shape[1] < 1000
+    True
     """
 
     tolerance: float = 1e-5
