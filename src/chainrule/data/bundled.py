@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Problem:
-    """A table, the column to predict, the task ("classification" or "regression") and what it is about."""
+    """A table, the column to predict, the task ("classification" or "regression") and what it is about.
+
+    >>> iris = load_bundled("iris")
+    >>> iris.target, iris.task, iris.frame.height
+    ('species', 'classification', 150)
+    """
 
     frame: pl.DataFrame
     target: str

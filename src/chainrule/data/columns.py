@@ -31,6 +31,15 @@ class Column:
     (0 or 1), "categorical" (one-hot: one feature a category, one more for a missing value if training had
     any) or "ignored". ``mean`` and ``standard_deviation`` are of the filled training values, in the column's
     units; ``fill`` stands for a missing value (numbers: the median; booleans: the more frequent value).
+
+    >>> import polars as pl
+    >>> from chainrule import data
+    >>> frame = pl.DataFrame({"size": [1.0, 3.0], "kind": ["a", "b"], "y": [0.5, 2.5]})
+    >>> fitted, notices = data.fit_preprocessor(frame, "y")
+    >>> fitted.columns[0].mean, fitted.columns[0].standard_deviation
+    (2.0, 1.0)
+    >>> fitted.columns[1].feature_names
+    ('kind=a', 'kind=b')
     """
 
     name: str

@@ -16,6 +16,11 @@ class Halfspaces:
 
     ``points`` [rows, features] standard normal, ``labels`` [rows] 1 inside all half-spaces, else 0; ``normals``
     [count, features] of length 1.
+
+    >>> sample = halfspaces(rows=100, features=4, count=2, seed=0)
+    >>> inside = (sample.points @ sample.normals.T <= sample.offset).all(axis=1)
+    >>> bool((inside == sample.labels).all())
+    True
     """
 
     points: NDArray[np.float64]

@@ -14,7 +14,14 @@ from chainrule.errors import DataError, ShapeError
 
 @dataclass(frozen=True)
 class Ranges:
-    """The smallest and largest value [features] of each column of some training rows."""
+    """The smallest and largest value [features] of each column of some training rows.
+
+    >>> ranges = fit_ranges([[0.0, 10.0], [4.0, 30.0]])
+    >>> ranges.low.tolist(), ranges.high.tolist()
+    ([0.0, 10.0], [4.0, 30.0])
+    >>> ranges.scale([[0.0, 20.0]]).tolist()
+    [[-1.0, 0.0]]
+    """
 
     low: NDArray[np.float64]
     high: NDArray[np.float64]

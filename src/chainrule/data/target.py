@@ -35,6 +35,13 @@ class Target:
     For ``task`` "classification": ``classes``, the names of the labels 0, 1, ..., and their ``class_type``
     ("text", "integer" or "boolean"). For "regression": ``mean`` and ``standard_deviation`` in the target's
     units.
+
+    >>> import polars as pl
+    >>> from chainrule import data
+    >>> frame = pl.DataFrame({"size": [1.0, 3.0], "y": ["no", "yes"]})
+    >>> fitted, notices = data.fit_preprocessor(frame, "y")
+    >>> fitted.target.task, fitted.target.classes
+    ('classification', ('no', 'yes'))
     """
 
     name: str
@@ -87,6 +94,12 @@ def rows_with_target(
     """The indices of those ``rows`` (all if None) that have a target, int64, and a notice of those without.
 
     Raises DataError if none has.
+
+    >>> import polars as pl
+    >>> rows_with_target(pl.DataFrame({"x": [1, 2, 3], "y": [0.5, 1.5, 2.5]}), "y")
+    (array([0, 1, 2]), [])
+    >>> rows_with_target(pl.DataFrame({"x": [1, 2], "y": [0.5, None]}), "y")
+    (array([0]), ["target 'y' has no value in row 2: left out (1 rows)"])
     """
     missing = _missing(target_column(frame, target))
     every = np.arange(frame.height) if rows is None else np.asarray(rows, dtype=np.int64)

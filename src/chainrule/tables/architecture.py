@@ -14,6 +14,10 @@ class Architecture:
 
     ``activation`` follows each hidden layer, ``dropout`` is the probability with which a hidden unit is
     dropped in training.
+
+    >>> from chainrule import tables
+    >>> tables.Architecture((4, 8, 3), "relu", dropout=0.0, batch_norm=False).weights
+    56
     """
 
     widths: tuple[int, ...]

@@ -39,6 +39,12 @@ class Facts:
     ``version`` is chainrule's, ``data`` the name of the file or bundled problem. ``scored_on`` says which
     rows the score is of, "held-out" or "training". ``most_frequent`` is the label of the training rows'
     most frequent class, 0 for a regression. ``stopped`` says why training ended.
+
+    >>> from chainrule import data, tables
+    >>> wine = data.load_bundled("wine")
+    >>> model = tables.train_table(wine.frame, wine.target, tables.TrainingSettings(epochs=10)).model
+    >>> model.facts.scored_on, model.facts.training_rows, model.facts.epochs
+    ('held-out', 121, 10)
     """
 
     version: str
@@ -64,6 +70,13 @@ class Predictions:
     ``values`` is a Series [rows]: classes as they stand in the training table, or numbers in the target's
     units. ``probabilities`` is float32 [rows, classes] in the order of ``classes``, None for a regression.
     ``notices`` say what was done to the table: columns ignored, values filled in, categories not known.
+
+    >>> from chainrule import data, tables
+    >>> wine = data.load_bundled("wine")
+    >>> model = tables.train_table(wine.frame, wine.target, tables.TrainingSettings(epochs=10)).model
+    >>> predictions = model.predict(wine.frame)
+    >>> predictions.values.shape, predictions.probabilities.shape
+    ((178,), (178, 3))
     """
 
     values: pl.Series

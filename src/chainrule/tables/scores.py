@@ -18,6 +18,11 @@ class Score:
     ``metric`` is "accuracy" (the share of rows whose class is right; more is better) or "RMSE" (the root of
     the mean squared error, in the target's units; less is better). The baseline always predicts the training
     rows' most frequent class, or their mean. ``scored_on`` says which rows: "held-out", "training" or "".
+
+    >>> from chainrule import tables
+    >>> score = tables.Score("RMSE", 2.0, 5.0, 20, "held-out")
+    >>> score.describe()
+    'RMSE 2 on 20 held-out rows (always predicting the mean: 5)'
     """
 
     metric: str

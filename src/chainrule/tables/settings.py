@@ -27,6 +27,10 @@ class TrainingSettings:
     about 4000 steps, from 20 to 500; ``patience`` None means a quarter of the epochs, 10 at least.
 
     Raises SettingError for values out of range.
+
+    >>> from chainrule import tables
+    >>> tables.TrainingSettings(hidden=(16,), restarts=3).epochs_for(rows=640)
+    400
     """
 
     task: str | None = None

@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of the table, from 0: those that train, choose the best epoch, and give the score."""
+    """Row numbers of the table, from 0: those that train, choose the best epoch, and give the score.
+
+    >>> from chainrule import data, tables
+    >>> wine = data.load_bundled("wine")
+    >>> prepared = tables.prepare(wine.frame, wine.target)
+    >>> [part.size for part in prepared.split.parts]
+    [121, 21, 36]
+    """
 
     training: NDArray[np.int64]
     validation: NDArray[np.int64]
@@ -52,7 +59,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A table made ready for training: encoded by what its training rows taught."""
+    """A table made ready for training: encoded by what its training rows taught.
+
+    >>> from chainrule import data, tables
+    >>> wine = data.load_bundled("wine")
+    >>> prepared = tables.prepare(wine.frame, wine.target)
+    >>> prepared.features.shape, prepared.architecture.widths
+    ((178, 13), (13, 64, 64, 3))
+    """
 
     frame: pl.DataFrame
     preprocessor: Preprocessor
@@ -77,7 +91,14 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model, how its losses went, and its score: on held-out rows where there are any."""
+    """A trained model, how its losses went, and its score: on held-out rows where there are any.
+
+    >>> from chainrule import data, tables
+    >>> wine = data.load_bundled("wine")
+    >>> trained = tables.train_table(wine.frame, wine.target, tables.TrainingSettings(epochs=10))
+    >>> trained.score.metric, trained.score.value > 0.8, trained.history.loss.shape
+    ('accuracy', True, (1, 10))
+    """
 
     model: TableModel
     history: History
@@ -106,6 +127,12 @@ def prepare(table: Any, target: str, settings: TrainingSettings | None = None) -
 
     Rows without a target are left out, with a notice. Raises DataError for a table or a target that cannot be
     learned from, SettingError for settings out of range.
+
+    >>> from chainrule import data, tables
+    >>> wine = data.load_bundled("wine")
+    >>> prepared = tables.prepare(wine.frame, wine.target)
+    >>> prepared.architecture.describe(), prepared.split.held_out.size
+    ('13-64-64-3, relu', 36)
     """
     settings, frame = settings or TrainingSettings(), as_frame(table)
     usable, notices = rows_with_target(frame, target)
@@ -167,6 +194,12 @@ def train(
 
     ``progress``, ``checkpoint``, ``resume`` and ``callbacks`` are those of ``chainrule.fit``. After Ctrl-C
     the model is that of the last finished epoch, and ``history.interrupted`` is true.
+
+    >>> from chainrule import data, tables
+    >>> wine = data.load_bundled("wine")
+    >>> prepared = tables.prepare(wine.frame, wine.target, tables.TrainingSettings(epochs=10))
+    >>> tables.train(prepared, "wine").score.value > 0.8
+    True
     """
     settings, split = prepared.settings, prepared.split
     network = prepared.architecture.build(settings.seed)
