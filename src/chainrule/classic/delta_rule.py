@@ -21,6 +21,13 @@ class DeltaRule:
     ``weights`` [features] and ``bias`` at the end; ``rows`` [steps], which row each step took; ``outputs``
     [steps], y_hat before the step; ``deltas`` [steps]; ``losses`` [steps], 1/2 (y_hat - y)^2 of that row;
     ``path`` [steps + 1, 1 + features], bias and weights before the first step and after each.
+
+    >>> from chainrule import classic
+    >>> run = classic.delta_rule([[0.5, -0.8]], [1.0], steps=3, seed=0)
+    >>> run.losses.shape, run.path.shape
+    ((3,), (4, 3))
+    >>> bool(run.losses[-1] < run.losses[0])
+    True
     """
 
     weights: Floats

@@ -15,6 +15,14 @@ class NaiveGradient:
     ``gradient`` is df/dw by (from, to), ``bias_gradient`` df/db by neuron, ``table`` du_i/du_n by (i, n) for every
     neuron n that is no input and every i that it reaches. ``multiplications`` counts one for each edge and each
     n below it: O(|V||E|); ``backpropagation`` counts one message for each edge.
+
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> edges = {("x", "a"): 2.0, ("x", "b"): 3.0, ("a", "o"): 5.0, ("b", "o"): 7.0}
+    >>> net = nn.GraphNetwork(edges, ["x"], ["o"], "identity")
+    >>> found = cr.classic.naive_gradient(net, [1.0])
+    >>> found.gradient["x", "a"], found.table["o", "a"]
+    (5.0, 5.0)
     """
 
     gradient: dict[tuple[Any, Any], float]

@@ -23,6 +23,14 @@ class PathSum:
     ``S`` is df/du of each neuron (of an input df/dx): the sum over all paths from it to the output. ``gradient``
     is df/dw by (from, to), ``bias_gradient`` df/db by neuron. ``paths`` is the number of paths from inputs to the
     output, ``edges`` that of edges, where back-propagation sends one message each.
+
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> edges = {("x", "a"): 2.0, ("x", "b"): 3.0, ("a", "o"): 5.0, ("b", "o"): 7.0}
+    >>> net = nn.GraphNetwork(edges, ["x"], ["o"], "identity")
+    >>> found = cr.classic.path_sum(net, [1.0])
+    >>> found.S["a"], found.gradient["x", "a"]
+    (5.0, 5.0)
     """
 
     S: dict[Any, float]

@@ -18,6 +18,11 @@ class Perceptron:
 
     ``weights`` [features] and ``bias``; ``updates`` in all and ``mistakes`` in each epoch; ``converged`` says
     whether the last epoch was without a mistake, so that every row is on its side.
+
+    >>> from chainrule import classic
+    >>> found = classic.perceptron([[0, 0], [0, 1], [1, 0], [1, 1]], [-1, -1, -1, 1])
+    >>> found.converged, found.mistakes[-1], found.predict([[1, 1]])
+    (True, 0, array([1.]))
     """
 
     weights: Floats

@@ -20,6 +20,11 @@ class Separation:
     Otherwise these are None, the margin is 0, and ``certificate`` [rows] holds what is left where each row's
     inequality, multiplied by its number (none negative, adding up to 1 over the rows that must not fire), is
     added to the others: every w_j and the threshold cancel, and 0 > 0 remains (Farkas' lemma).
+
+    >>> from chainrule import classic
+    >>> found = classic.linear_separation([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 1])
+    >>> found.separable, found.weights.tolist(), found.threshold, found.margin
+    (True, [1.0, 1.0], 1.0, 1.0)
     """
 
     separable: bool

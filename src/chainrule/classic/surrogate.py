@@ -39,6 +39,10 @@ class SurrogateBound:
     """Claim 16.1, part 2, on a sample: ``zero_one`` <= ``constant`` * ``surrogate`` (erratum 1).
 
     Both losses are sums over the rows. ``printed_holds`` says whether the lecture's constant 1 happens to do.
+
+    >>> from chainrule import classic
+    >>> classic.surrogate_bound([0.4, 0.9], [1, 1])
+    SurrogateBound(zero_one=1.0, surrogate=0.37, constant=4.0)
     """
 
     zero_one: float

@@ -34,7 +34,13 @@ MOST_NODES = 400  # up to which partial derivatives are worked out for every edg
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture: shown by notebooks as it is, written to a file by ``save``."""
+    """A picture: shown by notebooks as it is, written to a file by ``save``.
+
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> cr.draw(nn.MLP([2, 3, 1], seed=0)).svg[:4]
+    '<svg'
+    """
 
     scene: Scene
 

@@ -29,6 +29,13 @@ class Explanation:
 
     ``explanation["w"]`` is the step of that name: its ``value`` and ``gradient`` are arrays. ``paths`` are those
     that were asked for. Of a network, ``messages`` are the numbers (see ``GraphNetwork.messages``).
+
+    >>> import chainrule as cr
+    >>> w, x = cr.tensor(0.5, requires_grad=True), cr.tensor(2.0)
+    >>> loss = (3.0 - w * x) ** 2
+    >>> found = cr.explain(loss)
+    >>> float(found["w"].gradient)
+    -8.0
     """
 
     sections: tuple[tuple[str, list[Line]], ...]

@@ -25,6 +25,11 @@ class SecondDerivativeTest:
     ``eigenvalues`` [n] of the Hessian are in ascending order, ``directions`` [n, n] holds their unit
     eigenvectors, one a row: at a saddle, ``directions[0]`` leads down on both sides. ``value`` is the
     function's value, ``gradient_norm`` how far the point is from being critical.
+
+    >>> import chainrule as cr
+    >>> test = cr.second_derivative_test(lambda x: x[0] ** 2 - x[1] ** 2, [0.0, 0.0])
+    >>> test.kind, test.eigenvalues.tolist()
+    ('saddle', [-2.0, 2.0])
     """
 
     kind: Kind

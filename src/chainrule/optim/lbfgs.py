@@ -28,6 +28,11 @@ class LBFGSResult:
 
     ``converged`` says that a critical point was reached as closely as ``tolerance``, or as float64, allows;
     it need not be a minimum (row A10).
+
+    >>> from chainrule import optim
+    >>> result = optim.LBFGS().minimise(lambda theta: (((theta - 3) ** 2).sum(), 2 * (theta - 3)), [0.0, 9.0])
+    >>> result.theta.round(6).tolist(), result.converged
+    ([3.0, 3.0], True)
     """
 
     theta: Array

@@ -211,7 +211,13 @@ class OneCycle:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Step sizes read from a table, whose last entry holds for all later steps; made by :func:`tabulate`."""
+    """Step sizes read from a table, whose last entry holds for all later steps; made by :func:`tabulate`.
+
+    >>> from chainrule import optim
+    >>> schedule = optim.Table([0.1, 0.01])
+    >>> [schedule(step) for step in (0, 1, 100)]
+    [0.1, 0.01, 0.01]
+    """
 
     rates: Array
 

@@ -22,6 +22,16 @@ class Finding:
     ``kind`` is its name, such as "dead units"; ``severity`` is "note", "warning" or "severe". ``evidence``
     holds the figures that led to it by name. ``rows`` are those of the lectures that give the reason, such
     as ("A13",); ``reasons`` says what they say.
+
+    >>> import numpy as np
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> x = np.random.default_rng(0).normal(size=(100, 2))
+    >>> model = nn.MLP([2, 8, 1], "tanh", seed=0)
+    >>> model[0].weight.data[:] *= 1000
+    >>> diagnosis = cr.diagnose(model, (x, x[:, :1] * x[:, 1:]), nn.squared_error)
+    >>> diagnosis.findings[0].kind, diagnosis.findings[0].severity
+    ('saturated units', 'severe')
     """
 
     kind: str
@@ -69,6 +79,16 @@ class Diagnosis:
     whole network by name, ``layers`` the same for each layer, whether or not anything is wrong with it;
     ``not_measured`` says what could not be looked at, and why. ``print`` shows the findings, ``details()``
     also the figures; in a notebook it is a table.
+
+    >>> import numpy as np
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> x = np.random.default_rng(0).normal(size=(100, 2))
+    >>> model = nn.MLP([2, 8, 1], "tanh", seed=0)
+    >>> model[0].weight.data[:] *= 1000
+    >>> diagnosis = cr.diagnose(model, (x, x[:, :1] * x[:, 1:]), nn.squared_error)
+    >>> diagnosis.healthy, diagnosis.kinds
+    (False, ['saturated units'])
     """
 
     findings: tuple[Finding, ...]
