@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass
 from itertools import chain
 from types import MappingProxyType
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from chainrule.data.columns import KINDS, Column, encode_column, fit_column
 from chainrule.data.describe import list_some, suggest_names
 from chainrule.data.notices import Notice
-from chainrule.data.records import Checks, read_record
+from chainrule.data.records import Checks, is_finite_number, read_record
 from chainrule.data.target import (
     CLASS_TYPES,
     TASKS,
@@ -36,7 +35,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Preprocessor:
-    """What was learned from a training table: one record a column, in the table's order, and the target's."""
+    """What was learned from a training table: one record a column, in the table's order, and the target's.
+
+    >>> import polars as pl
+    >>> from chainrule import data
+    >>> frame = pl.DataFrame({"size": [1.0, 3.0], "kind": ["a", "b"], "y": [0.5, 2.5]})
+    >>> fitted, notices = data.fit_preprocessor(frame, "y")
+    >>> fitted.feature_names
+    ('size', 'kind=a', 'kind=b')
+    >>> fitted.transform(frame)
+    array([[-1.,  1.,  0.],
+           [ 1.,  0.,  1.]], dtype=float32)
+    """
 
     columns: tuple[Column, ...]
     target: Target
@@ -220,10 +230,6 @@ def _is_texts(value: object) -> bool:
     return isinstance(value, list) and all(map(_is_text, value)) and len(set(value)) == len(value)
 
 
-def _is_finite(value: object) -> bool:
-    return isinstance(value, float) and math.isfinite(value)
-
-
 def _is_bool(value: object) -> bool:
     return isinstance(value, bool)
 
@@ -231,7 +237,7 @@ def _is_bool(value: object) -> bool:
 CHECKS: Checks = MappingProxyType(
     {
         "str": ("text", _is_text),
-        "float": ("a finite number with a decimal point", _is_finite),
+        "float": ("a finite number with a decimal point", is_finite_number),
         "bool": ("true or false", _is_bool),
         "tuple[str, ...]": ("a list of different texts", _is_texts),
     }

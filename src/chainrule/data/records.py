@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -13,6 +14,11 @@ Record = TypeVar("Record")
 Checks = Mapping[str, tuple[str, Callable[[Any], bool]]]
 #: (where, got, expected) -> the error to raise
 Malformed = Callable[[str, object, str], ModelFileError]
+
+
+def is_finite_number(value: object) -> bool:
+    """Whether JSON gave a number with a decimal point that is neither infinite nor NaN."""
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def read_record(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from os import PathLike
 from types import MappingProxyType
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.data import Preprocessor
-from chainrule.data.records import Checks, read_record
+from chainrule.data.records import Checks, is_finite_number, read_record
 from chainrule.errors import ChainruleError, ModelFileError
 from chainrule.files import load_tensors
 from chainrule.nn import MLP
@@ -117,17 +116,13 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, float) and math.isfinite(value)
-
-
 def _is_widths(value: object) -> bool:
     return isinstance(value, list) and all(map(_is_count, value))
 
 
 def _is_settings(value: object) -> bool:
     return isinstance(value, dict) and all(
-        isinstance(v, str | int | None) or _is_number(v) for v in value.values()
+        isinstance(v, str | int | None) or is_finite_number(v) for v in value.values()
     )
 
 
@@ -136,7 +131,7 @@ CHECKS: Checks = MappingProxyType(
         "str": ("text", lambda value: isinstance(value, str)),
         "bool": ("true or false", lambda value: isinstance(value, bool)),
         "int": ("a whole number from 0 on", _is_count),
-        "float": ("a finite number with a decimal point", _is_number),
+        "float": ("a finite number with a decimal point", is_finite_number),
         "tuple[int, ...]": ("a list of whole numbers", _is_widths),
         "dict[str, Setting]": ("an object of texts and numbers", _is_settings),
     }

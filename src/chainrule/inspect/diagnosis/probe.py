@@ -118,6 +118,12 @@ def norm(arrays: list[Floats]) -> float:
         return float(np.sqrt(sum(float(np.sum(np.square(a))) for a in arrays)))
 
 
+def root_mean_square(values: Floats) -> float:
+    """The root mean square of all elements; infinite where it overflows."""
+    with np.errstate(over="ignore"):
+        return float(np.sqrt(np.mean(np.square(values))))
+
+
 def _or_zero(node: Node | None, like: Node) -> Node:
     """A message, or zeros where there is none."""
     return ones(like) * 0.0 if node is None else node

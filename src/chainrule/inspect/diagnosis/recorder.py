@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.errors import SettingError
-from chainrule.inspect.diagnosis.probe import Probe, Reading, norm
+from chainrule.inspect.diagnosis.probe import Probe, Reading, norm, root_mean_square
 from chainrule.inspect.diagnosis.slopes import dead, saturated_share
 from chainrule.optim.settings import check_count
 from chainrule.training.batches import as_rows
@@ -118,7 +118,10 @@ class Recorder:
 
 
 def _statistics(reading: Reading) -> dict[str, float]:
-    values = {"activation": _rms(reading.values), "message": _rms(reading.messages)}
+    values = {
+        "activation": root_mean_square(reading.values),
+        "message": root_mean_square(reading.messages),
+    }
     if reading.slope is not None:
         values["dead"] = float(np.mean(dead(reading)))
         values["saturated"] = saturated_share(reading)
@@ -142,8 +145,3 @@ def _histogram(values: Floats) -> tuple[Floats, Floats]:
         low, high = low - 0.5, low + 0.5
     place = np.minimum(((flat - low) * (BINS / (high - low))).astype(np.int64), BINS - 1)
     return np.bincount(place, minlength=BINS).astype(np.float64), np.linspace(low, high, BINS + 1)
-
-
-def _rms(values: Floats) -> float:
-    with np.errstate(over="ignore"):
-        return float(np.sqrt(np.mean(np.square(values))))

@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.inspect.diagnosis.evidence import Evidence
 from chainrule.inspect.diagnosis.finding import Finding
-from chainrule.inspect.diagnosis.probe import Floats
+from chainrule.inspect.diagnosis.probe import root_mean_square
 
 # A first layer whose gradient is a thousandth of the last one's learns a thousand times slower; with one
 # step size for all, the last layer has long ended when the first begins.
@@ -66,8 +66,8 @@ def _measured(e: Evidence) -> Depth | None:
     layers = [r for r in e.readings if r.layer.parameters and r.values.ndim == 2]
     if len(layers) < DEPTH or e.fitted:
         return None
-    messages = [_rms(r.messages) for r in layers]
-    values = [_rms(r.values) for r in layers]
+    messages = [root_mean_square(r.messages) for r in layers]
+    values = [root_mean_square(r.values) for r in layers]
     first, last = messages[0], messages[-1]
     if not (np.isfinite(messages).all() and np.isfinite(values).all()) or last == 0:
         return None
@@ -80,8 +80,3 @@ def _measured(e: Evidence) -> Depth | None:
     }
     where = f"{layers[0].layer.name} to {layers[-1].layer.name}"
     return Depth(first, last, (values[0], values[-1]), where, figures)
-
-
-def _rms(values: Floats) -> float:
-    with np.errstate(over="ignore"):
-        return float(np.sqrt(np.mean(np.square(values))))
