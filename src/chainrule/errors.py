@@ -13,7 +13,14 @@ _NOT_USERS = (PACKAGE, str(_STANDARD / "threading.py"), str(_STANDARD / "concurr
 
 
 class ChainruleError(Exception):
-    """Base of every error that chainrule raises on purpose."""
+    """Base of every error that chainrule raises on purpose.
+
+    Each kind is also one of Python's own, such as ValueError, so that either can be caught.
+
+    >>> from chainrule.errors import ChainruleError, ShapeError
+    >>> issubclass(ShapeError, ChainruleError), issubclass(ShapeError, ValueError)
+    (True, True)
+    """
 
     def __init__(
         self,
@@ -34,39 +41,116 @@ class ChainruleError(Exception):
 
 
 class ShapeError(ChainruleError, ValueError):
-    """Shapes do not fit together."""
+    """Shapes do not fit together.
+
+    >>> import chainrule as cr
+    >>> cr.tensor([1.0, 2.0]) + cr.tensor([1.0, 2.0, 3.0])
+    Traceback (most recent call last):
+        ...
+    chainrule.errors.ShapeError: add: shapes do not broadcast
+      expected: equal lengths, or 1, on every axis counted from the last
+      got:      (2,) and (3,)
+      where:    ...
+      try:      reshape or expand one operand
+    """
 
 
 class DtypeError(ChainruleError, TypeError):
-    """A dtype is not one that the operation takes."""
+    """A dtype is not one that the operation takes.
+
+    >>> import chainrule as cr
+    >>> cr.tensor([1, 2], requires_grad=True)
+    Traceback (most recent call last):
+        ...
+    chainrule.errors.DtypeError: only floats have gradients
+    ...
+    """
 
 
 class IndexOutOfRangeError(ChainruleError, IndexError):
-    """An index lies outside its axis."""
+    """An index lies outside its axis.
+
+    >>> import chainrule as cr
+    >>> cr.tensor([1.0, 2.0])[2]
+    Traceback (most recent call last):
+        ...
+    chainrule.errors.IndexOutOfRangeError: an index is out of range on axis 0
+    ...
+    """
 
 
 class DataError(ChainruleError, ValueError):
-    """The user's data cannot be used as they are (not finite, unknown columns, labels out of range)."""
+    """The user's data cannot be used as they are (not finite, unknown columns, labels out of range).
+
+    >>> from chainrule import data
+    >>> data.load_bundled("iriss")
+    Traceback (most recent call last):
+        ...
+    chainrule.errors.DataError: there is no bundled problem 'iriss'
+    ...
+    """
 
 
 class SettingError(ChainruleError, ValueError):
-    """A setting has a value that it cannot have."""
+    """A setting has a value that it cannot have.
+
+    >>> from chainrule import optim
+    >>> optim.SGD(-0.1)
+    Traceback (most recent call last):
+        ...
+    chainrule.errors.SettingError: lr has a value that it cannot have
+      expected: a number >= 0
+      got:      -0.1
+    """
 
 
 class GradientError(ChainruleError, RuntimeError):
-    """A gradient was asked for where there is none, or it is wrong."""
+    """A gradient was asked for where there is none, or it is wrong.
+
+    >>> import chainrule as cr
+    >>> cr.tensor([1.0, 2.0]).sum().backward()
+    Traceback (most recent call last):
+        ...
+    chainrule.errors.GradientError: backward() from a tensor that depends on nothing that requires a gradient
+    ...
+    """
 
 
 class TracingError(ChainruleError, TypeError):
-    """A traced tensor was asked for a value that it will only have when the graph runs."""
+    """A traced tensor was asked for a value that it will only have when the graph runs.
+
+    >>> import numpy as np
+    >>> import chainrule as cr
+    >>> cr.compile(lambda x: float(x.sum()))(np.ones(3))
+    Traceback (most recent call last):
+        ...
+    chainrule.errors.TracingError: a traced tensor has no value yet
+    ...
+    """
 
 
 class NonFiniteError(ChainruleError, FloatingPointError):
-    """A computation gave a number that is not finite; the message names the first one and what it came from."""
+    """A computation gave a number that is not finite; the message names the first one and what it came from.
+
+    >>> import chainrule as cr
+    >>> cr.compile(cr.log, nonfinite="raise")([1.0, -1.0])
+    Traceback (most recent call last):
+        ...
+    chainrule.errors.NonFiniteError: log gave nan, the first number that is not finite
+    ...
+    """
 
 
 class ModelFileError(ChainruleError, ValueError):
-    """A file is not a chainrule model, or is damaged, or of another version."""
+    """A file is not a chainrule model, or is damaged, or of another version.
+
+    >>> from chainrule import nn
+    >>> nn.Linear(2, 1).load_state_dict({})
+    Traceback (most recent call last):
+        ...
+    chainrule.errors.ModelFileError: the state does not fit this model
+    ...
+    """
 
 
 class ExchangeError(ChainruleError, ValueError):

@@ -88,7 +88,15 @@ class Parameter(Tensor):
 
 
 class Buffer(Tensor):
-    """State that a forward pass changes and no gradient reaches: running moments, random counters."""
+    """State that a forward pass changes and no gradient reaches: running moments, random counters.
+
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> norm = nn.BatchNorm1d(2)
+    >>> y = norm(cr.tensor([[1.0, 2.0], [3.0, 6.0]]))
+    >>> isinstance(norm.running_mean, nn.Buffer), norm.running_mean
+    (True, tensor([0.2, 0.4]))
+    """
 
     initialiser: Initialiser
 

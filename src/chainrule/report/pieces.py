@@ -23,7 +23,11 @@ def clip(text: object) -> str:
 
 
 def number(value: float) -> str:
-    """Four digits, or all that stand before the point; a word for what is no number."""
+    """Four digits, or all that stand before the point; a word for what is no number.
+
+    >>> number(12.3456), number(0.00001), number(float("nan"))
+    ('12.35', '1.000e-05', 'not a number')
+    """
     if not np.isfinite(value):
         return "not a number" if np.isnan(value) else "infinite"
     if abs(value) >= 1e15 or 0 < abs(value) < 1e-4:
