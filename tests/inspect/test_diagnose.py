@@ -202,9 +202,9 @@ def test_noisy_steps():
     """One row a step with a constant step size: a ball of noise around what could be reached."""
     x, y = RUNS.plane(300, 0, noise=1.0)
     model = nn.Linear(10, 1, seed=0)
-    noisy = trained(model, (x, y), nn.squared_error, optim.SGD(0.06), batch_size=1, epochs=12)
+    noisy = trained(model, (x, y), nn.squared_error, optim.SGD(0.05), batch_size=1, epochs=12)
     assert cr.diagnose(model, (x, y), nn.squared_error, noisy).kinds == ["noisy steps"]
-    falling = optim.SGD(optim.InverseTime(0.06, 0.05))
+    falling = optim.SGD(optim.InverseTime(0.05, 0.05))
     quiet = trained(model, (x, y), nn.squared_error, falling, batch_size=1, epochs=12)
     assert cr.diagnose(model, (x, y), nn.squared_error, quiet).kinds == []
 

@@ -64,13 +64,13 @@ def test_a_planted_log_of_0_in_the_third_layer(train):
 def test_the_step_is_the_one_that_a_loop_by_hand_finds(train, regression, train_by_hand):
     """Some steps in, when a bias has fallen to 0: found exactly, with the rows of that minibatch."""
     losses = train_by_hand(
-        planted(1.0), regression, loss=nn.squared_error, optimizer=optim.SGD(0.3), epochs=30, batch_size=8
+        planted(1.0), regression, loss=nn.squared_error, optimizer=optim.SGD(0.6), epochs=30, batch_size=8
     )
     flat = [value for epoch in losses for value in epoch]
     step = int(np.flatnonzero(~np.isfinite(flat))[0])
     assert step >= 7
     with pytest.raises(NonFiniteError) as caught:
-        train(planted(1.0), optimizer=optim.SGD(0.3))
+        train(planted(1.0), optimizer=optim.SGD(0.6))
     text = str(caught.value)
     assert f"step {step + 1} of replica 0, minibatch {step % 7 + 1} of epoch {step // 7 + 1}" in text
     from chainrule.training.batches import epoch_orders

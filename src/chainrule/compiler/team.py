@@ -71,21 +71,25 @@ class Chain:
     """A native function that runs part after part: ``PART`` says what it reads of each."""
 
     def __init__(self, target: Target) -> None:
-        import llvmlite
-
-        text = chain_text(target)
-        key = hashlib.sha256(repr((text, target, llvmlite.__version__)).encode()).hexdigest()
-        code = cache.load(key)
-        if code is None:
-            code = assemble(text, target)
-            cache.store(key, code)
-        self._library = Library(code, target)
+        self._library = kept_library(chain_text(target), target)
         kinds = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
         self._run = ctypes.CFUNCTYPE(None, *kinds)(self._library.address("chain"))
 
     def __call__(self, parts: int, count: int, rank: int, threads: int, meeting: int | None) -> None:
         """Run so many parts from this address on; all threads call it."""
         self._run(parts, count, rank, threads, meeting)
+
+
+def kept_library(text: str, target: Target) -> Library:
+    """A small module, from the cache of machine code or made now."""
+    import llvmlite
+
+    key = hashlib.sha256(repr((text, target, llvmlite.__version__)).encode()).hexdigest()
+    code = cache.load(key)
+    if code is None:
+        code = assemble(text, target)
+        cache.store(key, code)
+    return Library(code, target)
 
 
 @functools.cache

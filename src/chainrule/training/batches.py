@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.compiler.shuffle import shuffled
 from chainrule.data.checks import check_finite
 from chainrule.errors import DataError, DtypeError, ShapeError
 from chainrule.nn.module import Module, generator
@@ -128,8 +129,8 @@ def row_orders(rows: int, *, shuffle: bool, key: tuple[int, int, int], count: in
 
 @functools.lru_cache(maxsize=4)
 def _block_of_orders(rows: int, size: int, seed: int, replica: int, block: int) -> Array:
-    usual = np.broadcast_to(np.arange(rows, dtype=np.int64), (size, rows))
-    orders = generator(_ORDER, seed, replica, block).permuted(usual, axis=1)
+    keys = generator(_ORDER, seed, replica, block).integers(0, 1 << 64, size, dtype=np.uint64)
+    orders = shuffled(keys, rows)
     orders.flags.writeable = False
     return orders
 
