@@ -154,7 +154,16 @@ class ModelFileError(ChainruleError, ValueError):
 
 
 class ExchangeError(ChainruleError, ValueError):
-    """A model has a part that the format or library it is to be moved to, or comes from, does not have."""
+    """A model has a part that the format or library it is to be moved to, or comes from, does not have.
+
+    >>> import numpy as np
+    >>> from chainrule import exchange, nn
+    >>> exchange.to_onnx(nn.Dropout(0.5).forward, example=np.zeros((1, 2)))
+    Traceback (most recent call last):
+        ...
+    chainrule.errors.ExchangeError: the forward pass changes the model's state
+    ...
+    """
 
 
 SourceLine = tuple[str, int]

@@ -19,7 +19,12 @@ ALL_EPOCHS = "all epochs done"
 
 
 class TrainingWarning(UserWarning):
-    """Training ended in a way that the user should know about, or its checkpoint could not be written."""
+    """Training ended in a way that the user should know about, or its checkpoint could not be written.
+
+    To make an error of it, for example in a test::
+
+        warnings.simplefilter("error", cr.TrainingWarning)
+    """
 
 
 def commit(
