@@ -1,6 +1,7 @@
 """Many starts of which the worse ones are dropped: against full runs, whose curves say who had to go."""
 
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -197,3 +198,17 @@ def test_settings_are_checked(settings):
 def test_not_for_lbfgs(train):
     with pytest.raises(SettingError, match=r"LBFGS(.|\n)*got: *.*Halving"):
         train(cr.Halving(3), optimizer=optim.LBFGS())
+
+
+def test_a_replica_is_not_dropped_while_a_callback_looks_at_it(train, same_state):
+    """Other threads come through the round meanwhile, and find more replicas than may go on."""
+
+    def slow(epoch):
+        if epoch.number == 2:
+            time.sleep(0.02)
+
+    halving = cr.Halving(5, every=2)
+    model, history = train(halving, threads=3, callbacks=[slow])
+    expected, same = train(halving, threads=1, callbacks=[slow])
+    same_state(model.state_dict(), expected.state_dict())
+    assert [replica.dropped for replica in history.replicas] == [r.dropped for r in same.replicas]

@@ -63,6 +63,7 @@ class Run:
     _reports: Reports | None = None  # where there are threads
     _working: list[Future[None]] = field(default_factory=list)
     _dropping: threading.Lock = field(default_factory=threading.Lock)
+    _busy: set[int] = field(default_factory=set)  # replicas that a thread trains, or asks callbacks about
     _at_once: dict[int, int] = field(default_factory=dict)  # epochs that take about a tenth of a second
     _careful: set[int] = field(default_factory=set)  # replicas of which some epoch goes wrong
 
@@ -113,7 +114,7 @@ class Run:
         if now.places == len(now.alive):
             return
         with self._dropping:
-            arrived = [index for index in now.alive if self._reached(index, now.epochs)]
+            arrived = [i for i in now.alive if self._reached(i, now.epochs) and i not in self._busy]
             arrived.sort(key=lambda index: (self._score_at(index, now.epochs), index))
             for index in arrived[now.places :]:
                 replica = self.state.replicas[index]
@@ -142,7 +143,9 @@ class Run:
                 self.state.replicas.setdefault(index, Replica())
             else:
                 self.begin(index, trainer)
+            self._busy.add(index)  # until all is said about its last epoch, nobody else drops it
             self._train_replica(index, trainer, now)
+            self._busy.discard(index)
             if not self._cancelled:
                 self._drop(now)
 
