@@ -205,9 +205,9 @@ def test_a_replica_is_not_dropped_while_a_callback_looks_at_it(train, same_state
 
     def slow(epoch):
         if epoch.number == 2:
-            time.sleep(0.02)
+            time.sleep(0.005)
 
-    halving = cr.Halving(5, every=2)
+    halving = cr.Halving(24, keep=0.2, every=2)
     model, history = train(halving, threads=3, callbacks=[slow])
     expected, same = train(halving, threads=1, callbacks=[slow])
     same_state(model.state_dict(), expected.state_dict())
