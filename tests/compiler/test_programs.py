@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from chainrule import nn, optim
 from chainrule.backward import backward
 from chainrule.compiler.host import host
-from chainrule.compiler.program import Binary, Instance
+from chainrule.compiler.program import Binary, Instance, run_parts
 from chainrule.errors import IndexOutOfRangeError
 from chainrule.graph import Node, as_node, emit, new_leaf
 from chainrule.interpret import evaluate
@@ -289,8 +289,9 @@ def test_the_loop_over_minibatches_is_the_steps_one_by_one():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(50, 6)).astype(np.float32), rng.integers(0, 3, 50)
     order = np.stack([rng.permutation(50)[:11] for _ in range(8)])
-    records = program.stream([x, y], order)
-    for row, record in zip(order, records, strict=True):
+    part = program.part([x, y], order, len(order), 1)
+    run_parts([part])
+    for row, record in zip(order, part.records, strict=True):
         np.testing.assert_array_equal(record, [float(v) for v in single(x[row], y[row])])
     for (name, a), (_, b) in zip(model.named_state(), other.named_state(), strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=name)

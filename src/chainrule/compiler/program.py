@@ -180,12 +180,6 @@ class Instance:
         )
         return Part(self, numbers, records, (data, order, pointers, shares))
 
-    def stream(self, data: Sequence[Array], order: Array) -> Array:
-        """Run once for each row of ``order``, in this thread: the outputs, which must be scalars, float64."""
-        part = self.part(data, order, len(order), 1)
-        run_parts([part])
-        return part.records
-
     def check(self) -> None:
         """Raise IndexOutOfRangeError where an index left its axis since the last time."""
         if self._status[0]:

@@ -99,7 +99,7 @@ def rows_with_target(
     >>> rows_with_target(pl.DataFrame({"x": [1, 2, 3], "y": [0.5, 1.5, 2.5]}), "y")
     (array([0, 1, 2]), [])
     >>> rows_with_target(pl.DataFrame({"x": [1, 2], "y": [0.5, None]}), "y")
-    (array([0]), ["target 'y' has no value in row 2: left out (1 rows)"])
+    (array([0]), ["target 'y' has no value in row 2: left out (1 row)"])
     """
     missing = _missing(target_column(frame, target))
     every = np.arange(frame.height) if rows is None else np.asarray(rows, dtype=np.int64)
@@ -108,7 +108,8 @@ def rows_with_target(
         raise DataError(f"no row has a value of the target {target!r}", got=f"{every.size} rows without one")
     if not dropped.size:
         return kept, []
-    return kept, [f"target {target!r} has no value in {list_rows(dropped)}: left out ({dropped.size} rows)"]
+    rows_left_out = f"{dropped.size} row{'s' if dropped.size > 1 else ''}"
+    return kept, [f"target {target!r} has no value in {list_rows(dropped)}: left out ({rows_left_out})"]
 
 
 def fit_target(

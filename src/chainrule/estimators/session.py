@@ -13,7 +13,7 @@ from chainrule.estimators.losses import LossChoice, WeightedLoss
 from chainrule.estimators.network import PREFIX, Network, Recipe
 from chainrule.estimators.rules import Rule
 from chainrule.ops.record import Array
-from chainrule.training.batches import Rows
+from chainrule.training.batches import Rows, minibatches
 from chainrule.training.differences import differences
 from chainrule.training.step import Objective
 from chainrule.training.trainer import EpochResult, Settings, Trainer
@@ -130,9 +130,7 @@ class Session:
 
     def run_epoch(self, order: Array, batch_size: int) -> EpochResult:
         """Visit the rows in this order, in minibatches of which the last may be smaller."""
-        whole = len(order) // batch_size * batch_size
-        parts = [order[:whole].reshape(-1, batch_size), order[whole:].reshape(1, -1)]
-        return self.trainer.run_minibatches([part for part in parts if part.size], _no_tick)
+        return self.trainer.run_minibatches(minibatches(order, batch_size, drop_last=False))
 
     def validation_loss(self) -> float:
         """Mean loss over the rows that are watched."""
@@ -161,7 +159,3 @@ class Session:
 
     def _parameters(self) -> Sequence[Array]:
         return [self.trainer.arrays[PREFIX + name] for name, _ in self.trainer.model.named_parameters()]
-
-
-def _no_tick() -> None:
-    """Nobody watches the minibatches."""

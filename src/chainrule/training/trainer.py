@@ -181,9 +181,9 @@ class Trainer:
             results.append(replace(result, validation_loss=_mean_of(seen, looking)) if looking else result)
         return results
 
-    def run_minibatches(self, parts: Sequence[Array], tick: Callable[[], None]) -> EpochResult:
+    def run_minibatches(self, parts: Sequence[Array]) -> EpochResult:
         """Visit minibatches, given by the row numbers in each [minibatches, rows], part after part."""
-        return _result(self.run_steps(parts, tick), [part.shape[1] for part in parts])
+        return _result(self.run_steps(parts, _no_tick), [part.shape[1] for part in parts])
 
     def run_steps(self, parts: Sequence[Array], tick: Callable[[], None]) -> list[Array]:
         """The same, and what is known of each step: loss and gradient norm, for each part [minibatches, 2]."""
