@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import chainrule as cr
 from chainrule import nn, optim
 from chainrule.backward import backward
 from chainrule.compiler.host import host
@@ -317,3 +318,39 @@ def test_a_leaf_that_its_own_update_reads_whole(order):
     np.testing.assert_allclose(v.value, start)
     np.testing.assert_allclose(got, (start @ factor).T.ravel() @ np.arange(25.0))
     assert w.value.flags[f"{order}_CONTIGUOUS"]
+
+
+TWO_ROLES = {  # (function of a square matrix h, a square matrix k and a vector v as long as either)
+    "operand of a product and term of the sum that follows": lambda h, k, v: h + h @ k,
+    "both operands, and after": lambda h, k, v: h @ h + h * h,
+    "right operand and after": lambda h, k, v: (h @ k) * k,
+    "transposed operand and after": lambda h, k, v: h @ (h.T @ h) + h,
+    "operand, activated": lambda h, k, v: h + cr.relu(h @ k),
+    "batch of products": lambda h, k, v: (lambda s: s + s @ k)(cr.stack([h, k, h * k])),
+    "a column operand": lambda h, k, v: h[:, :1] @ k[:1] + h[:, :1],
+    "inside a reduction and after": lambda h, k, v: (h * v).sum(axis=1) + v,
+    "inside a maximum and after": lambda h, k, v: cr.max(h * h[0], axis=1) - h[0],
+    "inside a reduction that keeps its axis, and after": lambda h, k, v: (
+        (h * v).sum(axis=1, keepdims=True) * v
+    ),
+    "the reduced array itself and after": lambda h, k, v: h.sum(axis=1) + h[:, 0],
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", TWO_ROLES)
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_a_kernel_that_reads_a_node_in_two_ways(name, size, dtype):
+    rng = np.random.default_rng(size)
+    arrays = [rng.normal(size=shape).astype(dtype) for shape in ((size, size), (size, size), (size,))]
+    f = TWO_ROLES[name]
+    # computed, so that nothing is a mere leaf
+    computed = lambda h, k, v: f(cr.sin(h) @ h, cr.cos(k), cr.tanh(v))
+    for g in (f, computed):
+        expected = g(*map(cr.tensor, arrays)).numpy()
+        agree(cr.compile(g)(*arrays).numpy(), expected, scale=max(1.0, np.abs(expected).max()))
+
+
+def test_rows_picked_by_the_array_itself():
+    order = np.array([3, 1, 2, 0, 4])
+    assert cr.compile(lambda i: cr.take(i, i, 0))(order).tolist() == order[order].tolist()

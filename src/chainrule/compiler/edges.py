@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chainrule.compiler.ir import I32, I64, Function, Type, Value, const, const_vector
-from chainrule.compiler.loops import Axis, Lanes, read, write
+from chainrule.compiler.loops import Axis, Key, Lanes, read, write
 from chainrule.compiler.lowering import scalar_of
 from chainrule.graph import Node
 from chainrule.ops.edges import edge_dot, edge_sum, edge_sum_down
@@ -76,7 +76,7 @@ class _Edges:
     def __init__(self, writer: KernelWriter, root: Node) -> None:
         self.writer, self.root, self.f = writer, root, writer.f
         self.start = writer.start()
-        self.pointers = dict(self.start)
+        self.pointers = {key.node: at for key, at in self.start.items() if key.role in ("operand", "point")}
         self.scalar = Type(scalar_of(root.dtype))
         self.columns = columns_of(root.inputs[0].shape[1], writer.width)
 
@@ -253,9 +253,10 @@ class _Sums(_Edges):
         writer, kernel = self.writer, self.writer.kernel
         body = [node for node in kernel.body if node.op is not edge_dot]
         stored = [node for node in kernel.stored if node.op is not edge_dot]
-        strides = {node: row for node, row in writer.strides(kernel.space).items() if len(row) == 2}
+        strides = writer.strides(body, kernel.space, "point")
+        strides |= {Key(node): writer.layout.places[node].strides for node in stored}
         rows, across = (
-            Axis(kernel.space[a], {node: row[a] for node, row in strides.items()}) for a in range(2)
+            Axis(kernel.space[a], {key: row[a] for key, row in strides.items()}) for a in range(2)
         )
         here = writer.moved(self.start, rows, neuron)
         for columns, total in zip(part, totals, strict=True):
@@ -263,7 +264,9 @@ class _Sums(_Edges):
             env = {self.root: total}
             writer.compute(body, env, at, across.strides, columns.lanes)
             for node in stored:
-                write(self.f, env[node], access(node, at[node]), across.strides.get(node, 0), columns.lanes)
+                write(
+                    self.f, env[node], access(node, at[Key(node)]), across.strides[Key(node)], columns.lanes
+                )
 
 
 class _Dots(_Edges):

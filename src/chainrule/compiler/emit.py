@@ -12,7 +12,17 @@ import numpy as np
 from chainrule.compiler.fuse import LONG, Kernel
 from chainrule.compiler.host import Target
 from chainrule.compiler.ir import I32, I64, PTR, Function, Type, Value, const, first_lanes
-from chainrule.compiler.loops import Access, Axis, Key, Lanes, broadcast_strides, merged_axes, read, write
+from chainrule.compiler.loops import (
+    Access,
+    Axis,
+    Key,
+    Lanes,
+    Role,
+    broadcast_strides,
+    merged_axes,
+    read,
+    write,
+)
 from chainrule.compiler.lowering import ELEMENTWISE, REDUCTIONS, VIEWS, convert, scalar_of, threefry
 from chainrule.compiler.memory import Layout, Place
 from chainrule.compiler.views import Strides, View, contiguous
@@ -51,7 +61,9 @@ def literal(node: Node) -> Value | None:
 
 
 class KernelWriter:
-    """Writes one kernel. ``reads`` and ``writes`` are keyed by node; a written node's key is the node itself.
+    """Writes one kernel.
+
+    Pointers and strides are keyed by node and role, for the same node may be read in two ways (``loops.Key``).
 
     With ``shared`` each call does a part of the kernel: the function's last parameters are the first unit and
     the one after the last, as ``share`` counts them. How a kernel is divided changes no bit.
@@ -101,41 +113,64 @@ class KernelWriter:
         return self.f.parameters[self.places.index((place.buffer, place.offset))]
 
     def start(self) -> Pointers:
-        """Where each read and each stored node begins."""
+        """Where each read and each stored node begins, in every role that it has."""
         found: Pointers = {}
         for x, view in self.reads.items():
             base = self.pointer(self.layout.places[view.root])
-            found[x] = self.f.offset(base, const(view.offset, I64), memory_scalar(x)) if view.offset else base
+            if view.offset:
+                base = self.f.offset(base, const(view.offset, I64), memory_scalar(x))
+            found |= {Key(x, role): base for role in self.roles(x)}
         for node in self.kernel.stored:
-            found[node] = self.pointer(self.layout.places[node])
+            found[Key(node)] = self.pointer(self.layout.places[node])
         for node in self.kernel.nodes:
             if node.op is random.random_bits:
                 found[element_of(node)] = const(0, I64)  # not a pointer: the number of the element
         return found
 
-    def strides(self, space: tuple[int, ...]) -> dict[Key, Strides]:
-        """Strides of all that is read or written, as seen from the space."""
-        found: dict[Key, Strides] = {
-            x: broadcast_strides(view, space) for x, view in self.reads.items() if len(x.shape) <= len(space)
-        }
-        found |= {node: self.layout.places[node].strides for node in self.kernel.stored}
-        for node in self.kernel.nodes:
+    def roles(self, x: Node) -> list[Role]:
+        """The ways in which the kernel reads a node from outside."""
+        kernel, found = self.kernel, list[Role]()
+        readers = {node for node in kernel.nodes if x in node.inputs}
+        if not readers.isdisjoint(kernel.body):
+            found.append("point")
+        if kernel.root is not None and kernel.root.op in REDUCTIONS:
+            if kernel.root in readers or not readers.isdisjoint(kernel.inside):
+                found.append("term")
+        elif kernel.root in readers:
+            found += ["operand", "index"]
+        if any(node.op is random.random_bits and node.inputs[0] is x for node in readers):
+            found.append("operand")  # both words of a seed, at every point
+        return found
+
+    def strides(self, nodes: Sequence[Node], space: tuple[int, ...], role: Role) -> dict[Key, Strides]:
+        """Strides of all that these nodes read from outside at a point of the space, and of their random elements."""
+        own = set(self.kernel.nodes)
+        found: dict[Key, Strides] = {}
+        for node in nodes:
             if node.op is random.random_bits:
                 found[element_of(node)] = contiguous(node.shape)
-                found[node.inputs[0]] = (0,) * len(space)  # both words of the seed, at every point
+                continue  # its seed and counter stand still
+            for x in node.inputs:
+                if x in self.reads and x not in own:
+                    found[Key(x, role)] = broadcast_strides(self.reads[x], space)
         return found
+
+    def body_strides(self) -> dict[Key, Strides]:
+        """Strides of all that the body reads and that the kernel stores, as seen from its space."""
+        stored = {Key(node): self.layout.places[node].strides for node in self.kernel.stored}
+        return self.strides(self.kernel.body, self.kernel.space, "point") | stored
 
     def moved(self, pointers: Pointers, axis: Axis, index: Value) -> Pointers:
         """Pointers after ``index`` turns of a loop."""
         result = dict(pointers)
-        for node, stride in axis.strides.items():
-            if stride == 0 or node not in pointers or index.name == "0":
+        for key, stride in axis.strides.items():
+            if stride == 0 or index.name == "0":
                 continue
             by = self.f.binary("mul", index, const(stride, I64)) if stride != 1 else index
-            if isinstance(node, Node):
-                result[node] = self.f.offset(pointers[node], by, memory_scalar(node))
+            if key.role == "element":
+                result[key] = self.f.binary("add", pointers[key], by)
             else:
-                result[node] = self.f.binary("add", pointers[node], by)
+                result[key] = self.f.offset(pointers[key], by, memory_scalar(key.node))
         return result
 
     # Computing at a point
@@ -147,41 +182,55 @@ class KernelWriter:
         pointers: Pointers,
         strides: Mapping[Key, int],
         lanes: Lanes,
+        role: Role = "point",
     ) -> None:
         """Values of nodes at one point, into ``env``; what is read and not yet there is loaded."""
         for node in nodes:
             if node in env:
                 continue
             if node.op is random.random_bits:
-                env[node] = self._bits(node, env, pointers, strides, lanes)
+                env[node] = self._bits(node, env, pointers, strides, lanes, role)
                 continue
-            operands = [self.fetch(x, env, pointers, strides, lanes) for x in node.inputs]
+            operands = [self.fetch(x, env, pointers, strides, lanes, role) for x in node.inputs]
             wide = max((v.type.lanes for v in operands), default=1)
             same = (self.f.splat(v, wide) if v.type.lanes < wide else v for v in operands)
             env[node] = ELEMENTWISE[node.op](self.f, node, *same)
 
     def fetch(
-        self, x: Node, env: dict[Node, Value], pointers: Pointers, strides: Mapping[Key, int], lanes: Lanes
+        self,
+        x: Node,
+        env: dict[Node, Value],
+        pointers: Pointers,
+        strides: Mapping[Key, int],
+        lanes: Lanes,
+        role: Role,
     ) -> Value:
         """A node's value at the point: computed before, a literal, or loaded."""
         if x not in env:
             known = literal(x)
-            env[x] = (
-                known if known is not None else read(self.f, access(x, pointers[x]), strides.get(x, 0), lanes)
-            )
+            if known is None:
+                key = Key(x, role)
+                known = read(self.f, access(x, pointers[key]), along(key, strides, lanes), lanes)
+            env[x] = known
         return env[x]
 
     def _bits(
-        self, node: Node, env: dict[Node, Value], pointers: Pointers, strides: Mapping[Key, int], lanes: Lanes
+        self,
+        node: Node,
+        env: dict[Node, Value],
+        pointers: Pointers,
+        strides: Mapping[Key, int],
+        lanes: Lanes,
+        role: Role,
     ) -> Value:
         f, (seed, counter) = self.f, node.inputs
-        word = Type("i32", lanes.count)
-        first = f.convert("trunc", pointers[element_of(node)], "i32")
-        steps = f.binary("mul", f.iota(word), const(strides.get(element_of(node), 0), word))
+        word, element = Type("i32", lanes.count), element_of(node)
+        first = f.convert("trunc", pointers[element], "i32")
+        steps = f.binary("mul", f.iota(word), const(along(element, strides, lanes), word))
         index = f.binary("add", f.splat(first, lanes.count), steps)
-        base = pointers[seed]
+        base = pointers[Key(seed, "operand")]
         key = tuple(f.load(f.offset(base, const(i, I64), "i32"), I32) for i in range(2))
-        count = self.fetch(counter, env, pointers, {}, lanes)
+        count = self.fetch(counter, env, pointers, {}, Lanes(1, 1), role)
         return threefry(f, (key[0], key[1]), index, f.splat(count, lanes.count))
 
     def store(
@@ -189,7 +238,8 @@ class KernelWriter:
     ) -> None:
         """Write what others read."""
         for node in self.kernel.stored:
-            write(self.f, env[node], access(node, pointers[node]), strides.get(node, 0), lanes)
+            key = Key(node)
+            write(self.f, env[node], access(node, pointers[key]), along(key, strides, lanes), lanes)
 
     # Loops
 
@@ -268,8 +318,7 @@ class KernelWriter:
 
     def _map(self) -> None:
         kernel = self.kernel
-        strides = self.strides(kernel.space)
-        axes = merged_axes(kernel.space, self.layout.orders[kernel], strides)
+        axes = merged_axes(kernel.space, self.layout.orders[kernel], self.body_strides())
         self._run_map(axes, self.start())
 
     def _run_map(self, axes: list[Axis], pointers: Pointers) -> None:
@@ -278,7 +327,7 @@ class KernelWriter:
         outside = self.bounds(axes[0].length) if len(axes) > 1 else None
         inside = self.bounds(inner.length, 4 * LINE) if len(axes) <= 1 else None
         with self.nest(axes[:-1], pointers, [], outside) as (outer, _):
-            fixed = self._constant_along(body, inner)
+            fixed = self._constantalong(body, inner)
             known: dict[Node, Value] = {}
             self.compute(fixed, known, outer, {}, Lanes(1, 1))
 
@@ -294,9 +343,9 @@ class KernelWriter:
         """Whether an operand has one value along the axes."""
         if x in still or literal(x) is not None:
             return True
-        return x in self.reads and all(axis.strides.get(x, 0) == 0 for axis in axes)
+        return x in self.reads and all(axis.length == 1 or axis.strides[Key(x)] == 0 for axis in axes)
 
-    def _constant_along(self, nodes: Sequence[Node], axis: Axis) -> list[Node]:
+    def _constantalong(self, nodes: Sequence[Node], axis: Axis) -> list[Node]:
         """The nodes that have one value along the axis, computed once before its loop."""
         fixed: set[Node] = set()
         for node in nodes:
@@ -314,8 +363,7 @@ class KernelWriter:
             self._neutral(root)
             return
         strides = self._from_input(root)
-        inside = [n for n in self.reads if len(n.shape) <= len(space) and n in self._read_inside()]
-        vector = self._vector_axis(space, [strides[n] for n in inside if n in strides])
+        vector = self._vector_axis(space, [row for key, row in strides.items() if key.role == "term"])
         kept = [a for a in range(len(space)) if a not in reduced]
         if vector in reduced and self._is_narrow(root, kept):
             vector = max(kept, key=lambda a: (space[a], a))
@@ -324,7 +372,7 @@ class KernelWriter:
             for axes in (kept, reduced)
         )
         if vector in reduced or not outer:
-            self._reduce_along(root, outer, inner)
+            self._reducealong(root, outer, inner)
         else:
             self._reduce_across(root, outer, inner)
 
@@ -336,29 +384,16 @@ class KernelWriter:
         long = any(node.op in LONG for node in (*self.kernel.inside, *self.kernel.body))
         return long and terms <= self.width <= results
 
-    def _read_inside(self) -> set[Node]:
-        own = set(self.kernel.inside)
-        root = self.kernel.root
-        assert root is not None
-        found = {x for n in self.kernel.inside for x in n.inputs if x not in own}
-        return found | ({root.inputs[0]} - own)
-
     def _from_input(self, root: Node) -> dict[Key, Strides]:
         """Strides of everything as seen from the reduction's input; results stand still along reduced axes."""
         space, axis, keep = root.inputs[0].shape, root.params["axis"], root.params["keepdims"]
-        inside, numbered = self._read_inside(), {element_of(n) for n in self.kernel.inside}
-        found: dict[Key, Strides] = {}
-        for node, row in self.strides(space).items():
-            if node in inside or node in numbered:
-                found[node] = row
-        for node, row in self.strides(root.shape).items():
-            if node in inside or node in numbered:
-                continue
+        found = self.strides([*self.kernel.inside, root], space, "term")
+        for key, row in self.body_strides().items():
             kept = list(row)
             if keep:
-                found[node] = tuple(0 if a in axis else s for a, s in enumerate(kept))
+                found[key] = tuple(0 if a in axis else s for a, s in enumerate(kept))
             else:
-                found[node] = tuple(0 if a in axis else kept.pop(0) for a in range(len(space)))
+                found[key] = tuple(0 if a in axis else kept.pop(0) for a in range(len(space)))
         return found
 
     def _vector_axis(self, space: tuple[int, ...], rows: Sequence[Strides]) -> int:
@@ -369,8 +404,7 @@ class KernelWriter:
     def _neutral(self, root: Node) -> None:
         """A reduction over nothing: the neutral element everywhere."""
         start = const(REDUCTIONS[root.op].start(root), Type(scalar_of(root.dtype)))
-        strides = self.strides(root.shape)
-        axes = merged_axes(root.shape, range(len(root.shape)), strides)
+        axes = merged_axes(root.shape, range(len(root.shape)), self.body_strides())
         with self.nest(axes, self.start(), []) as (here, _):
             env = {root: start}
             self.compute(self.kernel.body, env, here, {}, Lanes(1, 1))
@@ -380,8 +414,8 @@ class KernelWriter:
         """The element that is reduced, at one point."""
         env: dict[Node, Value] = {}
         x = root.inputs[0]
-        self.compute(self.kernel.inside, env, pointers, strides, lanes)
-        value = convert(self.f, self.fetch(x, env, pointers, strides, lanes), x.dtype, root.dtype)
+        self.compute(self.kernel.inside, env, pointers, strides, lanes, "term")
+        value = convert(self.f, self.fetch(x, env, pointers, strides, lanes, "term"), x.dtype, root.dtype)
         return self.f.splat(value, lanes.count) if value.type.lanes < lanes.count else value
 
     def _reduce_across(self, root: Node, outer: list[Axis], inner: list[Axis]) -> None:
@@ -406,7 +440,7 @@ class KernelWriter:
         with self.nest(outer[:-1], self.start(), [], outside) as (start, _):
             self.strip_between(inside, axis.length, width, point)
 
-    def _reduce_along(self, root: Node, outer: list[Axis], inner: list[Axis]) -> None:
+    def _reducealong(self, root: Node, outer: list[Axis], inner: list[Axis]) -> None:
         """Lanes are different terms of one result; they are joined at the end, always in the same order."""
         combine, f = REDUCTIONS[root.op], self.f
         axis = inner[-1] if inner else Axis(1, {})
@@ -485,7 +519,12 @@ def cycles(kernel: Kernel, lanes: int) -> float:
 
 def element_of(node: Node) -> Key:
     """The key of a random node's element number."""
-    return ("element", node)
+    return Key(node, "element")
+
+
+def along(key: Key, strides: Mapping[Key, int], lanes: Lanes) -> int:
+    """How far apart a vector's elements lie. Every key of a vector loop has a stride: a missing one is an error."""
+    return 0 if lanes.count == 1 else strides[key]
 
 
 def memory_scalar(node: Node) -> str:

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from chainrule.compiler.ir import I64, Function, Type, Value, const, first_lanes
 from chainrule.compiler.views import Strides, View
 from chainrule.graph import Node
 from chainrule.ops.record import Shape
 
-#: what a loop moves on: the memory of a node, or the number of the element that a random node is at
-Key = Node | tuple[str, Node]
+#: How a kernel comes to a node's elements. One node may be read in several ways by one kernel, each with strides of
+#: its own: ``h`` in ``h + h @ k`` is an operand of the product, and is read again at each point of the result.
+Role = Literal[
+    "point",  # by the elementwise body (or written), at a point of the kernel's space
+    "term",  # by what is computed inside a reduction, at a point of the reduction's input
+    "operand",  # by the root's own loop: a product, a gather, a copy
+    "index",  # by the root's own loop, as row numbers
+    "element",  # not at all: the number of the element that a random node is at
+]
+
+
+class Key(NamedTuple):
+    """What a loop moves on: a pointer to a node's elements in one role, or the number of a random node's element."""
+
+    node: Node
+    role: Role = "point"
 
 
 @dataclass(frozen=True)

@@ -79,22 +79,24 @@ def _lies_there(writer: KernelWriter, x: Node, part: View) -> bool:
 def _base(writer: KernelWriter, node: Node, offset: int) -> Value:
     from chainrule.compiler.emit import memory_scalar
 
-    pointer = writer.start()[node]
+    pointer = writer.start()[Key(node)]
     return writer.f.offset(pointer, const(offset, I64), memory_scalar(node)) if offset else pointer
 
 
 def _fill(writer: KernelWriter, out: View, number: float) -> None:
     value = const(number, Type(scalar_of(out.root.dtype)))
-    axes = merged_axes(out.shape, range(len(out.shape)), {out.root: out.strides})
-    _each(writer, axes, {out.root: _base(writer, out.root, out.offset)}, None, out.root, value)
+    key = Key(out.root)
+    axes = merged_axes(out.shape, range(len(out.shape)), {key: out.strides})
+    _each(writer, axes, {key: _base(writer, out.root, out.offset)}, None, out.root, value)
 
 
 def _copy(writer: KernelWriter, x: Node, part: View) -> None:
     if 0 in part.shape:
         return
-    source = writer.reads[x]
-    axes = merged_axes(part.shape, range(len(part.shape)), {x: source.strides, part.root: part.strides})
-    bases: Pointers = {x: writer.start()[x], part.root: _base(writer, part.root, part.offset)}
+    source, into = Key(x, "operand"), Key(part.root)
+    strides = {source: writer.reads[x].strides, into: part.strides}
+    axes = merged_axes(part.shape, range(len(part.shape)), strides)
+    bases: Pointers = {source: writer.start()[source], into: _base(writer, part.root, part.offset)}
     _each(writer, axes, bases, x, part.root, None)
 
 
@@ -111,14 +113,16 @@ def _each(
     with writer.nest(axes[:-1], bases, []) as (outer, _):
 
         def point(index: Value, lanes: Lanes, carried: list[Value]) -> list[Value]:
-            from chainrule.compiler.emit import access
+            from chainrule.compiler.emit import access, along
 
             here = writer.moved(outer, inner, index)
             item = value
             if x is not None:
-                item = read(writer.f, access(x, here[x]), inner.strides.get(x, 0), lanes)
+                source = Key(x, "operand")
+                item = read(writer.f, access(x, here[source]), along(source, inner.strides, lanes), lanes)
             assert item is not None
-            write(writer.f, item, access(out, here[out]), inner.strides.get(out, 0), lanes)
+            into = Key(out)
+            write(writer.f, item, access(out, here[into]), along(into, inner.strides, lanes), lanes)
             return []
 
         writer.strip(inner.length, writer.width, [], point)
@@ -148,12 +152,13 @@ def _gather(writer: KernelWriter, root: Node, out: View) -> None:
     ndim = len(root.shape)
     x_strides = (*source.strides[:axis], *(0,) * count, *source.strides[axis + 1 :])
     i_strides = (*(0,) * axis, *picked.strides, *(0,) * (ndim - axis - count))
-    rows: dict[Key, Strides] = {x: x_strides, indices: i_strides, root: out.strides}
+    row, picks, into = Key(x, "operand"), Key(indices, "index"), Key(root)
+    rows: dict[Key, Strides] = {row: x_strides, picks: i_strides, into: out.strides}
     lead = [Axis(root.shape[a], {n: s[a] for n, s in rows.items()}) for a in range(axis + count)]
     behind = merged_axes(root.shape, range(axis + count, ndim), rows)
     with writer.nest(lead, writer.start(), []) as (here, _):
-        index = _index(writer, indices, here[indices], x.shape[axis])
-        bases = writer.moved(here, Axis(0, {x: source.strides[axis]}), index)
+        index = _index(writer, indices, here[picks], x.shape[axis])
+        bases = writer.moved(here, Axis(0, {row: source.strides[axis]}), index)
         _each(writer, behind, bases, x, root, None)
 
 
@@ -167,21 +172,22 @@ def _scatter(writer: KernelWriter, root: Node, out: View) -> None:
     u_strides = writer.reads[updates].strides
     i_strides = (*(0,) * axis, *writer.reads[indices].strides, *(0,) * (ndim - axis - count))
     o_strides = (*out.strides[:axis], *(0,) * count, *out.strides[axis + 1 :])
-    rows: dict[Key, Strides] = {updates: u_strides, indices: i_strides, root: o_strides}
+    row, picks, into = Key(updates, "operand"), Key(indices, "index"), Key(root)
+    rows: dict[Key, Strides] = {row: u_strides, picks: i_strides, into: o_strides}
     lead = [Axis(updates.shape[a], {n: s[a] for n, s in rows.items()}) for a in range(axis + count)]
     behind = merged_axes(updates.shape, range(axis + count, ndim), rows)
     inner = behind[-1] if behind else Axis(1, {})
     with writer.nest(lead, writer.start(), []) as (here, _):
-        index = _index(writer, indices, here[indices], root.shape[axis])
-        bases = writer.moved(here, Axis(0, {root: out.strides[axis]}), index)
+        index = _index(writer, indices, here[picks], root.shape[axis])
+        bases = writer.moved(here, Axis(0, {into: out.strides[axis]}), index)
         with writer.nest(behind[:-1], bases, []) as (outer, _):
 
             def point(index: Value, lanes: Lanes, carried: list[Value]) -> list[Value]:
-                from chainrule.compiler.emit import access
+                from chainrule.compiler.emit import access, along
 
                 at = writer.moved(outer, inner, index)
-                new = read(writer.f, access(updates, at[updates]), inner.strides.get(updates, 0), lanes)
-                target, stride = access(root, at[root]), inner.strides.get(root, 0)
+                new = read(writer.f, access(updates, at[row]), along(row, inner.strides, lanes), lanes)
+                target, stride = access(root, at[into]), along(into, inner.strides, lanes)
                 total = ELEMENTWISE[elementwise.add](
                     writer.f, root, read(writer.f, target, stride, lanes), new
                 )

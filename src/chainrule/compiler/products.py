@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chainrule.compiler.ir import I64, Value, const
-from chainrule.compiler.loops import Axis, Lanes, broadcast_strides
+from chainrule.compiler.loops import Axis, Key, Lanes, broadcast_strides
 from chainrule.compiler.lowering import scalar_of
 from chainrule.compiler.matmul import Product, about_cycles, emit_product, parts
 from chainrule.graph import Node
@@ -42,18 +42,17 @@ def write_product(writer: KernelWriter, root: Node) -> None:
     f, kernel = writer.f, writer.kernel
     product, left, right, (row_axis, column_axis) = product_of(writer, root)
     ndim = len(root.shape)
-    strides = {node: row for node, row in writer.strides(kernel.space).items() if node not in root.inputs}
+    strides = writer.body_strides()
+    rows, columns = (
+        Axis(kernel.space[a], {key: row[a] for key, row in strides.items()}) for a in (row_axis, column_axis)
+    )
     for x in root.inputs:  # the product itself walks along the last two axes of its operands
         view = writer.reads[x]
         batch = view._replace(shape=(*view.shape[:-2], 1, 1), strides=(*view.strides[:-2], 0, 0))
-        strides[x] = broadcast_strides(batch, kernel.space)
+        strides[Key(x, "operand")] = broadcast_strides(batch, kernel.space)
     batch_axes = [
-        Axis(kernel.space[a], {node: row[a] for node, row in strides.items()}) for a in range(ndim - 2)
+        Axis(kernel.space[a], {key: row[a] for key, row in strides.items()}) for a in range(ndim - 2)
     ]
-    rows, columns = (
-        Axis(kernel.space[a], {node: row[a] for node, row in strides.items() if node not in root.inputs})
-        for a in (row_axis, column_axis)
-    )
     batch_axes = [axis for axis in batch_axes if axis.length > 1]
     part = parts(product, writer.target)
     outside = writer.bounds(batch_axes[0].length) if batch_axes else None
@@ -73,8 +72,8 @@ def write_product(writer: KernelWriter, root: Node) -> None:
             f,
             writer.target,
             product,
-            here[left],
-            here[right],
+            here[Key(left, "operand")],
+            here[Key(right, "operand")],
             inside or (const(0, I64), const(part.units, I64)),
             epilogue,
             writer.scratch,
