@@ -16,6 +16,8 @@ from chainrule.interpret import evaluate
 from chainrule.ops import PRIMITIVES, contract, indexing, movement, reduce
 from chainrule.ops import elementwise as e
 from chainrule.ops.record import Form
+from chainrule.tensor import Tensor, as_tensor
+from chainrule.trace import tracing
 from chainrule.training.executors import InterpretedStep
 from chainrule.training.step import Objective, training_step
 
@@ -320,13 +322,17 @@ def test_a_leaf_that_its_own_update_reads_whole(order):
     assert w.value.flags[f"{order}_CONTIGUOUS"]
 
 
+def batch_of_products(s, k):
+    return s + s @ k
+
+
 TWO_ROLES = {  # (function of a square matrix h, a square matrix k and a vector v as long as either)
     "operand of a product and term of the sum that follows": lambda h, k, v: h + h @ k,
     "both operands, and after": lambda h, k, v: h @ h + h * h,
     "right operand and after": lambda h, k, v: (h @ k) * k,
     "transposed operand and after": lambda h, k, v: h @ (h.T @ h) + h,
     "operand, activated": lambda h, k, v: h + cr.relu(h @ k),
-    "batch of products": lambda h, k, v: (lambda s: s + s @ k)(cr.stack([h, k, h * k])),
+    "batch of products": lambda h, k, v: batch_of_products(cr.stack([h, k, h * k]), k),
     "a column operand": lambda h, k, v: h[:, :1] @ k[:1] + h[:, :1],
     "inside a reduction and after": lambda h, k, v: (h * v).sum(axis=1) + v,
     "inside a maximum and after": lambda h, k, v: cr.max(h * h[0], axis=1) - h[0],
@@ -354,3 +360,44 @@ def test_a_kernel_that_reads_a_node_in_two_ways(name, size, dtype):
 def test_rows_picked_by_the_array_itself():
     order = np.array([3, 1, 2, 0, 4])
     assert cr.compile(lambda i: cr.take(i, i, 0))(order).tolist() == order[order].tolist()
+
+
+LAYOUTS = {  # a view [4, 3] of a larger or differently ordered array
+    "in order": lambda a: a[:4, :3].copy(),
+    "transposed": lambda a: a[:3, :4].copy().T,
+    "every second column": lambda a: a[:4, :6:2],
+    "every second row": lambda a: a[:8:2, :3],
+    "reversed": lambda a: a[3::-1, 2::-1],
+}
+NEW_VALUES = {  # what is assigned, and what else reads the old value
+    "pointwise": lambda t, x: t * 2 + x,
+    "old value is read elsewhere": lambda t, x: t @ (x.T @ t) + x,
+    "a view of another value": lambda t, x: (t + x)[::-1],
+    "a row for all": lambda t, x: cr.broadcast_to((t + x)[0], (4, 3)),
+    "the argument": lambda t, x: x,
+}
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("value", NEW_VALUES)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_updates_of_tensors_that_lie_in_any_order(layout, value, shared):
+    """Every element of the view is written, and nothing beside it."""
+    x = np.arange(12.0).reshape(4, 3) / 7
+    around = np.random.default_rng(0).normal(size=(8, 8))
+    compiled = around.copy()
+    tensor, twin = (as_tensor(LAYOUTS[layout](memory)) for memory in (around, compiled))
+    new, read = NEW_VALUES[value](tensor, cr.tensor(x)), (tensor * tensor).sum()
+    tensor.assign(new)
+
+    with tracing() as trace:
+        argument = Tensor(None, new_leaf(x.shape, x.dtype))
+        after = NEW_VALUES[value](twin, argument)
+        outputs = [(twin * twin).sum().node, after[1:].node]
+        twin.assign(after)
+    updates = [(before, node) for _, before, node in trace.updates]
+    found = Instance(Binary([argument.node], outputs, updates, shared=shared))(x)
+    agree(found[0], read.numpy())
+    agree(found[1], new.numpy()[1:])
+    agree(twin.numpy(), tensor.numpy())
+    agree(compiled, around)

@@ -18,6 +18,7 @@ from chainrule.compiler.host import Target
 from chainrule.compiler.ir import I64, PTR, Function, Type, Value, const
 from chainrule.compiler.lowering import convert, scalar_of
 from chainrule.compiler.memory import Layout
+from chainrule.compiler.views import is_dense
 from chainrule.graph import Node
 
 RUN = [
@@ -272,6 +273,25 @@ def copy_late(f: Function, layout: Layout, slot: Mapping[Node | None, Value]) ->
     """Updates that could not be written in place."""
     for value, target in layout.copies:
         place, into = layout.places[value], layout.places[target]
-        source = at(f, slot[place.buffer], place.offset)
-        assert place.strides == into.strides, "arrange() lays a postponed update out like its leaf"
-        copy_bytes(f, slot[into.buffer], source, math.prod(value.shape) * value.dtype.itemsize)
+        source, size = at(f, slot[place.buffer], place.offset), value.dtype.itemsize
+        if place.strides == into.strides and is_dense(value.shape, place.strides):
+            copy_bytes(f, slot[into.buffer], source, math.prod(value.shape) * size)
+        elif math.prod(value.shape):
+            axes = list(zip(value.shape, place.strides, into.strides, strict=True))
+            copy_elements(f, slot[into.buffer], source, axes, size)
+
+
+def copy_elements(
+    f: Function, into: Value, source: Value, axes: Sequence[tuple[int, int, int]], size: int
+) -> None:
+    """A copy between arrays that lie differently; axes are (length, stride there, stride here), in elements."""
+    if not axes:
+        copy_bytes(f, into, source, size)
+        return
+    (length, there, here), *rest = axes
+    with f.loop(const(0, I64), const(length, I64), 1) as loop:
+        into, source = (
+            f.offset(p, f.times(loop.index, stride * size), "i8")
+            for p, stride in ((into, here), (source, there))
+        )
+        copy_elements(f, into, source, rest, size)

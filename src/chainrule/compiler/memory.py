@@ -15,7 +15,7 @@ import numpy as np
 
 from chainrule.compiler.fuse import Kernel, Plan, root_of
 from chainrule.compiler.lowering import VIEWS
-from chainrule.compiler.views import Strides, View, contiguous, through
+from chainrule.compiler.views import Strides, View, contiguous, is_dense, through
 from chainrule.graph import Node, topological
 from chainrule.ops import contract, movement
 from chainrule.ops.edges import EDGES
@@ -96,7 +96,9 @@ def arrange(
             if target is not None:
                 places[node] = Place(target, 0, places[target].strides)
             elif node in late:
-                places[node] = Place(None, arena.take(node), places[late[node]].strides)
+                there = places[late[node]].strides
+                strides_here = there if is_dense(node.shape, there) else contiguous(node.shape)
+                places[node] = Place(None, arena.take(node), strides_here)
             elif node in joined:
                 whole, before = joined[node]
                 if whole not in places:

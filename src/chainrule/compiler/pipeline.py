@@ -109,11 +109,13 @@ def leaves_of(nodes: Sequence[Node], updates: Sequence[tuple[Node, Node]]) -> li
 def _computed(node: Node, target: Node | None, strides: Mapping[Node, Strides]) -> Node:
     """What is left as a result, under a node of its own where it may not be the node itself.
 
-    So it is for somebody else's memory, which later writes would change, and for an update of a leaf that
-    lies in an unusual order, which nobody else should have to read.
+    So it is for somebody else's memory, which later writes would change, and for an update that is a view of
+    another value, or belongs to a leaf in an unusual order, which nobody else should have to read.
     """
-    unusual = target is not None and strides.get(target, contiguous(target.shape)) != contiguous(target.shape)
-    if unusual or root_of(node).op in (leaf, constant):
+    update = target is not None and (
+        root_of(node) is not node or strides.get(target, contiguous(target.shape)) != contiguous(target.shape)
+    )
+    if update or root_of(node).op in (leaf, constant):
         return Node(movement.identity, (node,), {})
     return node
 

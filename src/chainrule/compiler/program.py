@@ -190,8 +190,23 @@ class Instance:
             )
 
     def _view(self, output: Output) -> Array:
-        memory = self._kept[output.slot].reshape(-1, order="A").view(np.uint8)
-        return np.ndarray(output.shape, output.dtype, memory, output.offset, output.strides)
+        if output.slot < 0:
+            return np.ndarray(output.shape, output.dtype, self._arena, output.offset, output.strides)
+        first = self._kept[output.slot].__array_interface__["data"][0]
+        return np.asarray(_Elements(first + output.offset, output))
+
+
+class _Elements:
+    """Memory as NumPy takes it: from an address on, in any order, as an updated leaf may lie."""
+
+    def __init__(self, address: int, output: Output) -> None:
+        self.__array_interface__ = {
+            "version": 3,
+            "data": (address, False),
+            "shape": output.shape,
+            "strides": output.strides,
+            "typestr": output.dtype,
+        }
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,16 @@ def contiguous(shape: Shape, order: tuple[int, ...] | None = None) -> Strides:
     return tuple(strides)
 
 
+def is_dense(shape: Shape, strides: Strides) -> bool:
+    """Whether the elements fill their memory without gaps, in any order of the axes, from the first one on."""
+    step = 1
+    for stride, length in sorted((s, n) for n, s in zip(shape, strides, strict=True) if n != 1):
+        if stride != step:
+            return False
+        step *= length
+    return True
+
+
 def through(node: Node, view: View) -> View | None:
     """The view that a view primitive makes of its input's view; None where the elements must move."""
     p = node.params
