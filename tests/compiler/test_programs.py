@@ -401,3 +401,28 @@ def test_updates_of_tensors_that_lie_in_any_order(layout, value, shared):
     agree(found[1], new.numpy()[1:])
     agree(twin.numpy(), tensor.numpy())
     agree(compiled, around)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("one", LAYOUTS)
+@pytest.mark.parametrize("other", LAYOUTS)
+def test_tensors_that_exchange_their_values(one, other, shared):
+    """Neither can be written before the other is read: what waits is copied at the end."""
+    memory = np.random.default_rng(0).normal(size=(2, 8, 8))
+    wanted = memory.copy()
+    a, b = as_tensor(LAYOUTS[one](memory[0])), as_tensor(LAYOUTS[other](memory[1]))
+    left, right = (as_tensor(LAYOUTS[name](part)) for name, part in zip((one, other), wanted, strict=True))
+    new = cr.tensor(right.numpy() + left.numpy() @ np.ones((3, 3))), cr.tensor(left.numpy() * 2)
+    left.assign(new[0])
+    right.assign(new[1])
+
+    with tracing() as trace:
+        first, second = b + a @ np.ones((3, 3)), a * 2
+        total = second.sum()
+        a.assign(first)
+        b.assign(second)
+    updates = [(before, node) for _, before, node in trace.updates]
+    Instance(Binary([], [total.node], updates, shared=shared))()
+    agree(a.numpy(), left.numpy())
+    agree(b.numpy(), right.numpy())
+    agree(memory, wanted)
