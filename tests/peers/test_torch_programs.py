@@ -88,7 +88,7 @@ def torch_functions(torch):
             name: getattr(torch, name)
             for name in ("sin", "cos", "tanh", "exp", "expm1", "log", "log1p", "sqrt", "erf")
         },
-        **{name: getattr(torch, name) for name in ("abs", "sign", "floor", "relu")},
+        **{n: getattr(torch, n) for n in ("abs", "sign", "floor", "relu")},
     }
     f = torch.nn.functional
 
