@@ -85,7 +85,7 @@ def search(
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate, Phase.shrink],
+        phases=[phase for phase in settings.default.phases if phase in (Phase.generate, Phase.shrink)],
         report_multiple_bugs=False,
         print_blob=False,
     )
