@@ -56,6 +56,8 @@ def elementwise(
 
     def build(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
         used = [v for slot, v in zip("xyz", (x, y, z), strict=True) if f"{{{slot}}}" in template]
+        if "**" in template and builder.numbers == "wide":
+            return None
         pairs = [(a, b) for a in used for b in used]
         if not all(broadcast(a, b) for a, b in pairs) or any(v.dtype.kind not in only for v in used):
             return None
@@ -76,6 +78,9 @@ for name, template, kinds, weight in (
     ("negative", "-{x}", "if", 1),
     ("plus_number", "{x} + {k}", "iuf", 1),
     ("times_number", "{x} * 2", "iuf", 1),
+    ("times_one", "{x} * np.ones({y}.shape, {x}.dtype)", "iuf", 2),
+    ("times_zero", "{x} * np.zeros({y}.shape, {x}.dtype)", "iuf", 1),
+    ("plus_zero", "{x} + np.zeros({y}.shape, {x}.dtype)", "iuf", 1),
     ("abs", "cr.abs({x})", "iuf", 1),
     ("sign", "cr.sign({x})", "iuf", 1),
     ("floor", "cr.floor({x} * 0.5)", "f", 1),
@@ -115,6 +120,8 @@ DTYPES = [
 def cast(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
     """Another dtype; only where the number fits, for a float that does not is undefined in NumPy."""
     name = DTYPES[option % len(DTYPES)] if builder.exact else DTYPES[option % 2]
+    if builder.numbers == "special" and x.is_float and name[0] != "b":  # NaN as an integer is anything
+        name = DTYPES[option % 2]
     source = x.name
     if x.is_float and name[0] in "ui":
         source = f"cr.clip({x.name}, 0, 100)"
@@ -306,6 +313,21 @@ def pad(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
         return None
     widths = [(option % 2, option // 2 % 3)] * len(x.shape)
     return f"cr.pad({x.name}, {widths}, {option % 2})"
+
+
+@operation(2)
+def sum_of_padded(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
+    """Rows between rows of zeros, or of something else, added to others: as gradients of slices are."""
+    if not x.shape or 0 in x.shape or x.dtype != y.dtype or x.shape[1:] != y.shape[1:] or x.dtype.kind == "b":
+        return None
+    rest = [(0, 0)] * (len(x.shape) - 1)
+    (m, n), gap = (x.shape[0], y.shape[0]), [0, 1, 0, -1, 2][option % 5]
+    if n + gap < 0:
+        return None
+    first, second = ((0, n + gap), *rest), ((m + gap, 0), *rest)
+    if m + gap < 0:
+        return None
+    return f"cr.pad({x.name}, {list(first)}, {option % 7 == 6:d}) + cr.pad({y.name}, {list(second)}, 0)"
 
 
 @operation()

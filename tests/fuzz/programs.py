@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,13 +19,19 @@ from chainrule.errors import ChainruleError
 LENGTHS = [4, 1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 24, 31, 33, 48, 65, 0]
 #: two lengths of a program, A and B, name the shapes of its inputs, so that shapes meet
 SHAPES = ["A, B", "A, A", "B, A", "A,", "B,", "", "1, B", "A, 1", "2, A, B", "3, A, A", "B, B"]
+#: now and then one length is large: sums over K in blocks, operands in panels, blocks of rows and of columns
+LARGE = [(40, 1100), (1300, 26), (33, 700), (300, 70)]
 FLOATS = ["float32", "float64"]
+#: what the values of a program are: small whole numbers, which nothing rounds; such, but integers of their whole
+#: range; numbers that arithmetic treats in ways of its own; any floats
+NUMBERS = ["whole", "wide", "special", "any"]
+SPECIAL = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-40, -2.5]
 OTHERS = ["int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool"]
 #: how an input lies in memory: a view of a larger or differently ordered array
 LAYOUTS = ["", "transposed", "reversed", "every second", "one row for all"]
 #: arguments are given at each call, tensors are closed over and may be updated, arrays become constants
 ROLES = ["argument", "tensor", "array"]
-LARGEST = 20_000  # elements of any value
+LARGEST = 50_000  # elements of any value
 
 
 PREAMBLE = """
@@ -32,6 +40,7 @@ import chainrule as cr
 from chainrule import nn
 from chainrule.tensor import as_tensor
 rng = np.random.default_rng
+limits = lambda dtype: (np.iinfo(dtype).min, np.iinfo(dtype).max)
 """
 
 
@@ -48,7 +57,7 @@ class Input(NamedTuple):
 class Choices(NamedTuple):
     """A program as drawn: numbers that mean something wherever they are deleted or made smaller."""
 
-    exact: bool
+    numbers: str
     lengths: tuple[int, int]
     inputs: list[Input]
     steps: list[tuple[str, list[int]]]
@@ -56,8 +65,8 @@ class Choices(NamedTuple):
     updates: list[int]
 
 
-def choices() -> st.SearchStrategy[Choices]:
-    """Any program. Small numbers are simple choices."""
+def choices(numbers: Sequence[str] = ("whole", "any")) -> st.SearchStrategy[Choices]:
+    """Any program of such NUMBERS. Small numbers are simple choices."""
     small = st.integers(0, 11)
     length = st.sampled_from(LENGTHS)
     one_input = st.builds(
@@ -68,14 +77,15 @@ def choices() -> st.SearchStrategy[Choices]:
         st.sampled_from([0, 0, 0, 1, 2, 3, 4]),
         small,
     )
-    lengths = st.one_of(length.map(lambda n: (n, n)), st.tuples(length, length))
+    equal, different = length.map(lambda n: (n, n)), st.tuples(length, length)
+    lengths = st.one_of(*[equal, different] * 9, st.sampled_from(LARGE))
 
-    def rest(exact: bool) -> st.SearchStrategy[Choices]:
-        names = CHOICES if exact else [*CHOICES, *SMOOTH * 2]
+    def rest(numbers: str) -> st.SearchStrategy[Choices]:
+        names = [*CHOICES, *SMOOTH * 2] if numbers == "any" else CHOICES
         step = st.tuples(st.sampled_from(names), st.lists(small, min_size=4, max_size=4))
         return st.builds(
             Choices,
-            st.just(exact),
+            st.just(numbers),
             lengths,
             st.lists(one_input, min_size=1, max_size=4),
             st.one_of(st.lists(step, min_size=1, max_size=12), st.lists(step, min_size=7, max_size=12)),
@@ -83,14 +93,14 @@ def choices() -> st.SearchStrategy[Choices]:
             st.lists(small, max_size=2),
         )
 
-    return st.booleans().flatmap(rest)
+    return st.sampled_from(numbers).flatmap(rest)
 
 
 @dataclass(frozen=True)
 class Program:
-    """A program as Python that can be run; ``exact``: every value is a small whole number, so nothing is rounded."""
+    """A program as Python that can be run."""
 
-    exact: bool
+    numbers: str
     preparation: tuple[str, ...]  # inputs and modules
     arguments: tuple[str, ...]
     lines: tuple[str, ...]
@@ -136,7 +146,7 @@ def build(drawn: Choices) -> Program | None:
     outputs = dict.fromkeys(pool[-1 - i % len(pool)].name for i in drawn.outputs)
     updates = builder.updates(drawn.updates)
     return Program(
-        drawn.exact,
+        drawn.numbers,
         tuple(builder.preparation),
         tuple(builder.arguments),
         (*builder.lines, *updates),
@@ -148,7 +158,8 @@ class _Builder:
     """The program so far, and the values that it has."""
 
     def __init__(self, drawn: Choices) -> None:
-        self.exact = drawn.exact
+        self.numbers = drawn.numbers
+        self.exact = drawn.numbers != "any"  # nothing is rounded
         self.lengths = dict(zip("AB", drawn.lengths, strict=True))
         self.environment: dict[str, Any] = {}
         exec(PREAMBLE, self.environment)
@@ -164,9 +175,11 @@ class _Builder:
         """Prepare one input and put it into the pool."""
         role = "argument" if number == 0 else ROLES[given.role]
         dtype = FLOATS[given.dtype % 2]
-        if self.exact and given.dtype == 2:
+        if self.exact and (given.dtype == 2 or (self.numbers == "wide" and given.seed % 3)):
             dtype = OTHERS[given.seed % len(OTHERS)]
         shape = tuple(eval(f"({SHAPES[given.shape]})", dict(self.lengths))) if SHAPES[given.shape] else ()
+        if math.prod(shape) > LARGEST:
+            shape = (1, *shape[1:])
         name = {"argument": "x", "tensor": "t", "array": "a"}[role] + str(number)
         array = self.array(shape, dtype, LAYOUTS[given.layout], given.seed)
         if role == "tensor":  # over the array's memory, as it lies
@@ -196,7 +209,11 @@ class _Builder:
             wide[0] = 0 if shape[0] == 0 else 1
         low = 0 if dtype[0] in "ub" else -3
         high = 2 if dtype == "bool" else 4
-        if self.exact:
+        if self.numbers == "wide" and dtype[0] in "ui":
+            drawn = f"rng({seed}).integers(*limits(np.{dtype}), {tuple(wide)}, np.{dtype}, endpoint=True)"
+        elif self.numbers == "special" and dtype[0] == "f":
+            drawn = f"rng({seed}).choice({SPECIAL}, {tuple(wide)})".replace("inf", "np.inf").replace("nan", "np.nan")
+        elif self.exact:
             drawn = f"rng({seed}).integers({low}, {high}, {tuple(wide)})"
         else:
             drawn = f"rng({seed}).normal(size={tuple(wide)})"
@@ -240,7 +257,7 @@ class _Builder:
 
     def too_large(self, value: Any) -> bool:
         """Whether the numbers leave the range in which they are exact, or in which rounding stays small."""
-        if value.dtype.kind != "f" or not value.size:
+        if value.dtype.kind != "f" or not value.size or self.numbers == "special":
             return False
         largest = np.abs(value.numpy()).max()
         return not largest < (2000 if self.exact else 50)

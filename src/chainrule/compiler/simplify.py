@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -75,8 +76,8 @@ def _simpler(node: Node, inputs: tuple[Node, ...], readers: Mapping[Node, int]) 
 
 def as_constant(value: Array) -> Node:
     """A constant node; one number repeated becomes a scalar broadcast."""
-    if value.ndim and value.size > 1 and (value == value.flat[0]).all():
-        scalar = np.array(value.flat[0], value.dtype)
+    scalar = np.array(value.flat[0] if value.size else 0, value.dtype)
+    if value.ndim and value.size > 1 and value.tobytes() == scalar.tobytes() * value.size:  # 0 is not -0
         return Node(movement.broadcast, (Node(constant, (), {"value": scalar}),), {"shape": value.shape})
     return Node(constant, (), {"value": value})
 
@@ -201,4 +202,4 @@ def _is_number(node: Node, number: float) -> bool:
     if node.op is not constant:
         return False
     value: Array = node.params["value"]
-    return value.size == 1 and value.flat[0] == number
+    return value.size == 1 and value.flat[0] == number and math.copysign(1, value.flat[0]) > 0  # 0 is not -0
