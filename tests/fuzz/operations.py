@@ -168,7 +168,19 @@ reduction("cr.max", kinds="iuf", empty=False)
 reduction("cr.min", kinds="iuf", empty=False)
 
 
-@operation()
+@operation(3)
+def with_its_own_view(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
+    """A value and the same one in another order, which an update in place must not read."""
+    if not x.shape or x.dtype.kind not in "if":
+        return None
+    axis = option % len(x.shape)
+    view = f"cr.flip({x.name}, axis={axis})"
+    if len(x.shape) > 1 and x.shape[-1] == x.shape[-2] and option % 3:
+        view = f"cr.transpose({x.name}, {_swapped(len(x.shape))})"
+    return [f"{x.name} + 2 * {view}", f"{view} - {x.name}", f"cr.relu({x.name}) - {view}"][option // 3 % 3]
+
+
+@operation(2)
 def reduce_and_reuse(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
     """A value inside a reduction, and once more after it."""
     if not (x.is_float and y.is_float and len(x.shape) == 2 and len(y.shape) == 1):

@@ -14,7 +14,9 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="of patches; all without one")
     parser.add_argument("--tests", nargs="+", default=TESTS, help="what may catch them, in this order")
     parser.add_argument("--at-once", type=int, default=2, help="faults that are tried side by side")
-    parser.add_argument("--skip-check", action="store_true", help="do not run the tests without a fault first")
+    parser.add_argument(
+        "--skip-check", action="store_true", help="do not run the tests without a fault first"
+    )
     given = parser.parse_args()
     faults = [fault for fault in patches() if not given.names or fault.name in given.names]
     unknown = {*given.names} - {fault.name for fault in faults}
