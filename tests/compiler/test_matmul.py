@@ -174,6 +174,16 @@ LARGE = [
 ]
 
 
+@st.composite
+def large_products(draw: st.DrawFn) -> Product:
+    """Products whose operands are cut in blocks: over K, over rows that no tile divides, over columns."""
+    M, K = draw(st.integers(20, 700)), draw(st.integers(260, 2100))
+    N = min(draw(st.integers(1, 100) | st.integers(200, 800)), 10_000_000 // (M * K))
+    a, b = draw(st.sampled_from(LAYOUTS)), draw(st.sampled_from(LAYOUTS))
+    scalar = draw(st.sampled_from(("float", "double", "i32")))
+    return Product(M, N, K, strided(M, K, a), strided(K, N, b), scalar)
+
+
 # The tests
 
 
@@ -194,6 +204,15 @@ def test_large_products(product: Product, level: str | None) -> None:
     steps = -(-kernel.parts.units // kernel.parts.step)
     cuts = (steps // 2, steps - 1)
     np.testing.assert_array_equal(kernel(a, b, cuts), whole)
+
+
+@given(large_products(), st.sampled_from(list(TARGETS)), st.lists(st.integers(0, 70), max_size=2))
+@settings(max_examples=40, deadline=None)
+def test_any_large_product(product: Product, level: str | None, cuts: list[int]) -> None:
+    a, b = operands(product)
+    check(Kernel(product, TARGETS[level])(a, b, tuple(cuts)), a, b)
+    counts = Kernel(product, TARGETS[level], counted)(a, b, tuple(cuts))
+    assert (counts == 1).all()
 
 
 @given(products(), st.sampled_from(list(TARGETS)), st.lists(st.integers(0, 70), max_size=4))

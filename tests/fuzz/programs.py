@@ -89,7 +89,7 @@ def choices(numbers: Sequence[str] = ("whole", "any")) -> st.SearchStrategy[Choi
             lengths,
             st.lists(one_input, min_size=1, max_size=4),
             st.one_of(st.lists(step, min_size=1, max_size=12), st.lists(step, min_size=7, max_size=12)),
-            st.lists(small, min_size=1, max_size=3),
+            st.lists(small, min_size=1, max_size=5),
             st.lists(small, max_size=3),
         )
 

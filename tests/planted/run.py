@@ -134,7 +134,7 @@ def _tested(name: str, kind: str, root: Path, tests: Sequence[str]) -> Verdict:
     }
     options = ["-x", "-v", "-n", "0", "-p", "no:cacheprovider", "-p", "tests.planted.no_shrinking"]
     chosen = ["-m", "not peers and not browser", "--hypothesis-seed=0", "--tb=short"]
-    with open(root / "output", "w") as output:
+    with (root / "output").open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "pytest", *options, *chosen, *tests],
             cwd=ROOT,
