@@ -56,7 +56,7 @@ def elementwise(
 
     def build(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
         used = [v for slot, v in zip("xyz", (x, y, z), strict=True) if f"{{{slot}}}" in template]
-        if "**" in template and builder.numbers == "wide":
+        if "**" in template and any(builder.is_large_integer(v) for v in used):
             return None
         pairs = [(a, b) for a in used for b in used]
         if not all(broadcast(a, b) for a, b in pairs) or any(v.dtype.kind not in only for v in used):
@@ -330,7 +330,7 @@ def pad(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
 @operation(2)
 def sum_of_padded(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
     """Rows between rows of zeros, or of something else, added to others: as gradients of slices are."""
-    if not x.shape or 0 in x.shape or x.dtype != y.dtype or x.shape[1:] != y.shape[1:] or x.dtype.kind == "b":
+    if not (x.shape and y.shape) or 0 in x.shape or x.dtype != y.dtype or x.shape[1:] != y.shape[1:] or x.dtype.kind == "b":
         return None
     rest = [(0, 0)] * (len(x.shape) - 1)
     (m, n), gap = (x.shape[0], y.shape[0]), [0, 1, 0, -1, 2][option % 5]

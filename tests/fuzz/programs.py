@@ -14,6 +14,7 @@ from tests.fuzz.operations import CHOICES, OPERATIONS, SMOOTH, Value
 
 import chainrule as cr
 from chainrule.errors import ChainruleError
+from chainrule.tensor import as_tensor
 
 #: lengths of axes: around the widths of registers and tiles, one, and now and then none
 LENGTHS = [4, 1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 24, 31, 33, 48, 65, 0]
@@ -260,6 +261,11 @@ class _Builder:
         self.environment[name] = value
         self.lines.append(f"{name} = {expression}")
         self.pool.append(Value(name, value.shape, value.dtype))
+
+    def is_large_integer(self, value: Value) -> bool:
+        """Whether a power of it may leave the range in which a float is exact."""
+        array = np.asarray(as_tensor(self.environment[value.name]).numpy())
+        return bool(array.dtype.kind in "iu" and (np.abs(array.astype(np.float64)) > 5).any())
 
     def too_large(self, value: Any) -> bool:
         """Whether the numbers leave the range in which they are exact, or in which rounding stays small."""
