@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import operator
+import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -78,7 +80,7 @@ def choices() -> st.SearchStrategy[Choices]:
             st.just(exact),
             lengths,
             st.lists(one_input, min_size=1, max_size=4),
-            st.one_of(st.lists(step, min_size=1, max_size=12), st.lists(step, min_size=7, max_size=12)),
+            st.builds(operator.add, st.lists(step, max_size=6), st.lists(step, min_size=1, max_size=6)),
             st.lists(small, min_size=1, max_size=3),
             st.lists(small, max_size=2),
         )
@@ -94,17 +96,15 @@ class Program:
     preparation: tuple[str, ...]  # inputs and modules
     arguments: tuple[str, ...]
     lines: tuple[str, ...]
-    outputs: tuple[str, ...]
 
     def __str__(self) -> str:
-        body = [*self.lines, f"return {', '.join(self.outputs)},"]
         return "\n".join(
             [
                 PREAMBLE,
                 *self.preparation,
                 "",
                 f"def f({', '.join(self.arguments)}):",
-                *(f"    {line}" for line in body),
+                *(f"    {line}" for line in self.lines),
             ]
         )
 
@@ -134,14 +134,20 @@ def build(drawn: Choices) -> Program | None:
         return None
     pool = [value for value in builder.pool if value.name[0] == "v"]
     outputs = dict.fromkeys(pool[-1 - i % len(pool)].name for i in drawn.outputs)
-    updates = builder.updates(drawn.updates)
-    return Program(
-        drawn.exact,
-        tuple(builder.preparation),
-        tuple(builder.arguments),
-        (*builder.lines, *updates),
-        tuple(outputs),
-    )
+    lines = [*builder.lines, *builder.updates(drawn.updates), f"return {', '.join(outputs)},"]
+    return Program(drawn.exact, tuple(builder.preparation), tuple(builder.arguments), tuple(_needed(lines)))
+
+
+def _needed(lines: list[str]) -> list[str]:
+    """The lines that something after them reads, and those that change a tensor or a module."""
+    kept: list[str] = []
+    read: set[str] = set()
+    for line in reversed(lines):
+        name, _, expression = line.rpartition(" = ")
+        if not name or name in read or re.search(r"\bm\d+\(", expression):
+            kept.append(line)
+            read.update(re.findall(r"\bv\d+\b", expression or line))
+    return kept[::-1]
 
 
 class _Builder:
