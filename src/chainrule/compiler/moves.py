@@ -14,6 +14,7 @@ from chainrule.graph import Node
 from chainrule.ops import elementwise, indexing, movement
 from chainrule.ops.dtypes import int64
 from chainrule.ops.edges import EDGES
+from chainrule.ops.faults import Fault
 
 if TYPE_CHECKING:
     from chainrule.compiler.emit import KernelWriter, Pointers
@@ -134,7 +135,7 @@ def _index(writer: KernelWriter, indices: Node, pointer: Value, length: int) -> 
     from_end = f.binary("add", wide, const(length, I64))
     index = f.select(f.icmp("slt", wide, const(0, I64)), from_end, wide)
     outside = f.icmp("uge", index, const(length, I64))
-    writer.report_outside(outside)
+    writer.note(Fault.INDEX_OUTSIDE, outside)
     return f.select(outside, const(0, I64), index)
 
 

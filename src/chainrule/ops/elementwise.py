@@ -93,6 +93,7 @@ def binary(
     floating: bool = False,
     boolean: bool = True,
     result: np.dtype[Any] | None = None,
+    faulty: Lower | None = None,
 ) -> Primitive:
     """A record of two operands, which broadcast against each other."""
 
@@ -120,7 +121,7 @@ def binary(
         bad,
         promoted=(0, 2),
         floating=floating,
-        lowering=Lanes(lower),
+        lowering=Lanes(lower, faulty),
         written=written,
         partials=partials,
     )
@@ -209,6 +210,7 @@ power: Primitive = binary(
     (-2.0, 3.0),
     boolean=False,
     lower=i.power,
+    faulty=i.negative_exponent,
     written=_power_written,
     partials=lambda y, x, p: (p * y / x, y * log(x)),
 )

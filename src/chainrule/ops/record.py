@@ -32,9 +32,14 @@ class Case(NamedTuple):
 
 
 class Lanes(NamedTuple):
-    """Lowering of an elementwise primitive: ``write(f, node, *lanes)`` appends its instructions."""
+    """Lowering of an elementwise primitive: ``write(f, node, *lanes)`` appends its instructions.
+
+    Where some operands have no result, ``faulty(f, node, *lanes)`` gives the mask of such lanes and the fault to
+    note (``ops/faults.py``), or None for a dtype that has none.
+    """
 
     write: Callable[..., Any]
+    faulty: Callable[..., Any] | None = None
 
 
 class Reduction(NamedTuple):
