@@ -183,10 +183,9 @@ def _scatter(writer: KernelWriter, root: Node, out: View) -> None:
                 at = writer.moved(outer, inner, index)
                 new = read(writer.f, access(updates, at[updates]), inner.strides.get(updates, 0), lanes)
                 target, stride = access(root, at[root]), inner.strides.get(root, 0)
-                total = ELEMENTWISE[elementwise.add](
-                    writer.f, root, read(writer.f, target, stride, lanes), new
-                )
-                write(writer.f, total, target, stride, lanes)
+                old = read(writer.f, target, stride, lanes)
+                new = writer.f.splat(new, old.type.lanes) if new.type.lanes == 1 else new  # one for all
+                write(writer.f, ELEMENTWISE[elementwise.add](writer.f, root, old, new), target, stride, lanes)
                 return []
 
             writer.strip(inner.length, writer.width, [], point)

@@ -12,6 +12,7 @@ from chainrule.errors import DtypeError
 from chainrule.ops import instructions as i
 from chainrule.ops.dtypes import bool_
 from chainrule.ops.instructions import Lower
+from chainrule.ops.movement import identity
 from chainrule.ops.notation import Expression, function
 from chainrule.ops.record import Array, Case, Form, Lanes, Primitive, broadcast_shapes, expect
 
@@ -93,6 +94,7 @@ def binary(
     floating: bool = False,
     boolean: bool = True,
     result: np.dtype[Any] | None = None,
+    instead: Callable[..., Any] | None = None,
     faulty: Lower | None = None,
 ) -> Primitive:
     """A record of two operands, which broadcast against each other."""
@@ -121,6 +123,7 @@ def binary(
         bad,
         promoted=(0, 2),
         floating=floating,
+        instead=instead,
         lowering=Lanes(lower, faulty),
         written=written,
         partials=partials,
@@ -144,10 +147,32 @@ subtract: Primitive = binary(
     lower=i.arithmetic("fsub", "sub"),
     written=lambda node, a, b: a - b,
 )
+
+
+def _square_of_kink(a: Any, b: Any) -> Any:
+    """|x| |x| as x x, and a root times itself as what it is the root of.
+
+    At 0 the factors have a kink and their product has none: the rule for products would lose the second derivative.
+    """
+    if a.op not in (abs, root) or not _same(a, b):
+        return None
+    (x,) = a.inputs
+    return multiply(x, x) if a.op is abs else identity(x)
+
+
+def _same(a: Any, b: Any, depth: int = 4) -> bool:
+    """Whether two nodes compute the same from the same nodes, as far as a short look shows."""
+    if a is b:
+        return True
+    alike = depth > 0 and bool(a.inputs) and a.op is b.op and a.params == b.params
+    return alike and all(_same(x, y, depth - 1) for x, y in zip(a.inputs, b.inputs, strict=True))
+
+
 multiply: Primitive = binary(
     "multiply",
     np.multiply,
     lambda g, y, a, b: (g * b, g * a),
+    instead=_square_of_kink,
     lower=i.arithmetic("fmul", "mul"),
     written=lambda node, a, b: a * b,
 )
@@ -254,6 +279,23 @@ sqrt: Primitive = unary(
     POSITIVE,
     lower=i.intrinsic("sqrt"),
     written=lambda node, x: x**0.5,
+)
+
+
+def _root_derivative(g: Any, y: Any, x: Any) -> tuple[Any]:
+    at_zero = equal(y, 0)
+    return (where(at_zero, 0, 0.5 * g / where(at_zero, 1, y)),)
+
+
+#: the square root of what cannot be negative, such as a sum of squares; unlike that of sqrt its derivative at 0 is 0
+root: Primitive = unary(
+    "root",
+    np.sqrt,
+    _root_derivative,
+    POSITIVE,
+    lower=i.intrinsic("sqrt"),
+    written=lambda node, x: x**0.5,
+    partials=lambda y, x: (0.5 / y,),
 )
 
 # Sign and steps: their derivative is zero wherever there is one
