@@ -17,7 +17,7 @@ from chainrule.compiler.lowering import ELEMENTWISE, FAULTY, REDUCTIONS, VIEWS, 
 from chainrule.compiler.memory import Layout, Place
 from chainrule.compiler.views import Strides, View, contiguous
 from chainrule.graph import Node
-from chainrule.ops import contract, edges, random
+from chainrule.ops import contract, edges, indexing, random
 from chainrule.ops.faults import Fault
 from chainrule.ops.source import constant
 
@@ -26,6 +26,8 @@ Point = Callable[[Value, Lanes, list[Value]], list[Value]]
 Bounds = tuple[Value, Value] | None  # from the first to before the last turn of a loop; None for all
 WIDE = 4  # registers side by side, where only that hides the latency of an addition
 LINE = 64  # bytes that two processors should not both write
+#: they look at their indices even where there is nothing to move
+PICKING = {indexing.gather, indexing.scatter_add}
 LONG_CYCLES = 12  # of a vector of exponentials and the like
 
 
@@ -195,8 +197,8 @@ class KernelWriter:
         first = f.convert("trunc", pointers[element_of(node)], "i32")
         steps = f.binary("mul", f.iota(word), const(strides.get(element_of(node), 0), word))
         index = f.binary("add", f.splat(first, lanes.count), steps)
-        base = pointers[seed]
-        key = tuple(f.load(f.offset(base, const(i, I64), "i32"), I32) for i in range(2))
+        base, (apart,) = pointers[seed], self.reads[seed].strides
+        key = tuple(f.load(f.offset(base, const(i * apart, I64), "i32"), I32) for i in range(2))
         count = self.fetch(counter, env, pointers, {}, lanes)
         return threefry(f, (key[0], key[1]), index, f.splat(count, lanes.count))
 
@@ -268,7 +270,7 @@ class KernelWriter:
     def write(self) -> Function:
         """The whole function."""
         root = self.kernel.root
-        if int(np.prod(self.kernel.space, dtype=np.int64)) > 0:
+        if 0 not in self.kernel.space or (root is not None and root.op in PICKING):
             if root is None:
                 self._map()
             elif root.op in REDUCTIONS:

@@ -37,7 +37,8 @@ def write_move(writer: KernelWriter, root: Node) -> None:
     elif root.op is indexing.gather:
         _gather(writer, root, out)
     elif root.op is indexing.scatter_add:
-        _fill(writer, out, 0)
+        if 0 not in root.shape:
+            _fill(writer, out, 0)
         _scatter(writer, root, out)
     else:
         raise NotImplementedError(f"no loop for {root.op.name}")
@@ -139,11 +140,21 @@ def _index(writer: KernelWriter, indices: Node, pointer: Value, length: int) -> 
     return f.select(outside, const(0, I64), index)
 
 
+def _look_at(writer: KernelWriter, indices: Node, length: int) -> None:
+    """Note an index that lies outside, where there is nothing to move."""
+    axes = merged_axes(indices.shape, range(len(indices.shape)), {indices: writer.reads[indices].strides})
+    with writer.nest(axes, writer.start(), []) as (here, _):
+        _index(writer, indices, here[indices], length)
+
+
 def _gather(writer: KernelWriter, root: Node, out: View) -> None:
     """Rows of x at the indices: loops over what lies before, the indices, and what lies behind."""
     x, indices = root.inputs
     axis, count = root.params["axis"], len(indices.shape)
-    if 0 in root.shape:
+    if 0 in indices.shape:
+        return
+    if 0 in root.shape or 0 in x.shape:
+        _look_at(writer, indices, x.shape[axis])
         return
     source, picked = writer.reads[x], writer.reads[indices]
     ndim = len(root.shape)
@@ -162,7 +173,10 @@ def _scatter(writer: KernelWriter, root: Node, out: View) -> None:
     """Each update is added at its index, one after the other, so that repeated indices add up in order."""
     updates, indices = root.inputs
     axis, count = root.params["axis"], len(indices.shape)
+    if 0 in indices.shape:
+        return
     if 0 in updates.shape or 0 in root.shape:
+        _look_at(writer, indices, root.shape[axis])
         return
     ndim = len(updates.shape)
     u_strides = writer.reads[updates].strides
