@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ShapeError
+from chainrule.errors import DtypeError, ShapeError
 from chainrule.ops import instructions
 from chainrule.ops.dtypes import check_dtype, float32, float64, int32
 from chainrule.ops.notation import SUBSCRIPTS, Expression, call, symbol, turned
@@ -306,6 +306,14 @@ def _pad_form(x: Any, low: Ints, high: Ints, interior: Ints, value: float) -> Fo
         expected=f"non-negative widths for each of the {len(x.shape)} axes",
         got=f"low {low}, high {high}, interior {interior}",
     )
+    expect(
+        x.dtype.kind not in "iu" or np.iinfo(x.dtype).min <= value <= np.iinfo(x.dtype).max,
+        DtypeError,
+        "pad: the value does not fit the operand's dtype",
+        expected=f"a number that {x.dtype} has",
+        got=value,
+        hint="cast the operand first: x.astype(cr.float32)",
+    )
     return Form(
         tuple(a + b + n + max(n - 1, 0) * i for a, b, i, n in zip(low, high, interior, x.shape, strict=True)),
         x.dtype,
@@ -336,7 +344,11 @@ pad: Primitive = Primitive(
         ((3, 2), {"low": (0, 1), "high": (0, 0), "interior": (2, 1), "value": 1.5}),
         ((0, 2), {"low": (1, 1), "high": (2, 0), "interior": (0, 0), "value": 0.0}),
     ),
-    (Case((np.ones(3),), {"low": (-1,), "high": (0,), "interior": (0,), "value": 0.0}),),
+    (
+        Case((np.ones(3),), {"low": (-1,), "high": (0,), "interior": (0,), "value": 0.0}),
+        Case((np.ones(3, np.uint8),), {"low": (1,), "high": (0,), "interior": (0,), "value": 300}),
+        Case((np.ones(3, int),), {"low": (1,), "high": (0,), "interior": (0,), "value": np.nan}),
+    ),
     lowering=OwnLoop(),
     written=_pad_written,
 )
