@@ -14,7 +14,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.compiler.program import Binary, Instance
-from chainrule.errors import ChainruleError, DtypeError
+from chainrule.errors import ChainruleError
 from chainrule.graph import Node, emit, new_leaf
 from chainrule.interpret import evaluate
 from chainrule.ops import PRIMITIVES, dtypes, indexing, movement

@@ -15,6 +15,7 @@ from chainrule.ops.instructions import Lower
 from chainrule.ops.movement import identity
 from chainrule.ops.notation import Expression, function
 from chainrule.ops.record import Array, Case, Form, Lanes, Primitive, broadcast_shapes, expect
+from chainrule.ops.source import constant
 
 Interval = tuple[float, float]
 Derivative = Callable[..., tuple[Any, ...]] | None
@@ -160,12 +161,22 @@ def _square_of_kink(a: Any, b: Any) -> Any:
     return multiply(x, x) if a.op is abs else identity(x)
 
 
-def _same(a: Any, b: Any, depth: int = 4) -> bool:
+def _same(a: Any, b: Any) -> bool:
     """Whether two nodes compute the same from the same nodes, as far as a short look shows."""
-    if a is b:
-        return True
-    alike = depth > 0 and bool(a.inputs) and a.op is b.op and a.params == b.params
-    return alike and all(_same(x, y, depth - 1) for x, y in zip(a.inputs, b.inputs, strict=True))
+    waiting, seen = [(a, b)], set()
+    while waiting:
+        x, y = waiting.pop()
+        if x is y or (x, y) in seen:
+            continue
+        if x.op is y.op is constant:
+            alike = x.dtype == y.dtype and np.array_equal(x.params["value"], y.params["value"])
+        else:
+            alike = x.op is y.op and x.params == y.params and len(x.inputs) == len(y.inputs) > 0
+        seen.add((x, y))
+        if not alike or len(seen) > 32:
+            return False
+        waiting.extend(zip(x.inputs, y.inputs, strict=True))
+    return True
 
 
 multiply: Primitive = binary(
@@ -215,10 +226,16 @@ def _power_derivative(g: Any, y: Any, x: Any, p: Any) -> tuple[Any, Any]:
     # p x^(p-1); where x and p are both 0 that is 0 times infinity, but x^0 is flat: 1 in the place of x makes
     # it 0, and all higher derivatives
     dx = p * power(where(equal(x, 0) & equal(p, 0), 1, x), p - 1)
-    # x^p log x, which is 0 at x = 0 (for p > 0); the inner where keeps log away from 0
-    at_zero = equal(x, 0)
+    # x^p log x, which is 0 at x = 0 for p > 0, and taken to be for p = 0; the inner where keeps log away from 0
+    at_zero = equal(x, 0) & greater_equal(p, 0)
     dp = where(at_zero, 0, y * log(where(at_zero, 1, x)))
     return g * dx, g * dp
+
+
+def _power_instead(x: Any, p: Any) -> Any:
+    """The square of what has a kink, as a product of two."""
+    two = x.op in (abs, root) and p.op is constant and p.shape == () and p.params["value"] == 2
+    return multiply(x, x) if two else None
 
 
 def _power_written(node: Any, x: Expression, p: Expression) -> Expression:
@@ -234,6 +251,7 @@ power: Primitive = binary(
     POSITIVE,
     (-2.0, 3.0),
     boolean=False,
+    instead=_power_instead,
     lower=i.power,
     faulty=i.negative_exponent,
     written=_power_written,
