@@ -1,6 +1,6 @@
 """Every primitive, every dtype, however its operands lie in memory: compiled code against the interpreter.
 
-The programs are drawn from the records' own cases. Their arrays hold what a dtype has at its ends, and shapes that leave
+The programs are drawn from the records' own cases. Their arrays hold what a dtype has at its ends; their shapes leave
 nothing, one element, or vectors and a rest.
 """
 
@@ -17,7 +17,7 @@ from chainrule.compiler.program import Binary, Instance
 from chainrule.errors import ChainruleError
 from chainrule.graph import Node, emit, new_leaf
 from chainrule.interpret import evaluate
-from chainrule.ops import PRIMITIVES, dtypes, indexing, movement
+from chainrule.ops import PRIMITIVES, dtypes, elementwise, indexing, movement
 from chainrule.ops.edges import EDGES
 from chainrule.ops.record import Case, Lanes, Primitive, is_float
 
@@ -104,16 +104,18 @@ def with_length(case: Case, length: int | None, rng: np.random.Generator) -> Cas
 
 def operands(primitive: Primitive, case: Case, dtype: np.dtype, rng: np.random.Generator) -> list[Array]:
     """The case's arrays with numbers of the dtype, indices included where that is an integer's."""
-    ends, found = bool(rng.integers(2)) and isinstance(primitive.lowering, Lanes), []
-    for i, x in enumerate(map(np.asarray, case.inputs)):
+    ends = bool(rng.integers(2)) and isinstance(primitive.lowering, Lanes)
+
+    def given(position: int, x: Array) -> Array:
         if is_float(x.dtype):
-            x = filled(rng, x.shape, dtype, ends)
-            if primitive.name == "power" and i == 1 and dtype.kind == "i":
-                x = x & np.iinfo(dtype).max  # of negative exponents there is a test below
-        elif primitive in (indexing.gather, indexing.scatter_add) and dtype.kind in "iu":
-            x = (np.abs(x) if dtype.kind == "u" else x).astype(dtype)
-        found.append(x)
-    return found
+            drawn = filled(rng, x.shape, dtype, ends)
+            exponent = primitive is elementwise.power and position == 1 and dtype.kind == "i"
+            return drawn & np.iinfo(dtype).max if exponent else drawn  # of negative ones: test_integers.py
+        if primitive in (indexing.gather, indexing.scatter_add) and dtype.kind in "iu":
+            return (np.abs(x) if dtype.kind == "u" else x).astype(dtype)
+        return x
+
+    return [given(i, np.asarray(x)) for i, x in enumerate(case.inputs)]
 
 
 def cases_of(primitive: Primitive, rng: np.random.Generator) -> list[Case]:
