@@ -65,6 +65,7 @@ FUNCTIONS = {
     "flipped sum": lambda x: cr.flip(x + 1) + x,
     "joined": lambda x: cr.concat([cr.flip(x), x]),
     "joined parts": lambda x: cr.concat([x[:0], x[0:]]) * x,
+    "joined and added": lambda x: cr.concat([x, 2.0 * x]) + cr.concat([3.0 * x, x]),
     "stacked": lambda x: cr.stack([x, cr.flip(x)]),
     "padded": lambda x: cr.flip(cr.pad(x, [(1, 0)] * x.ndim)),
     "picked": lambda x: cr.take(x, np.zeros(0, int), 0),
