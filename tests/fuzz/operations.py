@@ -183,8 +183,6 @@ def argmax(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | Non
 @operation(4)
 def product(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
     """A matrix product, either operand turned where that makes it fit."""
-    if min(x.dtype.itemsize, y.dtype.itemsize) < 4:
-        return None
     return _product(x, y, option)
 
 
@@ -217,8 +215,6 @@ def _swapped(ndim: int) -> list[int]:
 def product_and_reuse(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
     """An operand of a product, a value that joins after it, or both: a residual layer."""
     inner = _product(x, y, option)
-    if min(x.dtype.itemsize, y.dtype.itemsize) < 4:
-        return None
     if inner is None:
         return None
     after = [x.name, y.name, z.name][option % 3]
@@ -231,8 +227,6 @@ def product_and_reuse(builder: Any, x: Value, y: Value, z: Value, option: int) -
 @operation(2)
 def product_twice(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
     """Both operands the same, one of them turned."""
-    if x.dtype.itemsize < 4:
-        return None
     if len(x.shape) != 2:
         return None
     return [f"{x.name} @ {x.name}.T", f"{x.name}.T @ {x.name}"][option % 2]
