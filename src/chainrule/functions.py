@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -328,7 +328,7 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """log(sum(exp(x))), shifted so that nothing overflows (row C17).
+    """log(sum(exp(x))), shifted so that nothing overflows (row C17); of nothing it is -inf.
 
     >>> import chainrule as cr
     >>> cr.logsumexp([1000.0, 0.0])
@@ -351,14 +351,21 @@ def argmax(x: Any, axis: int | None = None) -> Any:
     return reduce.argmax(x, axis=need_axis("argmax", axis, len(x.shape)))
 
 
+def _in_float64(f: Callable[..., Any], x: Any, *settings: Any) -> Any:
+    """A function of integers or booleans, whose squares and sums could leave their dtype, or float32's digits."""
+    return astype(f(astype(x, dtypes.float64), *settings), dtypes.DEFAULT_FLOAT)
+
+
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Arithmetic mean over axes.
+    """Arithmetic mean over axes; that of integers and booleans is taken in 64 bits and rounded to float32.
 
     >>> import chainrule as cr
     >>> x = cr.tensor([[1.0, 2.0], [3.0, 4.0]])
     >>> cr.mean(x), cr.mean(x, axis=0)
     (tensor(2.5), tensor([2., 3.]))
     """
+    if not is_float(x.dtype):
+        return _in_float64(mean, x, axis, keepdims)
     axes = _axes("mean", x, axis)
     count = math.prod(x.shape[a] for a in axes)
     return elementwise.divide(reduce.sum(x, axis=axes, keepdims=keepdims), float(count))
@@ -367,43 +374,52 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def var(x: Any, axis: Axis = None, keepdims: bool = False, correction: float = 0.0) -> Any:
     """Variance: squared deviations from the mean, summed and divided by their number less ``correction``.
 
+    With a correction of their number or more it is infinite, or NaN where all elements are equal, as NumPy's.
+
     >>> import chainrule as cr
     >>> cr.var([1.0, 2.0, 3.0, 4.0])
     tensor(1.25)
     >>> cr.var([1.0, 2.0, 3.0], correction=1)
     tensor(1.)
     """
+    if not is_float(x.dtype):
+        return _in_float64(var, x, axis, keepdims, correction)
     axes = _axes("var", x, axis)
     count = math.prod(x.shape[a] for a in axes)
     deviation = x - mean(x, axes, keepdims=True)
     total = reduce.sum(square(deviation), axis=axes, keepdims=keepdims)
-    return elementwise.divide(total, count - correction)
+    return elementwise.divide(total, builtins.max(count - correction, 0.0))
 
 
 def std(x: Any, axis: Axis = None, keepdims: bool = False, correction: float = 0.0) -> Any:
-    """Square root of the variance.
+    """Square root of the variance; its derivative where all elements are equal is 0.
 
     >>> import chainrule as cr
     >>> cr.std([1.0, 3.0, 1.0, 3.0])
     tensor(1.)
     >>> cr.std([1.0, 2.0, 3.0], correction=1)
     tensor(1.)
+    >>> cr.grad(cr.std)(cr.tensor([1.0, 1.0]))
+    tensor([0., 0.])
     """
-    return sqrt(var(x, axis, keepdims, correction))
+    return elementwise.root(var(x, axis, keepdims, correction))
 
 
 def norm(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Euclidean norm; its derivative at 0 is 0.
+    """Euclidean norm; its derivative at 0 is 0, and the square's derivatives are right there too.
 
     >>> import chainrule as cr
     >>> cr.norm([3.0, 4.0])
     tensor(5.)
     >>> cr.grad(cr.norm)(cr.tensor([0.0, 0.0]))
     tensor([0., 0.])
+    >>> cr.hessian(lambda x: cr.norm(x) ** 2)(cr.tensor([0.0, 0.0]))
+    tensor([[2., 0.],
+            [0., 2.]])
     """
-    squares = sum(square(x), axis, keepdims)
-    zero = elementwise.equal(squares, 0)
-    return where(zero, 0, sqrt(where(zero, 1, squares)))
+    if not is_float(x.dtype):
+        return _in_float64(norm, x, axis, keepdims)
+    return elementwise.root(sum(square(x), axis, keepdims))
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
@@ -424,7 +440,8 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     tensor([    0., -1000.])
     """
     # the largest score goes first: beside 10000 float32 has no room for the digits of a logarithm
-    shifted = x - movement.stop_gradient(max(x, axis, keepdims=True))
+    some = x.shape[need_axis("log_softmax", axis, len(x.shape))] > 0
+    shifted = x - (movement.stop_gradient(max(x, axis, keepdims=True)) if some else 0.0)
     return shifted - logsumexp(shifted, axis, keepdims=True)
 
 
@@ -582,9 +599,14 @@ def pad(x: Any, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Any:
 def astype(x: Any, dtype: Any) -> Any:
     """x in another dtype.
 
+    Floats lose what stands behind the point; beyond an integer dtype's range they become its smallest or largest
+    number, and NaN becomes 0. Integers wrap around.
+
     >>> import chainrule as cr
     >>> cr.astype([1.7, -1.7], cr.int32)
     tensor([ 1, -1], dtype=int32)
+    >>> cr.astype([300.0, -1.0, float("nan")], cr.uint8)
+    tensor([255,   0,   0], dtype=uint8)
     """
     wanted = dtypes.check_dtype(dtype)
     return x if x.dtype == wanted else movement.cast(x, dtype=wanted)

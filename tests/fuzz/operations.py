@@ -56,8 +56,6 @@ def elementwise(
 
     def build(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
         used = [v for slot, v in zip("xyz", (x, y, z), strict=True) if f"{{{slot}}}" in template]
-        if "**" in template and any(builder.is_large_integer(v) for v in used):
-            return None
         pairs = [(a, b) for a in used for b in used]
         if not all(broadcast(a, b) for a, b in pairs) or any(v.dtype.kind not in only for v in used):
             return None
@@ -202,8 +200,6 @@ def argmax(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | Non
 @operation(4)
 def product(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
     """A matrix product, either operand turned where that makes it fit."""
-    if min(x.dtype.itemsize, y.dtype.itemsize) < 4:
-        return None
     return _product(x, y, option)
 
 
@@ -236,8 +232,6 @@ def _swapped(ndim: int) -> list[int]:
 def product_and_reuse(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
     """An operand of a product, a value that joins after it, or both: a residual layer."""
     inner = _product(x, y, option)
-    if min(x.dtype.itemsize, y.dtype.itemsize) < 4:
-        return None
     if inner is None:
         return None
     after = [x.name, y.name, z.name][option % 3]
@@ -250,8 +244,6 @@ def product_and_reuse(builder: Any, x: Value, y: Value, z: Value, option: int) -
 @operation(2)
 def product_twice(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
     """Both operands the same, one of them turned."""
-    if x.dtype.itemsize < 4:
-        return None
     if len(x.shape) != 2:
         return None
     return [f"{x.name} @ {x.name}.T", f"{x.name}.T @ {x.name}"][option % 2]

@@ -119,8 +119,9 @@ def _in_child(work: Callable[[], str]) -> tuple[int, str]:
                 path.write_text(work())
                 status = 0
             except BaseException as error:
-                notes = "\n".join(getattr(error, "__notes__", []))
-                path.write_text(f"{notes}\n{''.join(traceback.format_exception(error, limit=-3))}")
+                program = next(iter(getattr(error, "__notes__", [])), "")
+                error.__notes__ = []
+                path.write_text(f"{program}\n{''.join(traceback.format_exception(error, limit=-3))}")
             finally:
                 sys.stdout.flush()
                 os._exit(status)

@@ -104,3 +104,11 @@ def test_weight_dropout():
     np.testing.assert_allclose(layer(x).numpy(), expected, rtol=1e-12)
     np.testing.assert_array_equal(layer.eval()(x).numpy(), linear(x).numpy())
     assert (linear.bias.grad.numpy() == 3).all()
+
+
+@pytest.mark.parametrize("p", [1 - 1e-10, 1 - 2**-33, float(np.nextafter(1.0, 0.0))])
+def test_a_probability_next_to_one_keeps_the_mean(p):
+    """One of 2^32 integers keeps a unit, which is then multiplied by 2^32."""
+    layer = nn.Dropout(p, seed=0)
+    assert not layer(cr.tensor(np.ones(1000))).numpy().any()
+    assert (int(layer._last_kept.values[0]) + 1) * float(layer._scale.values[0]) == 2**32

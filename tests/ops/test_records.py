@@ -20,7 +20,7 @@ INTEGERS = (cr.int8, cr.int32, cr.int64, cr.uint8, cr.uint32)
 MIXING = [p for p in PRIMITIVES.values() if p.promoted[1] - p.promoted[0] > 1]
 REFUSES_BOOLEANS = {"subtract", "negative", "power", "sign"}
 MAKES_FLOATS = {
-    *("divide", "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos"),
+    *("divide", "exp", "expm1", "log", "log1p", "sqrt", "root", "sin", "cos"),
     *("logistic", "tanh", "softplus", "erf", "logsumexp"),
 }
 MAKES_BOOLEANS = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"}

@@ -110,6 +110,7 @@ SAME_NAME += [
 #: what PyTorch computes for each record, from its operands and parameters
 THEIRS = {name: (lambda torch, *xs, name=name: getattr(torch, name)(*xs)) for name in SAME_NAME} | {
     "power": lambda torch, x, p: torch.pow(x, p),
+    "root": lambda torch, x: torch.sqrt(x),
     "equal": lambda torch, x, y: torch.eq(x, y),
     "logistic": lambda torch, x: torch.sigmoid(x),
     "softplus": lambda torch, x: torch.nn.functional.softplus(x, threshold=1e9),

@@ -54,16 +54,16 @@ class Stream:
 
 @dataclass(frozen=True)
 class Call:
-    """A kernel's function, and whether it wants memory of its own rather than the place for reports."""
+    """A kernel's function, and how many bytes of memory a call needs for itself."""
 
     name: str
     writer: KernelWriter
-    scratch: int  # bytes that a call needs for itself
+    scratch: int
 
 
 @dataclass(frozen=True)
 class Arena:
-    """Where things lie in the last piece of memory: reports of errors, then scratch memory for each thread."""
+    """Where things lie in the last piece of memory: the number of a fault, then scratch memory for each thread."""
 
     status: int
     scratch: int
@@ -92,7 +92,7 @@ def write_step(
         own = f.offset(own, f.times(rank, arena.scratch_bytes), "i8")
     for number, call in enumerate(calls):
         arguments = [at(f, slot[buffer], offset) for buffer, offset in call.writer.places]
-        arguments.append(own if call.scratch else at(f, slot[None], arena.status))
+        arguments += [own, at(f, slot[None], arena.status)]
         if not shared:
             call_kernel(f, call.name, away, arguments)
             continue

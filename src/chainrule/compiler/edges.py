@@ -138,6 +138,10 @@ class _Edges:
         at = self.f.offset(row, const(columns.start * stride, I64), self.scalar.scalar)
         return read(self.f, access(node, at), stride, columns.lanes)
 
+    def as_stored(self, x: Value) -> Value:
+        """The value as memory holds it: truth values are bytes."""
+        return self.f.convert("zext", x, "i8") if x.type.scalar == "i1" else x
+
     def later(self, edge: Value) -> Value:
         """An edge further on."""
         return self.f.intrinsic("smin", self.f.plus(edge, AHEAD), self.last)
@@ -291,12 +295,13 @@ class _Dots(_Edges):
             middle = self.multiple(begin, end, DOTS)
             with f.span(begin, middle, DOTS) as inner:
                 found = self.dots(own, [f.plus(inner.index, k) for k in range(DOTS)])
-                f.store(found, self.at(self.root, inner.index))
+                f.store(self.as_stored(found), self.at(self.root, inner.index))
             with f.span(middle, end, DOTS) as inner:
                 edges = self.up_to(end, inner.index, DOTS)
                 left = f.splat(f.binary("sub", end, inner.index), len(edges))
                 mask = f.icmp("slt", const_vector(range(len(edges)), Type("i64", len(edges))), left)
-                f.store(self.dots(own, edges), self.at(self.root, inner.index), mask)
+                found = self.as_stored(self.dots(own, edges))
+                f.store(found, self.at(self.root, inner.index), mask)
 
     def dots(self, own: list[Value], edges: list[Value]) -> Value:
         """The dot products of some edges, one a lane."""
@@ -369,7 +374,7 @@ class _Backward(_Sums):
             for ours, theirs in zip(own, above, strict=True):
                 dot = self.plus_product(ours, theirs, dot)
             dots.append(self.now(dot))
-        found = lane_sums(f, dots, self.plus)
+        found = self.as_stored(lane_sums(f, dots, self.plus))
         for k, position in enumerate(positions):  # one that does not count is the last edge's, once more
             f.store(f.lane(found, k), self.at(self.dot, position))
         return totals

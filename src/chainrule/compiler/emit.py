@@ -23,11 +23,12 @@ from chainrule.compiler.loops import (
     read,
     write,
 )
-from chainrule.compiler.lowering import ELEMENTWISE, REDUCTIONS, VIEWS, convert, scalar_of, threefry
+from chainrule.compiler.lowering import ELEMENTWISE, FAULTY, REDUCTIONS, VIEWS, convert, scalar_of, threefry
 from chainrule.compiler.memory import Layout, Place
 from chainrule.compiler.views import Strides, View, contiguous
 from chainrule.graph import Node
-from chainrule.ops import contract, edges, random
+from chainrule.ops import contract, edges, indexing, random
+from chainrule.ops.faults import Fault
 from chainrule.ops.source import constant
 
 Pointers = dict[Key, Value]
@@ -35,6 +36,8 @@ Point = Callable[[Value, Lanes, list[Value]], list[Value]]
 Bounds = tuple[Value, Value] | None  # from the first to before the last turn of a loop; None for all
 WIDE = 4  # registers side by side, where only that hides the latency of an addition
 LINE = 64  # bytes that two processors should not both write
+#: they look at their indices even where there is nothing to move
+PICKING = {indexing.gather, indexing.scatter_add}
 LONG_CYCLES = 12  # of a vector of exponentials and the like
 
 
@@ -84,9 +87,12 @@ class KernelWriter:
         for place in [*roots, *(layout.places[node] for node in kernel.stored)]:
             if (place.buffer, place.offset) not in self.places:
                 self.places.append((place.buffer, place.offset))
-        parameters = [(PTR, f"p{i}") for i in range(len(self.places))] + [(PTR, "scratch")]
+        parameters = [(PTR, f"p{i}") for i in range(len(self.places))] + [
+            (PTR, "scratch"),
+            (PTR, "status"),
+        ]
         self.f = Function(name, [*parameters, *([(I64, "first"), (I64, "last")] if shared else [])])
-        self.scratch = self.f.parameters[len(self.places)]
+        self.scratch, self.status = self.f.parameters[len(self.places) :][:2]
         dtypes = [n.dtype for n in kernel.nodes] + [x.dtype for x in self.reads]
         narrow = any(dtype == np.float32 for dtype in dtypes) or all(dtype != np.float64 for dtype in dtypes)
         self.width = target.lanes(32 if narrow else 64)
@@ -193,8 +199,20 @@ class KernelWriter:
                 continue
             operands = [self.fetch(x, env, pointers, strides, lanes, role) for x in node.inputs]
             wide = max((v.type.lanes for v in operands), default=1)
-            same = (self.f.splat(v, wide) if v.type.lanes < wide else v for v in operands)
+            same = [self.f.splat(v, wide) if v.type.lanes < wide else v for v in operands]
+            if node.op in FAULTY:
+                self._note_faulty(node, same, lanes)
             env[node] = ELEMENTWISE[node.op](self.f, node, *same)
+
+    def _note_faulty(self, node: Node, operands: Sequence[Value], lanes: Lanes) -> None:
+        """Note where operands have no result, in the lanes that count."""
+        found = FAULTY[node.op](self.f, node, *operands)
+        if found is None:
+            return
+        mask, fault = found
+        if mask.type.lanes > 1 and lanes.mask is not None:
+            mask = self.f.binary("and", mask, lanes.mask)
+        self.note(fault, self.f.any_lane(mask))
 
     def fetch(
         self,
@@ -228,8 +246,8 @@ class KernelWriter:
         first = f.convert("trunc", pointers[element], "i32")
         steps = f.binary("mul", f.iota(word), const(along(element, strides, lanes), word))
         index = f.binary("add", f.splat(first, lanes.count), steps)
-        base = pointers[Key(seed, "operand")]
-        key = tuple(f.load(f.offset(base, const(i, I64), "i32"), I32) for i in range(2))
+        base, (apart,) = pointers[Key(seed, "operand")], self.reads[seed].strides
+        key = tuple(f.load(f.offset(base, const(i * apart, I64), "i32"), I32) for i in range(2))
         count = self.fetch(counter, env, pointers, {}, Lanes(1, 1), role)
         return threefry(f, (key[0], key[1]), index, f.splat(count, lanes.count))
 
@@ -302,7 +320,7 @@ class KernelWriter:
     def write(self) -> Function:
         """The whole function."""
         root = self.kernel.root
-        if int(np.prod(self.kernel.space, dtype=np.int64)) > 0:
+        if 0 not in self.kernel.space or (root is not None and root.op in PICKING):
             if root is None:
                 self._map()
             elif root.op in REDUCTIONS:
@@ -491,11 +509,13 @@ class KernelWriter:
                 still.add(node)
         self.compute([n for n in self.kernel.body if n in still], known, here, {}, Lanes(1, 1))
 
-    def report_outside(self, condition: Value) -> None:
-        """Note that an index lay outside its axis; the program raises after the run."""
-        f = self.f
-        status = f.load(self.scratch, I32)
-        f.store(f.select(condition, const(1, I32), status), self.scratch)
+    def note(self, fault: Fault, condition: Value) -> None:
+        """Note the fault where the condition holds; the program raises after the run.
+
+        Nothing is written otherwise, so that no thread takes back what another one has noted.
+        """
+        with self.f.branch(condition):
+            self.f.store(const(fault, I32), self.status)
 
     def _product(self, root: Node) -> None:
         from chainrule.compiler.products import write_product

@@ -39,6 +39,7 @@ LONG = {
     elementwise.log,
     elementwise.log1p,
     elementwise.sqrt,
+    elementwise.root,
     elementwise.sin,
     elementwise.cos,
     elementwise.tanh,

@@ -190,6 +190,19 @@ class Function:
         """A literal, the same in every lane."""
         return const(number, type)
 
+    @staticmethod
+    def known(value: Value) -> int | None:
+        """The integer that a literal has in every lane; None for what is computed."""
+        literal = value.name.removeprefix(f"splat ({value.type.scalar} ").removesuffix(")")
+        return int(literal) if literal.lstrip("-").isdigit() else None
+
+    def any_lane(self, mask: Value) -> Value:
+        """Whether a mask is on in some lane."""
+        if mask.type.lanes == 1:
+            return mask
+        bits = Type(f"i{mask.type.lanes}")
+        return self.icmp("ne", self.op(f"bitcast {mask} to {bits}", bits), const(0, bits))
+
     def fma(self, a: Value, b: Value, c: Value) -> Value:
         """a b + c, rounded once."""
         return self.intrinsic("fma", a, b, c)

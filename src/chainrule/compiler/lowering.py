@@ -7,12 +7,17 @@ from chainrule.ops import PRIMITIVES, random
 from chainrule.ops.instructions import convert, scalar_of
 from chainrule.ops.record import Lanes, Reduction, ViewOnly
 
-__all__ = ["ELEMENTWISE", "REDUCTIONS", "VIEWS", "convert", "scalar_of", "threefry"]
+__all__ = ["ELEMENTWISE", "FAULTY", "REDUCTIONS", "VIEWS", "convert", "scalar_of", "threefry"]
 
 _RECORDS = PRIMITIVES.values()
 
 #: (f, node, *lanes) -> lanes
 ELEMENTWISE = {p: p.lowering.write for p in _RECORDS if isinstance(p.lowering, Lanes)}
+
+#: (f, node, *lanes) -> the mask of lanes without a result and the fault, or None
+FAULTY = {
+    p: p.lowering.faulty for p in _RECORDS if isinstance(p.lowering, Lanes) and p.lowering.faulty is not None
+}
 
 #: where a reduction starts, and how two partial results become one
 REDUCTIONS = {p: p.lowering for p in _RECORDS if isinstance(p.lowering, Reduction)}

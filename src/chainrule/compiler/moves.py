@@ -14,6 +14,7 @@ from chainrule.graph import Node
 from chainrule.ops import elementwise, indexing, movement
 from chainrule.ops.dtypes import int64
 from chainrule.ops.edges import EDGES
+from chainrule.ops.faults import Fault
 
 if TYPE_CHECKING:
     from chainrule.compiler.emit import KernelWriter, Pointers
@@ -36,7 +37,8 @@ def write_move(writer: KernelWriter, root: Node) -> None:
     elif root.op is indexing.gather:
         _gather(writer, root, out)
     elif root.op is indexing.scatter_add:
-        _fill(writer, out, 0)
+        if 0 not in root.shape:
+            _fill(writer, out, 0)
         _scatter(writer, root, out)
     else:
         raise NotImplementedError(f"no loop for {root.op.name}")
@@ -138,15 +140,26 @@ def _index(writer: KernelWriter, indices: Node, pointer: Value, length: int) -> 
     from_end = f.binary("add", wide, const(length, I64))
     index = f.select(f.icmp("slt", wide, const(0, I64)), from_end, wide)
     outside = f.icmp("uge", index, const(length, I64))
-    writer.report_outside(outside)
+    writer.note(Fault.INDEX_OUTSIDE, outside)
     return f.select(outside, const(0, I64), index)
+
+
+def _look_at(writer: KernelWriter, indices: Node, length: int) -> None:
+    """Note an index that lies outside, where there is nothing to move."""
+    picks = Key(indices, "index")
+    axes = merged_axes(indices.shape, range(len(indices.shape)), {picks: writer.reads[indices].strides})
+    with writer.nest(axes, writer.start(), []) as (here, _):
+        _index(writer, indices, here[picks], length)
 
 
 def _gather(writer: KernelWriter, root: Node, out: View) -> None:
     """Rows of x at the indices: loops over what lies before, the indices, and what lies behind."""
     x, indices = root.inputs
     axis, count = root.params["axis"], len(indices.shape)
-    if 0 in root.shape:
+    if 0 in indices.shape:
+        return
+    if 0 in root.shape or 0 in x.shape:
+        _look_at(writer, indices, x.shape[axis])
         return
     source, picked = writer.reads[x], writer.reads[indices]
     ndim = len(root.shape)
@@ -166,7 +179,10 @@ def _scatter(writer: KernelWriter, root: Node, out: View) -> None:
     """Each update is added at its index, one after the other, so that repeated indices add up in order."""
     updates, indices = root.inputs
     axis, count = root.params["axis"], len(indices.shape)
+    if 0 in indices.shape:
+        return
     if 0 in updates.shape or 0 in root.shape:
+        _look_at(writer, indices, root.shape[axis])
         return
     ndim = len(updates.shape)
     u_strides = writer.reads[updates].strides
@@ -188,10 +204,9 @@ def _scatter(writer: KernelWriter, root: Node, out: View) -> None:
                 at = writer.moved(outer, inner, index)
                 new = read(writer.f, access(updates, at[row]), along(row, inner.strides, lanes), lanes)
                 target, stride = access(root, at[into]), along(into, inner.strides, lanes)
-                total = ELEMENTWISE[elementwise.add](
-                    writer.f, root, read(writer.f, target, stride, lanes), new
-                )
-                write(writer.f, total, target, stride, lanes)
+                old = read(writer.f, target, stride, lanes)
+                new = writer.f.splat(new, old.type.lanes) if new.type.lanes == 1 else new  # one for all
+                write(writer.f, ELEMENTWISE[elementwise.add](writer.f, root, old, new), target, stride, lanes)
                 return []
 
             writer.strip(inner.length, writer.width, [], point)

@@ -185,6 +185,8 @@ def _output(layout: Layout, node: Node, buffers: Sequence[Node]) -> Output:
     view = layout.view(node)
     place, size = layout.places[view.root], node.dtype.itemsize
     slot = -1 if place.buffer is None else buffers.index(place.buffer)
+    if 0 in view.shape:  # a view of nothing may start, and lead, outside its memory
+        view = view._replace(offset=0, strides=contiguous(view.shape))
     strides = tuple(s * size for s in view.strides)
     return Output(slot, place.offset + view.offset * size, view.shape, strides, node.dtype.str)
 

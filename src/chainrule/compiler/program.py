@@ -18,8 +18,8 @@ from chainrule.compiler.pipeline import Code, from_bytes, key_of, leaves_of, low
 from chainrule.compiler.shares import divided
 from chainrule.compiler.team import PART, Team, chain
 from chainrule.compiler.views import Strides
-from chainrule.errors import IndexOutOfRangeError
 from chainrule.graph import Node, topological
+from chainrule.ops.faults import Fault
 from chainrule.ops.record import Array
 from chainrule.ops.source import leaf
 
@@ -134,7 +134,7 @@ class Instance:
             self._table[slot] = array.__array_interface__["data"][0]  # a third of the time of array.ctypes
 
     def __call__(self, *arrays: Array) -> list[Array]:
-        """Run once: copies of the outputs. Raises IndexOutOfRangeError where an index left its axis."""
+        """Run once: copies of the outputs. Raises as ``check`` does."""
         for node, array in zip(self.binary.inputs, arrays, strict=True):
             ready = array.dtype == node.dtype and array.flags.c_contiguous
             self.bind(node, array if ready else np.ascontiguousarray(array, dtype=node.dtype))
@@ -181,13 +181,10 @@ class Instance:
         return Part(self, numbers, records, (data, order, pointers, shares))
 
     def check(self) -> None:
-        """Raise IndexOutOfRangeError where an index left its axis since the last time."""
+        """Raise what went wrong at an element since the last time, such as an IndexOutOfRangeError."""
         if self._status[0]:
-            self._status[0] = 0
-            raise IndexOutOfRangeError(
-                "an index was out of range in compiled code",
-                hint="run the same with the interpreter, which names the line",
-            )
+            fault, self._status[0] = Fault(self._status[0]), 0
+            raise fault.error()
 
     def _view(self, output: Output) -> Array:
         if output.slot < 0:
@@ -222,7 +219,7 @@ class Part:
 def run_parts(parts: Sequence[Part], team: Team | None = None, threads: int = 1) -> None:
     """Do the work of all parts, one after the other, in native code; Python's lock is released meanwhile.
 
-    All threads of a part's programs have to be ``threads``. Raises IndexOutOfRangeError where an index left its axis.
+    All threads of a part's programs have to be ``threads``. Raises what went wrong at an element (``Instance.check``).
     """
     rows = np.array([part.numbers for part in parts if part.numbers[PART.index("steps")]], np.int64)
     if len(rows):

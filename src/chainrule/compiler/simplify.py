@@ -164,7 +164,7 @@ class _Piece(NamedTuple):
 def _joined(node: Node, inputs: tuple[Node, ...]) -> Node | None:
     """A sum of arrays that are zero wherever the others are not, as gradients of slices are: they are joined."""
     found = [_pieces(x) for x in inputs]
-    if any(x.shape != node.shape for x in inputs) or None in found:
+    if 0 in node.shape or any(x.shape != node.shape for x in inputs) or None in found:
         return None
     pieces = sorted((x for part in found if part is not None for x in part), key=lambda piece: piece.start)
     parts: list[Node] = []

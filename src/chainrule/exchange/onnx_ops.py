@@ -308,6 +308,7 @@ MAPPINGS: dict[str, Write] = {
     "log": _elementwise("Log"),
     "log1p": _log1p,
     "sqrt": _elementwise("Sqrt"),
+    "root": _elementwise("Sqrt"),
     "abs": _absolute,
     "sign": _elementwise("Sign"),
     "floor": _floats_only(_elementwise("Floor")),

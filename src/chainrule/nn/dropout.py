@@ -35,7 +35,7 @@ class _Mask(Module):
     def p(self, p: float | Sequence[float]) -> None:
         self._p = as_numbers("dropout", p, _check_probability)
         self._last_kept = PerReplica("dropout", self._p, _last_kept)
-        self._scale = PerReplica("dropout", self._p, lambda p: 1.0 / (1.0 - p))
+        self._scale = PerReplica("dropout", self._p, _scale)
 
     def drop(self, x: Tensor) -> Tensor:
         """``x`` where it is kept, divided by the probability of that; 0 elsewhere. Counts on by one."""
@@ -56,8 +56,13 @@ def _check_probability(p: Any) -> float:
 
 
 def _last_kept(p: float) -> np.uint32:
-    """The largest of 2^32 equally likely integers for which a unit is kept."""
-    return np.uint32(round((1.0 - p) * 2**32) - 1)
+    """The largest of 2^32 equally likely integers for which a unit is kept; at least one of them keeps it."""
+    return np.uint32(max(round((1.0 - p) * 2**32), 1) - 1)
+
+
+def _scale(p: float) -> float:
+    """One over the share of integers that keep a unit, which is 1 - p as nearly as they can say it."""
+    return 2**32 / (int(_last_kept(p)) + 1)
 
 
 def _draw_seed(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -12,8 +12,10 @@ from chainrule.errors import DtypeError
 from chainrule.ops import instructions as i
 from chainrule.ops.dtypes import bool_
 from chainrule.ops.instructions import Lower
+from chainrule.ops.movement import identity
 from chainrule.ops.notation import Expression, function
 from chainrule.ops.record import Array, Case, Form, Lanes, Primitive, broadcast_shapes, expect
+from chainrule.ops.source import constant
 
 Interval = tuple[float, float]
 Derivative = Callable[..., tuple[Any, ...]] | None
@@ -93,6 +95,8 @@ def binary(
     floating: bool = False,
     boolean: bool = True,
     result: np.dtype[Any] | None = None,
+    instead: Callable[..., Any] | None = None,
+    faulty: Lower | None = None,
 ) -> Primitive:
     """A record of two operands, which broadcast against each other."""
 
@@ -120,7 +124,8 @@ def binary(
         bad,
         promoted=(0, 2),
         floating=floating,
-        lowering=Lanes(lower),
+        instead=instead,
+        lowering=Lanes(lower, faulty),
         written=written,
         partials=partials,
     )
@@ -143,10 +148,42 @@ subtract: Primitive = binary(
     lower=i.arithmetic("fsub", "sub"),
     written=lambda node, a, b: a - b,
 )
+
+
+def _square_of_kink(a: Any, b: Any) -> Any:
+    """|x| |x| as x x, and a root times itself as what it is the root of.
+
+    At 0 the factors have a kink and their product has none: the rule for products would lose the second derivative.
+    """
+    if a.op not in (abs, root) or not _same(a, b):
+        return None
+    (x,) = a.inputs
+    return multiply(x, x) if a.op is abs else identity(x)
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two nodes compute the same from the same nodes, as far as a short look shows."""
+    waiting, seen = [(a, b)], set()
+    while waiting:
+        x, y = waiting.pop()
+        if x is y or (x, y) in seen:
+            continue
+        if x.op is y.op is constant:
+            alike = x.dtype == y.dtype and np.array_equal(x.params["value"], y.params["value"])
+        else:
+            alike = x.op is y.op and x.params == y.params and len(x.inputs) == len(y.inputs) > 0
+        seen.add((x, y))
+        if not alike or len(seen) > 32:
+            return False
+        waiting.extend(zip(x.inputs, y.inputs, strict=True))
+    return True
+
+
 multiply: Primitive = binary(
     "multiply",
     np.multiply,
     lambda g, y, a, b: (g * b, g * a),
+    instead=_square_of_kink,
     lower=i.arithmetic("fmul", "mul"),
     written=lambda node, a, b: a * b,
 )
@@ -189,10 +226,16 @@ def _power_derivative(g: Any, y: Any, x: Any, p: Any) -> tuple[Any, Any]:
     # p x^(p-1); where x and p are both 0 that is 0 times infinity, but x^0 is flat: 1 in the place of x makes
     # it 0, and all higher derivatives
     dx = p * power(where(equal(x, 0) & equal(p, 0), 1, x), p - 1)
-    # x^p log x, which is 0 at x = 0 (for p > 0); the inner where keeps log away from 0
-    at_zero = equal(x, 0)
+    # x^p log x, which is 0 at x = 0 for p > 0, and taken to be for p = 0; the inner where keeps log away from 0
+    at_zero = equal(x, 0) & greater_equal(p, 0)
     dp = where(at_zero, 0, y * log(where(at_zero, 1, x)))
     return g * dx, g * dp
+
+
+def _power_instead(x: Any, p: Any) -> Any:
+    """The square of what has a kink, as a product of two."""
+    two = x.op in (abs, root) and p.op is constant and p.shape == () and p.params["value"] == 2
+    return multiply(x, x) if two else None
 
 
 def _power_written(node: Any, x: Expression, p: Expression) -> Expression:
@@ -208,7 +251,9 @@ power: Primitive = binary(
     POSITIVE,
     (-2.0, 3.0),
     boolean=False,
+    instead=_power_instead,
     lower=i.power,
+    faulty=i.negative_exponent,
     written=_power_written,
     partials=lambda y, x, p: (p * y / x, y * log(x)),
 )
@@ -252,6 +297,23 @@ sqrt: Primitive = unary(
     POSITIVE,
     lower=i.intrinsic("sqrt"),
     written=lambda node, x: x**0.5,
+)
+
+
+def _root_derivative(g: Any, y: Any, x: Any) -> tuple[Any]:
+    at_zero = equal(y, 0)
+    return (where(at_zero, 0, 0.5 * g / where(at_zero, 1, y)),)
+
+
+#: the square root of what cannot be negative, such as a sum of squares; unlike that of sqrt its derivative at 0 is 0
+root: Primitive = unary(
+    "root",
+    np.sqrt,
+    _root_derivative,
+    POSITIVE,
+    lower=i.intrinsic("sqrt"),
+    written=lambda node, x: x**0.5,
+    partials=lambda y, x: (0.5 / y,),
 )
 
 # Sign and steps: their derivative is zero wherever there is one

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.ops.faults import Fault
+
 Lower = Callable[..., Any]
 Dtype = np.dtype[Any]
 
@@ -130,11 +132,38 @@ def clip(f: Any, node: Any, x: Any, low: Any, high: Any) -> Any:
 
 
 def power(f: Any, node: Any, x: Any, p: Any) -> Any:
-    """x^p; integers through float64."""
+    """x^p; integers wrap around as products do. Of a negative exponent see ``negative_exponent``."""
     if x.type.is_float:
         return f.math("power", x, p)
-    wide = (f.convert("sitofp", v, "double") for v in (x, p))
-    return f.convert("fptosi", f.math("power", *wide), x.type.scalar)
+    one, known = f.const(1, x.type), f.known(p)
+    if known is not None:
+        return _known_power(f, x, max(known, 0))
+    zero, index = f.const(0, x.type), x.type._replace(lanes=1)
+    with f.loop(f.const(0, index), f.const(x.type.bits, index), 1, [one, x, p]) as loop:
+        result, square, left = loop.values
+        odd = f.icmp("ne", f.binary("and", left, one), zero)
+        result = f.select(odd, f.binary("mul", result, square), result)
+        loop.values = [result, f.binary("mul", square, square), f.binary("lshr", left, one)]
+    return loop.values[0]
+
+
+def _known_power(f: Any, x: Any, exponent: int) -> Any:
+    """x^exponent by squaring, the exponent's bits from the highest on."""
+    if exponent == 0:
+        return f.const(1, x.type)
+    result = x
+    for bit in f"{exponent:b}"[1:]:
+        result = f.binary("mul", result, result)
+        if bit == "1":
+            result = f.binary("mul", result, x)
+    return result
+
+
+def negative_exponent(f: Any, node: Any, x: Any, p: Any) -> Any:
+    """The lanes whose exponent is a negative integer, which have no power that is an integer."""
+    if node.dtype.kind != "i":
+        return None
+    return f.icmp("slt", p, f.const(0, p.type)), Fault.NEGATIVE_EXPONENT
 
 
 def cast(f: Any, node: Any, x: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ShapeError
+from chainrule.errors import DtypeError, ShapeError
 from chainrule.ops import instructions
 from chainrule.ops.dtypes import check_dtype, float32, float64, int32
 from chainrule.ops.notation import SUBSCRIPTS, Expression, call, symbol, turned
@@ -306,6 +306,14 @@ def _pad_form(x: Any, low: Ints, high: Ints, interior: Ints, value: float) -> Fo
         expected=f"non-negative widths for each of the {len(x.shape)} axes",
         got=f"low {low}, high {high}, interior {interior}",
     )
+    expect(
+        x.dtype.kind not in "iu" or np.iinfo(x.dtype).min <= value <= np.iinfo(x.dtype).max,
+        DtypeError,
+        "pad: the value does not fit the operand's dtype",
+        expected=f"a number that {x.dtype} has",
+        got=value,
+        hint="cast the operand first: x.astype(cr.float32)",
+    )
     return Form(
         tuple(a + b + n + max(n - 1, 0) * i for a, b, i, n in zip(low, high, interior, x.shape, strict=True)),
         x.dtype,
@@ -336,7 +344,11 @@ pad: Primitive = Primitive(
         ((3, 2), {"low": (0, 1), "high": (0, 0), "interior": (2, 1), "value": 1.5}),
         ((0, 2), {"low": (1, 1), "high": (2, 0), "interior": (0, 0), "value": 0.0}),
     ),
-    (Case((np.ones(3),), {"low": (-1,), "high": (0,), "interior": (0,), "value": 0.0}),),
+    (
+        Case((np.ones(3),), {"low": (-1,), "high": (0,), "interior": (0,), "value": 0.0}),
+        Case((np.ones(3, np.uint8),), {"low": (1,), "high": (0,), "interior": (0,), "value": 300}),
+        Case((np.ones(3, int),), {"low": (1,), "high": (0,), "interior": (0,), "value": np.nan}),
+    ),
     lowering=OwnLoop(),
     written=_pad_written,
 )
@@ -419,6 +431,20 @@ stack: Primitive = Primitive(
 )
 
 
+def _cast(x: Array, dtype: np.dtype[Any]) -> Array:
+    """NumPy's astype; a float beyond an integer's range is the nearest integer that there is, and NaN is 0.
+
+    What NumPy makes of such floats differs between processors.
+    """
+    if x.dtype.kind != "f" or dtype.kind not in "iu":
+        return x.astype(dtype)
+    limits = np.iinfo(dtype)
+    low, beyond = float(limits.min), float(limits.max // 2 + 1) * 2  # both are floats of any width
+    inside = (x > low) & (x < beyond)
+    result = np.where(inside, x, 0).astype(dtype)
+    return np.where(x >= beyond, limits.max, np.where(x <= low, limits.min, result)).astype(dtype)
+
+
 def _cast_domain(rng: np.random.Generator) -> Iterator[Case]:
     for dtype in (float64, float32, int32):
         yield Case((rng.normal(size=(3, 4)) * 3,), {"dtype": dtype})
@@ -431,7 +457,7 @@ def _cast_derivative(g: Any, y: Any, x: Any, dtype: Any) -> tuple[Any]:
 cast: Primitive = Primitive(
     "cast",
     lambda x, dtype: Form(x.shape, check_dtype(dtype)),
-    lambda x, dtype: x.astype(dtype),
+    _cast,
     _cast_derivative,
     _cast_domain,
     (Case((np.ones(2),), {"dtype": np.dtype(np.float16)}),),

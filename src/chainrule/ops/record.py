@@ -32,9 +32,14 @@ class Case(NamedTuple):
 
 
 class Lanes(NamedTuple):
-    """Lowering of an elementwise primitive: ``write(f, node, *lanes)`` appends its instructions."""
+    """Lowering of an elementwise primitive: ``write(f, node, *lanes)`` appends its instructions.
+
+    Where some operands have no result, ``faulty(f, node, *lanes)`` gives the mask of such lanes and the fault to
+    note (``ops/faults.py``), or None for a dtype that has none.
+    """
 
     write: Callable[..., Any]
+    faulty: Callable[..., Any] | None = None
 
 
 class Reduction(NamedTuple):
@@ -80,6 +85,9 @@ class Primitive:
     promoted: tuple[int, int] = (0, 0)
     #: whether integers and booleans become floats first
     floating: bool = False
+    #: called with the operands before a node is made of them: a node of the same value whose derivatives hold at
+    #: more points, or None to go on
+    instead: Callable[..., Any] | None = None
     #: how the compiler turns it into instructions
     lowering: Lowering = field(kw_only=True)
     #: how a person writes it: ``written(node, *operands)`` of expressions gives an expression

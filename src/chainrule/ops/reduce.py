@@ -206,7 +206,7 @@ prod: Primitive = _reduction(
 
 
 def _logsumexp(x: Array, axis: Axes, keepdims: bool) -> Array:
-    top = np.max(x, axis=axis, keepdims=True)
+    top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, x.dtype.type(0))
     result = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
     return result.reshape(reduced_shape(x.shape, axis, keepdims))
@@ -214,6 +214,8 @@ def _logsumexp(x: Array, axis: Axes, keepdims: bool) -> Array:
 
 def _logsumexp_expanded(node: Any, x: Any) -> Any:
     axis = node.params["axis"]
+    if any(x.shape[a] == 0 for a in axis):
+        return log(sum(x, axis=axis, keepdims=node.params["keepdims"]))  # of a sum of nothing
     top = max(x, axis=axis, keepdims=True)
     top = where(equal(top - top, 0), top, 0)  # an infinite maximum is not subtracted
     result = log(sum(exp(x - top), axis=axis, keepdims=True)) + top
@@ -226,7 +228,6 @@ logsumexp: Primitive = _reduction(
     _logsumexp,
     lambda g, y, x, axis, keepdims: (_kept(g, x, axis) * exp(x - _kept(y, x, axis)),),
     floating=True,
-    empty=False,
     lowering=Formula(_logsumexp_expanded),
     written=_named("logsumexp", r"\operatorname{{logsumexp}}"),
 )
