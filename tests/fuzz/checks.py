@@ -25,7 +25,7 @@ from chainrule.tensor import Tensor
 from chainrule.trace import tracing
 
 #: sums and extrema, of which either zero may be the result
-UNSIGNED_ZEROS = re.compile(r"sum|max|min|clip|@|nn\.|relu|mean|var|norm|exp|entropy|prod|loss")
+UNSIGNED_ZEROS = re.compile(r"sum|max|min|clip|@|nn\.|relu|mean|var|norm|exp|entropy|prod|loss|pad|take")
 
 Function = Callable[..., Any]
 
@@ -72,12 +72,13 @@ def derived(f: Function, arrays: Sequence[np.ndarray], kind: str) -> Function:
         return lambda *x: list(f(*x))
 
     def total(*x: Tensor) -> Tensor:
-        """The sum of all that the program returns, every element with a weight of its own."""
+        """The sum of all that the program returns, most with a weight of its own for every element."""
         parts = [cr.tensor(0.0, dtype=cr.float64)]
         for number, out in enumerate(f(*x)):
             if is_float(out.dtype):
                 weights = np.cos(1.0 + number + np.arange(out.size)).reshape(out.shape)
-                parts.append(cr.astype(cr.sum(out * np.asarray(weights, out.dtype)), cr.float64))
+                weighed = out if out.size % 4 == 3 else out * np.asarray(weights, out.dtype)
+                parts.append(cr.astype(cr.sum(weighed), cr.float64))
         return sum(parts[1:], parts[0])
 
     def directions(x: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -186,7 +187,13 @@ class Traced:
                         value = value_of(node, [values[x] for x in node.inputs])
                     if is_float(node.dtype) and not _moves_only(node):
                         noise = rng.uniform(-4, 4, size=value.shape) * np.finfo(value.dtype).eps
-                        value = np.asarray(value * (1 + noise), value.dtype)
+                        if node.op.name in (
+                            "matmul",
+                            "sum",
+                        ):  # terms may cancel: what is lost is not relative
+                            value = np.asarray(value + noise * _scale(value), value.dtype)
+                        else:
+                            value = np.asarray(value * (1 + noise), value.dtype)
                 values[node] = value
             found.append(values[self.ends[place]])
         return found

@@ -76,9 +76,10 @@ for name, template, kinds, weight in (
     ("negative", "-{x}", "if", 1),
     ("plus_number", "{x} + {k}", "iuf", 1),
     ("times_number", "{x} * 2", "iuf", 1),
-    ("times_one", "{x} * np.ones({y}.shape, {x}.dtype)", "iuf", 2),
-    ("times_zero", "{x} * np.zeros({y}.shape, {x}.dtype)", "iuf", 1),
-    ("plus_zero", "{x} + np.zeros({y}.shape, {x}.dtype)", "iuf", 1),
+    ("times_one", "{x} * 1", "iuf", 2),
+    ("times_zero", "{x} * 0", "iuf", 1),
+    ("plus_zero", "{x} + 0", "iuf", 1),
+    ("minus_minus_zero", "{x} - (-0.0)", "f", 1),
     ("abs", "cr.abs({x})", "iuf", 1),
     ("sign", "cr.sign({x})", "iuf", 1),
     ("floor", "cr.floor({x} * 0.5)", "f", 1),
@@ -181,11 +182,15 @@ def with_its_own_view(builder: Any, x: Value, y: Value, z: Value, option: int) -
 @operation(2)
 def reduce_and_reuse(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
     """A value inside a reduction, and once more after it."""
-    if not (x.is_float and y.is_float and len(x.shape) == 2 and len(y.shape) == 1):
+    vectors = [v for v in builder.pool if v.is_float and v.shape == x.shape[1:]]
+    if not (x.is_float and len(x.shape) == 2 and vectors):
         return None
+    y = vectors[option // 2 % len(vectors)]
     axis = option % 2
     if y.shape[0] != x.shape[1] or y.shape[0] != x.shape[1 - axis]:
         return None
+    if option % 3 == 2:
+        return f"{y.name} * 2 - cr.sum({x.name} * {y.name}, axis={axis})"
     return f"cr.sum({x.name} * {y.name}, axis={axis}) + {y.name}"
 
 
@@ -220,6 +225,8 @@ def _product(x: Value, y: Value, option: int) -> str | None:
         if k_a == k_b:
             left = turned.format(a, _swapped(len(rows))) if turn_a else a
             right = turned.format(b, _swapped(len(y.shape))) if turn_b else b
+            if option % 5 == 4 and 0 not in (*x.shape, *y.shape):  # with a column and a row after it
+                return f"({left} @ {right} + ({left}[..., :1] * {right}[..., :1, :] - {left}[..., :1]))"
             return f"{left} @ {right}"
     return None
 
@@ -252,6 +259,26 @@ def product_twice(builder: Any, x: Value, y: Value, z: Value, option: int) -> st
 @operation()
 def transpose(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
     return f"{x.name}.T"
+
+
+VIEWS = [
+    "cr.flip({0}, axis=0)", "cr.flip({0}, axis=-1)", "{0}.T", "{0}[1:]", "{0}[::2]", "{0}[::-2]", "{0}[..., 1:]",
+    "{0}[..., ::2]", "cr.reshape({0}, (-1,))", "cr.transpose({0}, [1, 2, 0])", "cr.transpose({0}, [0, 2, 1])",
+    "cr.reshape({0}, (2, -1))",
+]  # fmt: skip
+
+
+@operation(4)
+def view_of_a_view(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
+    """Two or three views, one upon the other."""
+    if not x.shape or 0 in x.shape:
+        return None
+    turns = len(x.name) + math.prod(x.shape) + len(builder.pool)
+    picked = [VIEWS[(option + turns * k) % len(VIEWS)] for k in range(2 + option % 2)]
+    text = x.name
+    for view in picked:
+        text = view.format(text)
+    return text
 
 
 @operation()
@@ -322,7 +349,13 @@ def pad(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
 @operation(2)
 def sum_of_padded(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
     """Rows between rows of zeros, or of something else, added to others: as gradients of slices are."""
-    if not (x.shape and y.shape) or 0 in x.shape or x.dtype != y.dtype or x.shape[1:] != y.shape[1:] or x.dtype.kind == "b":
+    if (
+        not (x.shape and y.shape)
+        or 0 in x.shape
+        or x.dtype != y.dtype
+        or x.shape[1:] != y.shape[1:]
+        or x.dtype.kind == "b"
+    ):
         return None
     rest = [(0, 0)] * (len(x.shape) - 1)
     (m, n), gap = (x.shape[0], y.shape[0]), [0, 1, 0, -1, 2][option % 5]
@@ -335,8 +368,19 @@ def sum_of_padded(builder: Any, x: Value, y: Value, z: Value, option: int) -> st
 
 
 @operation()
+def two_slices(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
+    """Two parts of an array, whose gradients are put into rows of zeros and added up."""
+    if not x.shape or x.shape[0] < 2 or not x.is_float:
+        return None
+    first, second = [("::2", "-1"), ("1::2", "0"), ("::2", "1::2"), ("1:", "0"), ("::-1", ":2")][option % 5]
+    return f"cr.sum({x.name}[{first}], axis=0) * 2 + {x.name}[{second}]" + (
+        "" if second.lstrip("-").isdigit() else "[0]"
+    )
+
+
+@operation(2)
 def concat(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
-    if not x.shape:
+    if not x.shape or (option % 3 and x == y):
         return None
     axis = option % len(x.shape)
     both = x if x.dtype != y.dtype or len(y.shape) != len(x.shape) else y
@@ -462,12 +506,14 @@ def batch_norm(builder: Any, x: Value, y: Value, z: Value, option: int) -> str |
     return f"{name}({x.name})" + (f" + {x.name}" if option % 2 else "")
 
 
-@operation(smooth=True)
+@operation(2, smooth=True)
 def dropout(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
     """Random bits, drawn anew at each call."""
     if not x.is_float or not x.shape:
         return None
     name = builder.module(f"nn.Dropout(0.{1 + option % 5}, seed={option})")
+    if option % 3 == 0:  # as the values lie, which may be turned
+        return f"{name}({x.name}.T).T + {x.name}"
     return f"{name}({x.name})" + (f" * {x.name}" if option % 2 else "")
 
 
