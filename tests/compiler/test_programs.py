@@ -1,5 +1,7 @@
 """Compiled graphs against the interpreter, which is the oracle."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -373,6 +375,7 @@ NEW_VALUES = {  # what is assigned, and what else reads the old value
     "pointwise": lambda t, x: t * 2 + x,
     "old value is read elsewhere": lambda t, x: t @ (x.T @ t) + x,
     "a view of another value": lambda t, x: (t + x)[::-1],
+    "all of it at every point": lambda t, x: cr.sum((x @ x.T)[:, :, None] * t, axis=1),
     "a row for all": lambda t, x: cr.broadcast_to((t + x)[0], (4, 3)),
     "the argument": lambda t, x: x,
 }
@@ -426,3 +429,22 @@ def test_tensors_that_exchange_their_values(one, other, shared):
     agree(a.numpy(), left.numpy())
     agree(b.numpy(), right.numpy())
     agree(memory, wanted)
+
+
+def test_whatever_is_computed_on_the_way_can_be_an_output():
+    """A value that is kept lies where nobody writes later: not in an array that others are done with."""
+    x = new_leaf((8, 8), np.float64)
+    parts = e.sin(x), contract.matmul(x, x)
+    joined = movement.concat(*parts, axis=0)
+    chain = [*parts, joined, contract.matmul(movement.transpose(joined, axes=(1, 0)), joined) * 0.1]
+    for _ in range(3):  # each takes the place of what is not read any more
+        chain.append(e.tanh(contract.matmul(chain[-1], chain[-1])))
+        wide = movement.concat(chain[-1], e.cos(chain[-1]), axis=0)
+        chain.append(contract.matmul(movement.transpose(wide, axes=(1, 0)), wide) * 0.1)
+    array = np.random.default_rng(0).normal(size=(8, 8))
+    for kept in itertools.chain(
+        [()], itertools.combinations(range(len(chain) - 1), 1), [(0, 2), (0, 1), (1, 4, 6)]
+    ):
+        outputs = [*(chain[i] for i in kept), chain[-1]]
+        for got, wanted in zip(run([x], outputs, [array]), evaluate(outputs, {x: array}), strict=True):
+            agree(got, wanted)

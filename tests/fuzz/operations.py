@@ -263,22 +263,38 @@ def transpose(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | 
 
 VIEWS = [
     "cr.flip({0}, axis=0)", "cr.flip({0}, axis=-1)", "{0}.T", "{0}[1:]", "{0}[::2]", "{0}[::-2]", "{0}[..., 1:]",
-    "{0}[..., ::2]", "cr.reshape({0}, (-1,))", "cr.transpose({0}, [1, 2, 0])", "cr.transpose({0}, [0, 2, 1])",
-    "cr.reshape({0}, (2, -1))",
+    "{0}[..., ::2]", "cr.reshape({0}, (-1,))", "cr.reshape({0}, (2, -1))", "cr.transpose({0}, [1, 2, 0])",
+    "cr.transpose({0}, [0, 2, 1])",
 ]  # fmt: skip
 
 
-@operation(4)
+@operation(5)
 def view_of_a_view(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
     """Two or three views, one upon the other."""
     if not x.shape or 0 in x.shape:
         return None
-    turns = len(x.name) + math.prod(x.shape) + len(builder.pool)
-    picked = [VIEWS[(option + turns * k) % len(VIEWS)] for k in range(2 + option % 2)]
+    views = VIEWS if len(x.shape) == 3 else VIEWS[:-2]
+    mixed = np.random.default_rng([option, len(builder.pool), math.prod(x.shape)])
     text = x.name
-    for view in picked:
-        text = view.format(text)
+    for picked in mixed.integers(len(views), size=2 + option % 2):
+        text = views[picked].format(text)
     return text
+
+
+@operation(4)
+def reshape_of_a_view(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
+    """Elements that do not lie as the new shape wants them."""
+    if len(x.shape) < 2 or 0 in x.shape:
+        return None
+    view = [
+        "cr.flip({0}, axis=0)",
+        "cr.flip({0}, axis=-1)",
+        "{0}.T",
+        "{0}[::-1, ::-1]",
+        "{0}[..., ::2]",
+        "{0}[1:]",
+    ]
+    return f"cr.reshape({view[option % 6].format(x.name)}, (-1,))"
 
 
 @operation()
@@ -378,7 +394,7 @@ def two_slices(builder: Any, x: Value, y: Value, z: Value, option: int) -> str |
     )
 
 
-@operation(2)
+@operation(3)
 def concat(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
     if not x.shape or (option % 3 and x == y):
         return None
@@ -506,13 +522,13 @@ def batch_norm(builder: Any, x: Value, y: Value, z: Value, option: int) -> str |
     return f"{name}({x.name})" + (f" + {x.name}" if option % 2 else "")
 
 
-@operation(2, smooth=True)
+@operation(3, smooth=True)
 def dropout(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
     """Random bits, drawn anew at each call."""
     if not x.is_float or not x.shape:
         return None
     name = builder.module(f"nn.Dropout(0.{1 + option % 5}, seed={option})")
-    if option % 3 == 0:  # as the values lie, which may be turned
+    if option % 2 == 0:  # as the values lie, which may be turned
         return f"{name}({x.name}.T).T + {x.name}"
     return f"{name}({x.name})" + (f" * {x.name}" if option % 2 else "")
 

@@ -26,7 +26,7 @@ LARGE = [(40, 1100), (1300, 26), (33, 700), (300, 70)]
 FLOATS = ["float32", "float64"]
 #: what the values of a program are: small whole numbers, which nothing rounds; such, but integers of their whole
 #: range; numbers that arithmetic treats in ways of its own; any floats
-NUMBERS = ["whole", "wide", "special", "any"]
+NUMBERS = ["whole", "any", "any", "wide", "special"]
 SPECIAL = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-40, -2.5]
 OTHERS = ["int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool"]
 #: how an input lies in memory: a view of a larger or differently ordered array
