@@ -15,7 +15,7 @@ from chainrule.compiler.program import Binary, Instance, run_parts
 from chainrule.errors import IndexOutOfRangeError
 from chainrule.graph import Node, as_node, emit, new_leaf
 from chainrule.interpret import evaluate
-from chainrule.ops import PRIMITIVES, contract, indexing, movement, reduce
+from chainrule.ops import PRIMITIVES, contract, indexing, movement, random, reduce
 from chainrule.ops import elementwise as e
 from chainrule.ops.record import Form
 from chainrule.tensor import Tensor, as_tensor
@@ -448,3 +448,22 @@ def test_whatever_is_computed_on_the_way_can_be_an_output():
         outputs = [*(chain[i] for i in kept), chain[-1]]
         for got, wanted in zip(run([x], outputs, [array]), evaluate(outputs, {x: array}), strict=True):
             agree(got, wanted)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("repeats", [1, 13])
+def test_random_bits_do_not_depend_on_how_loops_run(repeats, layout):
+    """The axis along which vectors run, how they begin and end: element i has the bits of element i."""
+    wide = np.random.default_rng(0).normal(size=(8 * repeats, 6 * repeats))
+    values = LAYOUTS[layout](wide) if repeats == 1 else np.array(wide, order="FC"[layout == "in order"])
+    x = new_leaf(values.shape, values.dtype, value=values)
+    seed, count = (new_leaf(shape, np.uint32) for shape in ((2,), ()))
+    arrays = [np.array([3, 4], np.uint32), np.asarray(5, np.uint32)]
+    outputs = []
+    for read in (x, movement.transpose(x, axes=(1, 0)), e.sin(x)):
+        bits = random.random_bits(seed, count, shape=read.shape)
+        kept = movement.cast(e.less(bits, np.uint32(1 << 31)), dtype=read.dtype)
+        outputs += [kept * read, reduce.sum(kept * read, axis=(0,), keepdims=False)]
+    given = {seed: arrays[0], count: arrays[1], x: values}
+    for got, wanted in zip(run([seed, count], outputs, arrays), evaluate(outputs, given), strict=True):
+        agree(got, wanted)

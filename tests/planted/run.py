@@ -19,8 +19,11 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 #: what may catch a fault, in this order: first what is quick and catches most
 TESTS = (
-    *(f"tests/fuzz/test_programs.py::test_random_programs[{number}]" for number in range(6)),
+    "tests/compiler/test_simplify.py",
+    *(f"tests/fuzz/test_programs.py::test_random_programs[{number}]" for number in range(4)),
     "tests/compiler/test_cache.py",
+    "tests/compiler/test_keys.py",
+    "tests/compiler/test_moves.py",
     "tests/compiler/test_shuffle.py",
     "tests/compiler/test_threads.py",
     "tests/nn/test_graph_network.py",
@@ -36,6 +39,9 @@ NEAREST = {
     "compiler/matmul/": "tests/compiler/test_matmul.py",
     "compiler/mathfn.py": "tests/compiler/test_mathfn.py",
     "compiler/cache.py": "tests/compiler/test_cache.py",
+    "compiler/pipeline.py": "tests/compiler/test_keys.py",
+    "compiler/memory.py": "tests/compiler/test_programs.py",
+    "compiler/moves.py": "tests/compiler/test_moves.py",
     "compiler/shuffle.py": "tests/compiler/test_shuffle.py",
     "compiler/shares.py": "tests/compiler/test_threads.py",
     "compiler/driver.py": "tests/compiler/test_threads.py",
