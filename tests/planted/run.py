@@ -17,10 +17,12 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-#: what may catch a fault, in this order: first what is quick and catches most
-TESTS = (
+COMPILER = [*(ROOT / "tests/compiler").glob("test_*.py")]
+SEARCHES = 30  # as many as tests/fuzz/test_programs.py has
+RANDOM = "tests/fuzz/test_programs.py::test_random_programs"
+QUICK = (
     "tests/compiler/test_simplify.py",
-    *(f"tests/fuzz/test_programs.py::test_random_programs[{number}]" for number in range(4)),
+    *(f"{RANDOM}[{number}]" for number in range(4)),
     "tests/compiler/test_cache.py",
     "tests/compiler/test_keys.py",
     "tests/compiler/test_moves.py",
@@ -28,8 +30,15 @@ TESTS = (
     "tests/compiler/test_threads.py",
     "tests/nn/test_graph_network.py",
     "tests/compiler/test_matmul.py",
-    "tests/compiler",
-    "tests/fuzz",
+    "tests/compiler/test_programs.py",
+)
+#: what may catch a fault, in this order; no name may be part of another one, for pytest would change the order
+TESTS = (
+    *QUICK,
+    *(f"{RANDOM}[{number}]" for number in range(4, SEARCHES)),
+    "tests/fuzz/test_programs.py::test_random_networks",
+    "tests/fuzz/test_programs.py::test_programs_that_once_failed",
+    *(file for file in sorted(f"tests/compiler/{path.name}" for path in COMPILER) if file not in QUICK),
     "tests/test_compiled.py",
     "tests/test_random_graphs.py",
     "tests/ops",
