@@ -53,7 +53,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Call:
-    """A kernel's function, and whether it wants memory of its own rather than the place for reports."""
+    """A kernel's function, and whether it wants memory of its own, the place for reports, or both."""
 
     name: str
     writer: KernelWriter
@@ -91,7 +91,10 @@ def write_step(
         own = f.offset(own, f.times(rank, arena.scratch_bytes), "i8")
     for number, call in enumerate(calls):
         arguments = [at(f, slot[buffer], offset) for buffer, offset in call.writer.places]
-        arguments.append(own if call.scratch else at(f, slot[None], arena.status))
+        if not call.scratch or call.writer.wants_both:
+            arguments.append(at(f, slot[None], arena.status))
+        if call.scratch:
+            arguments.append(own)
         if not shared:
             call_kernel(f, call.name, away, arguments)
             continue
