@@ -39,20 +39,34 @@ def narrow(f: Function, x: Value, scalar: str) -> Value:
 
 def sum_in_blocks(
     f: Function,
-    stop: Value,
+    stop: int,
     step: int,
     turns: int,
     zeros: list[Value],
     turn: Callable[[Value, list[Value]], list[Value]],
     totals: list[Value],
 ) -> list[Value]:
-    """``turn(index, sums)`` for every ``step``-th index before ``stop``; after ``turns`` of them sums go to totals."""
-    with f.loop(const(0, I64), stop, turns * step, totals) as blocks:
-        end = f.intrinsic("smin", f.plus(blocks.index, turns * step), stop)
-        with f.loop(blocks.index, end, step, zeros) as loop:
-            loop.values = turn(loop.index, list(loop.values))
-        blocks.values = add_wide(f, blocks.values, loop.values)
-    return blocks.values
+    """``turn(index, sums)`` for every ``step``-th index before ``stop``; after ``turns`` of them sums go to totals.
+
+    If there are very many totals, they are added in blocks as well.
+    """
+    sizes = [turns * step]
+    while sizes[-1] * BLOCK < stop:
+        sizes.append(sizes[-1] * BLOCK)
+
+    def level(k: int, first: Value, last: Value, totals: list[Value]) -> list[Value]:
+        with f.loop(first, last, sizes[k], totals) as blocks:
+            end = f.intrinsic("smin", f.plus(blocks.index, sizes[k]), last)
+            if k:
+                sums = level(k - 1, blocks.index, end, wide_zeros(zeros))
+            else:
+                with f.loop(blocks.index, end, step, zeros) as loop:
+                    loop.values = turn(loop.index, list(loop.values))
+                sums = loop.values
+            blocks.values = add_wide(f, blocks.values, sums)
+        return blocks.values
+
+    return level(len(sizes) - 1, const(0, I64), const(stop, I64), totals)
 
 
 def sum_over_axes(
@@ -79,8 +93,9 @@ def sum_over_axes(
                 inner[0] = add(deep, inner[0])
             return sums
 
-        length = const(axis.length, I64)
-        totals[:] = sum_in_blocks(writer.f, length, 1, max(1, BLOCK // inside), [zero], turn, list(totals))
+        totals[:] = sum_in_blocks(
+            writer.f, axis.length, 1, max(1, BLOCK // inside), [zero], turn, list(totals)
+        )
     return carried[0]
 
 

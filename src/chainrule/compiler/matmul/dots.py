@@ -99,7 +99,7 @@ class DotTile:
         """A vector of partial sums for every element of the tile."""
         f, depth, lanes = self.f, self.product.K, self.vector.lanes
         zeros = [const(0, self.vector)] * (self.rows * self.columns)
-        whole = const(depth // lanes * lanes, I64)
+        whole = depth // lanes * lanes
         rest = None if depth % lanes == 0 else first_lanes(depth % lanes, lanes)
 
         def turn(k: Value, sums: list[Value]) -> list[Value]:
@@ -109,10 +109,10 @@ class DotTile:
             totals = sum_in_blocks(f, whole, lanes, BLOCK, zeros, turn, wide_zeros(zeros))
             if rest is None:
                 return totals
-            return add_wide(f, totals, self._step(a, b, whole, zeros, rest))
-        with f.loop(const(0, I64), whole, lanes, zeros) as loop:
+            return add_wide(f, totals, self._step(a, b, const(whole, I64), zeros, rest))
+        with f.loop(const(0, I64), const(whole, I64), lanes, zeros) as loop:
             loop.values = turn(loop.index, loop.values)
-        return loop.values if rest is None else self._step(a, b, whole, loop.values, rest)
+        return loop.values if rest is None else self._step(a, b, const(whole, I64), loop.values, rest)
 
     def _step(self, a: Value, b: Value, k: Value, sums: list[Value], mask: Value | None) -> list[Value]:
         f, scalar, result = self.f, self.product.scalar, list(sums)
