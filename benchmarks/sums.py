@@ -3,8 +3,8 @@
     python benchmarks/sums.py                       about a minute
     python benchmarks/sums.py --before ../before    beside another source tree of chainrule; they take turns
 
-Errors are relative to sums in float64, the largest of all results. Times are of the processor, the least of all rounds, each in a
-process of its own, with one thread; every process compiles with an empty cache, and compiling is the first call less
+Errors are relative to sums in float64, the largest of all results. Times are the processor's, the least of all
+rounds; each round runs in a process of its own, with one thread and an empty cache. Compiling is the first call less
 the next one. A training step is that of ``cr.fit`` with Adam.
 """
 

@@ -21,6 +21,7 @@ BLOCK = 128  # terms that one accumulator of the array's own dtype takes, as in 
 def total(x: Array, axes: Sequence[int], *, keepdims: bool = False) -> Array:
     """The sum of an array of floats over distinct axes counted from 0, in the array's dtype.
 
+    >>> import numpy as np
     >>> total(np.full((100_000, 2), 0.1, np.float32), (0,)).tolist()
     [10000.0, 10000.0]
     """
@@ -35,15 +36,6 @@ def total(x: Array, axes: Sequence[int], *, keepdims: bool = False) -> Array:
             result = _block_sums(result, axis).astype(np.float64, copy=False)
     result = result.astype(x.dtype)
     return result if keepdims else result.reshape([n for axis, n in enumerate(x.shape) if axis not in axes])
-
-
-def mean(x: Array, axis: int = 0) -> Array:
-    """The mean of an array of floats along an axis, in the array's dtype.
-
-    >>> mean(np.full((100_000, 2), 0.1, np.float32)).tolist() == [np.float32(0.1)] * 2
-    True
-    """
-    return total(x, (axis,)) / x.dtype.type(x.shape[axis])
 
 
 def _block_sums(x: Array, axis: int) -> Array:

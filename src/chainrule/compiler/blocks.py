@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 
 from chainrule.compiler.ir import I64, Function, Value, const
 from chainrule.compiler.loops import Axis
-from chainrule.sums import BLOCK
 
 if TYPE_CHECKING:
     from chainrule.compiler.emit import KernelWriter, Pointers
 
-__all__ = ["BLOCK", "add_wide", "narrow", "sum_in_blocks", "sum_over_axes", "wide_zeros"]
+BLOCK = 128  # terms that one accumulator takes, as in ``sums.py``
 
 
 def wide_zeros(zeros: Sequence[Value]) -> list[Value]:
