@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from chainrule._version import __version__
+from chainrule.compiler import repeats
 from chainrule.compiler.driver import Arena, Call, Output, Stream, meeting_text, write_run, write_step
 from chainrule.compiler.emit import KernelWriter, Share
 from chainrule.compiler.expand import expand
@@ -193,6 +194,8 @@ def _output(layout: Layout, node: Node, buffers: Sequence[Node]) -> Output:
 
 def _scratch(writer: KernelWriter) -> int:
     root = writer.kernel.root
+    if root is not None and repeats.is_counted(root):
+        return repeats.scratch_bytes(root)
     if root is None or root.op is not contract.matmul or 0 in root.shape:
         return 0
     from chainrule.compiler.matmul import scratch_bytes

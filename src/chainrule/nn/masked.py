@@ -74,7 +74,7 @@ class MaskedLinear(Module):
 
     def _transposed(self) -> Tensor:
         size = self.in_features * self.out_features
-        flat = indexing.scatter_add(self.weight, as_tensor(self._places), axis=0, size=size)
+        flat = indexing.scatter_add(self.weight, as_tensor(self._places), axis=0, size=size, unique=True)
         return f.reshape(flat, (self.in_features, self.out_features))
 
     def describe(self) -> str:
