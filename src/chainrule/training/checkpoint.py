@@ -19,8 +19,8 @@ from chainrule.training.batches import Rows
 from chainrule.training.history import Replica
 from chainrule.training.trainer import MODEL
 
-CURVES = ("loss", "validation_loss", "gradient_norm")
-_FACTS = ("steps", "stopped", "kept_epoch", "dropped")  # of a replica
+CURVES = ("loss", "validation_loss", "gradient_norm", "end_loss")
+_FACTS = ("steps", "stopped", "kept_epoch", "kept_loss", "dropped")  # of a replica
 _COUNTS = ("epochs", "steps", "best_epoch", "improved_epoch")  # of an unfinished one
 
 
@@ -193,11 +193,13 @@ def _check_like(found: dict[str, Array], like: dict[str, Array]) -> None:
 
 def _read_replica(tensors: dict[str, Array], index: str, fact: dict[str, Any]) -> Replica:
     curves = {curve: tensors[f"replica/{index}/{curve}"].tolist() for curve in CURVES}
+    kept_loss = fact["kept_loss"]
     return Replica(
         **curves,
         steps=int(fact["steps"]),
         stopped=str(fact["stopped"]),
         kept_epoch=int(fact["kept_epoch"]),
+        kept_loss=None if kept_loss is None else float(kept_loss),
         dropped=None if fact["dropped"] is None else int(fact["dropped"]),
         state=_part(tensors, f"replica/{index}/state/"),
     )
