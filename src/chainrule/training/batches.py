@@ -10,10 +10,15 @@ import numpy as np
 
 from chainrule.compiler.shuffle import shuffled
 from chainrule.data.checks import check_finite
-from chainrule.errors import DataError, DtypeError, ShapeError
-from chainrule.nn.module import Module, generator
+from chainrule.data.digits import need_exact, warn_of_loss
+from chainrule.errors import ChainruleError, DataError, DtypeError, ShapeError
+from chainrule.graph import new_leaf, topological
+from chainrule.nn.module import Module, at_inference, generator
 from chainrule.ops.dtypes import check_dtype
+from chainrule.ops.movement import cast
 from chainrule.ops.record import Array, Form, is_float
+from chainrule.tensor import Tensor, no_grad
+from chainrule.trace import tracing
 
 _ORDER = 0x0DE5  # keeps the stream of orders apart from those of initial values
 _BLOCK_ROWS, _BLOCK_EPOCHS = (
@@ -24,7 +29,7 @@ _BLOCK_ROWS, _BLOCK_EPOCHS = (
 
 @dataclass(frozen=True)
 class Rows:
-    """Inputs [rows, features] and targets [rows] or [rows, outputs], checked and in the model's dtype."""
+    """Inputs [rows, features] and targets [rows] or [rows, outputs], checked: floats in the model's dtype."""
 
     x: Array
     y: Array
@@ -40,8 +45,10 @@ class Rows:
 def as_rows(data: Any, model: Module, prefix: str = "") -> Rows:
     """(X, y) as arrays in the model's dtype; integer targets stay integers, as labels are.
 
-    Raises DataError for a wrong structure, no rows, text or non-finite values (named by row and column),
-    ShapeError for different lengths or X without columns.
+    Integer X stay integers where the model takes them, to pick rows of a table by; otherwise they become floats.
+    Raises DataError for a wrong structure, no rows, text or non-finite values (named by row and column), and for
+    integers in X that the model's dtype cannot hold, ShapeError for different lengths or X without columns. Warns
+    (DataWarning) of differences within a column for which the model's dtype has no digits.
     """
     names = f"{prefix}X", f"{prefix}y"
     if not isinstance(data, tuple | list) or len(data) != 2:
@@ -66,9 +73,36 @@ def as_rows(data: Any, model: Module, prefix: str = "") -> Rows:
         )
     if len(x) == 0:
         raise DataError(f"{names[0]} has no rows", expected="at least 1 row", got=list(x.shape))
-    if not is_float(x.dtype):
+    if not is_float(x.dtype) and not takes_integers(model, Form((1, *x.shape[1:]), x.dtype)):
+        need_exact(names[0], x, model.dtype)
         x = x.astype(model.dtype)
-    return Rows(_finite(x, model, names[0]), _finite(y, model, names[1]))
+    rows = Rows(_finite(x, model, names[0]), _finite(y, model, names[1]))
+    for name, given, taken in zip(names, (x, y), (rows.x, rows.y), strict=True):
+        # integer targets become floats in the losses of regression
+        if given is not taken or name == names[1]:
+            warn_of_loss(name, given, model.dtype)
+    return rows
+
+
+def takes_integers(model: Module, form: Form) -> bool:
+    """Whether the model uses integers of this form as such, to pick from a table, and makes no floats of them."""
+    try:
+        with at_inference(model), no_grad(), tracing():
+            x = Tensor(None, new_leaf(*form, "x"))
+            output = model(x)
+    except (ChainruleError, TypeError, ValueError):  # it wants floats
+        return False
+    from_x, picks = {x.node}, False
+    for node in topological([output.node]):
+        if node in from_x or not any(operand in from_x for operand in node.inputs):
+            continue
+        if not is_float(node.dtype):
+            from_x.add(node)
+        elif node.op is cast:
+            return False
+        else:
+            picks = True
+    return picks
 
 
 def _as_array(part: Any, name: str) -> Array:
