@@ -290,13 +290,18 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         """
         return predictor_of(self, self._network_recipe).module(self._values())
 
-    def _predictions(self, x: Array) -> Array:
-        """What the network says about validated rows [rows, outputs], through the link; of an ensemble, the mean."""
+    def _raw_outputs(self, x: Array) -> list[Array]:
+        """Each network's outputs [rows, outputs] for validated rows, before the link."""
         recipe = self._network_recipe
         predictor, rows = predictor_of(self, recipe), in_dtype(x, recipe.dtype)
         members = getattr(self, "_members", None) or [self._values()]
         with np.errstate(over="ignore", invalid="ignore"):
-            parts = [apply_link(self.out_activation_, predictor.outputs(m, rows)) for m in members]
+            return [predictor.outputs(member, rows) for member in members]
+
+    def _predictions(self, x: Array) -> Array:
+        """What the network says about validated rows [rows, outputs], through the link; of an ensemble, the mean."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            parts = [apply_link(self.out_activation_, outputs) for outputs in self._raw_outputs(x)]
             return parts[0] if len(parts) == 1 else np.mean(parts, axis=0, dtype=parts[0].dtype)
 
     def _outputs_for(self, X: Any) -> Array:

@@ -14,6 +14,7 @@ from chainrule.estimators.network import PREFIX, Network, Recipe
 from chainrule.estimators.rules import Rule
 from chainrule.ops.record import Array
 from chainrule.training.batches import Rows, minibatches
+from chainrule.training.combination import Combination
 from chainrule.training.differences import differences
 from chainrule.training.step import Objective
 from chainrule.training.trainer import EpochResult, Settings, Trainer
@@ -59,8 +60,16 @@ def _trainer(plan: Plan, features: int, target_shape: tuple[int, ...], rows: int
     penalty = network_penalty if optimizer is None else None
     objective = Objective(network, plan.loss_of(network), penalty)
     settings = Settings(1, False, False, 0, 1, plan.clip_norm)
+    # a mean over weights is not one over rows, and a function of the user's own may be anything
+    combination: Combination = "mean" if plan.loss.has_reduction and not plan.weighted else "whole"
     return Trainer(
-        objective, Rows(x, y), None, optimizer, settings, differences(network, optimizer, penalty, 1)
+        objective,
+        Rows(x, y),
+        None,
+        optimizer,
+        settings,
+        differences(network, optimizer, penalty, 1),
+        combination=combination,
     )
 
 

@@ -34,32 +34,33 @@ def combination(objective: Objective, parts: Sequence[Rows]) -> Combination:
     for a row depends, at inference, on the rows beside it.
     """
     found: Combination = "mean"  # of a single row all three are the same
-    for rows in parts:
-        outputs = _outputs(objective, rows)
-        if outputs is None:
-            return "whole"
-        chosen = _telling_rows(rows.y)
-        if len(chosen) > 1:
-            is_mean, is_sum = _judge(objective.loss, outputs, rows.y[chosen])
-            if not (is_mean or is_sum):
+    with at_inference(objective.model), no_grad(), np.errstate(all="ignore"):
+        for rows in parts:
+            outputs = _outputs(objective, rows)
+            if outputs is None:
                 return "whole"
-            found = "sum" if is_sum and not is_mean else found
+            chosen = _telling_rows(rows.y)
+            if len(chosen) > 1:
+                is_mean, is_sum = _judge(objective.loss, outputs, rows.y[chosen])
+                if not (is_mean or is_sum):
+                    return "whole"
+                found = "sum" if is_sum and not is_mean else found
     return found
 
 
 def _outputs(objective: Objective, rows: Rows) -> Array | None:
     """The model's outputs for the first rows; None where they depend on the rows beside them."""
     x = rows.x[:_MODEL_ROWS]
-    with at_inference(objective.model), no_grad(), np.errstate(all="ignore"):
-        outputs = _of(objective.model, x)
-        if len(x) < 2:
-            return outputs
-        cut = max(1, len(x) // 3)
-        apart = [_of(objective.model, part) for part in (x[:cut], x[cut:])]
+    outputs = _of(objective.model, x)
+    if len(x) < 2:
+        return outputs
+    cut = max(1, len(x) // 3)
+    apart = [_of(objective.model, part) for part in (x[:cut], x[cut:])]
     if outputs.shape != (len(x), *apart[0].shape[1:]):
         return None
     rounding = np.sqrt(np.finfo(outputs.dtype).eps) if outputs.dtype.kind == "f" else 0.0
-    same = np.allclose(outputs, np.concatenate(apart), rtol=rounding, atol=rounding, equal_nan=True)
+    size = float(np.max(np.abs(outputs), where=np.isfinite(outputs), initial=0.0))
+    same = np.allclose(outputs, np.concatenate(apart), rtol=rounding, atol=rounding * size, equal_nan=True)
     return outputs if same else None
 
 
@@ -96,8 +97,7 @@ def _judge(loss: Loss, outputs: Array, y: Array) -> tuple[bool, bool]:
 
 
 def _value(loss: Loss, prediction: Array, target: Array) -> float:
-    with no_grad(), np.errstate(all="ignore"):
-        return float(loss(Tensor.leaf(prediction), Tensor.leaf(target)).item())
+    return float(loss(Tensor.leaf(prediction), Tensor.leaf(target)).item())
 
 
 def _compare(value: Callable[[Array], float], order: Array, cut: int) -> tuple[bool, bool]:
