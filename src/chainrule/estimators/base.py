@@ -18,7 +18,7 @@ from chainrule.errors import DataError, SettingError
 from chainrule.estimators.callbacks import CallbackSupport, Hooks
 from chainrule.estimators.constraints import Method
 from chainrule.estimators.full_batch import train_full_batch
-from chainrule.estimators.inputs import features_of, in_dtype, row_weights
+from chainrule.estimators.inputs import dense, features_of, in_dtype, row_weights
 from chainrule.estimators.losses import LossChoice, apply_link, check_targets
 from chainrule.estimators.network import Recipe, as_dtype
 from chainrule.estimators.predictor import predictor_of
@@ -29,6 +29,7 @@ from chainrule.estimators.session import Plan, Session
 from chainrule.estimators.stochastic import EpochLoop, SolverState
 from chainrule.nn.module import Module
 from chainrule.ops.record import Array
+from chainrule.training.sparse_rows import as_csr, is_sparse
 
 STOCHASTIC = ("sgd", "adam")
 
@@ -85,6 +86,7 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         self._check_settings(incremental)
         first = not self._is_trained() or (not self.warm_start and not incremental)
         x, y_true = features_of(self, X, y, reset=first, multi_output=True, y_numeric=self._y_numeric)
+        x = x if self.solver in STOCHASTIC else dense(x)  # L-BFGS sees all rows at once
         rows = self._rows(X, x, y_true, row_weights(sample_weight, x), first, incremental)
         self.n_outputs_ = rows.encoded.shape[1]
         self._drawn_anew = first
@@ -209,7 +211,8 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             raise DataError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
-        return rows.take(train), Watched(rows.take(held_out), _safe_indexing(rows.given, held_out))
+        given = as_csr(rows.given) if is_sparse(rows.given) else rows.given
+        return rows.take(train), Watched(rows.take(held_out), _safe_indexing(given, held_out))
 
     def _validation_part(self, X_val: Any, y_val: Any, weight: Any) -> Part:
         x, y_true = features_of(self, X_val, y_val, reset=False, multi_output=True, y_numeric=self._y_numeric)

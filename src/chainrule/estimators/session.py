@@ -81,18 +81,18 @@ def network_penalty(network: Any) -> Any:
 class Session:
     """A network in training: its own arrays, by name, and the rows that it sees."""
 
-    def __init__(self, plan: Plan, x: Array, target: Array, values: Mapping[str, Array]) -> None:
+    def __init__(self, plan: Plan, x: Any, target: Array, values: Mapping[str, Array]) -> None:
         self.plan = plan
-        self.trainer = _trainer(plan, x.shape[1], target.shape[1:], len(x)).twin()
+        self.trainer = _trainer(plan, x.shape[1], target.shape[1:], len(target)).twin()
         self._shapes = x.shape, target.shape
         self.take_rows(x, target)
         self.load(values)
 
-    def fits(self, plan: Plan, x: Array, target: Array) -> bool:
+    def fits(self, plan: Plan, x: Any, target: Array) -> bool:
         """Whether training may go on with these rows in this session."""
         return plan == self.plan and self._shapes == (x.shape, target.shape)
 
-    def take_rows(self, x: Array, target: Array) -> None:
+    def take_rows(self, x: Any, target: Array) -> None:
         """Other rows of the same shapes."""
         self.trainer.rows = Rows(x, target)
 
@@ -101,7 +101,7 @@ class Session:
         rows = self.trainer.rows
         self.trainer.rows, self.trainer.validation = Rows(rows.x[:0].copy(), rows.y[:0].copy()), None
 
-    def watch(self, x: Array, target: Array) -> None:
+    def watch(self, x: Any, target: Array) -> None:
         """Take these rows for the validation loss."""
         self.trainer.validation = Rows(x, target)
 
@@ -146,6 +146,10 @@ class Session:
         value = self.trainer.validation_loss()
         assert value is not None
         return value
+
+    def is_finite(self) -> bool:
+        """Whether all parameters and all that the update rule remembers are finite."""
+        return self.trainer.is_finite()
 
     def snapshot(self) -> dict[str, Array]:
         """Copies of parameters and buffers."""

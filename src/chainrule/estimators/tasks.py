@@ -183,7 +183,8 @@ class ClassificationTask(ClassifierMixin):  # type: ignore[misc]
         if self._has_labels():
             return np.asarray(self.classes_[outputs.argmax(1)])
         if self._label_binarizer.y_type_ == "multilabel-indicator":
-            return np.asarray(self._label_binarizer.inverse_transform(outputs))
+            labels: Array = self._label_binarizer.inverse_transform(outputs)  # sparse where y was
+            return labels
         return np.asarray(
             self.classes_[(outputs[:, 0] > 0.5).astype(int) if len(self.classes_) > 1 else [0] * len(outputs)]
         )

@@ -19,6 +19,7 @@ from chainrule.ops.movement import cast
 from chainrule.ops.record import Array, Form, is_float
 from chainrule.tensor import Tensor, no_grad
 from chainrule.trace import tracing
+from chainrule.training.sparse_rows import as_csr, is_sparse, written_out
 
 _ORDER = 0x0DE5  # keeps the stream of orders apart from those of initial values
 _BLOCK_ROWS, _BLOCK_EPOCHS = (
@@ -29,26 +30,30 @@ _BLOCK_ROWS, _BLOCK_EPOCHS = (
 
 @dataclass(frozen=True)
 class Rows:
-    """Inputs [rows, features] and targets [rows] or [rows, outputs], checked: floats in the model's dtype."""
+    """Inputs [rows, features] and targets [rows] or [rows, outputs], checked: floats in the model's dtype.
 
-    x: Array
+    ``x`` may be a matrix of SciPy's in compressed rows, which is written out for some minibatches at a time.
+    """
+
+    x: Any
     y: Array
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.y)
 
     def forms(self, count: int) -> tuple[Form, Form]:
         """The forms of a minibatch of ``count`` rows."""
         return Form((count, *self.x.shape[1:]), self.x.dtype), Form((count, *self.y.shape[1:]), self.y.dtype)
 
 
-def as_rows(data: Any, model: Module, prefix: str = "") -> Rows:
+def as_rows(data: Any, model: Module, prefix: str = "", *, sparse: bool = False) -> Rows:
     """(X, y) as arrays in the model's dtype; integer targets stay integers, as labels are.
 
-    Integer X stay integers where the model takes them, to pick rows of a table by; otherwise they become floats.
-    Raises DataError for a wrong structure, no rows, text or non-finite values (named by row and column), and for
-    integers in X that the model's dtype cannot hold, ShapeError for different lengths or X without columns. Warns
-    (DataWarning) of differences within a column for which the model's dtype has no digits.
+    With ``sparse`` a sparse X stays so, otherwise it is written out. Integer X stay integers where the model takes
+    them, to pick rows of a table by; otherwise they become floats. Raises DataError for a wrong structure, no
+    rows, text or non-finite values (named by row and column), and for integers in X that the model's dtype cannot
+    hold, ShapeError for different lengths or X without columns. Warns (DataWarning) of differences within a
+    column for which the model's dtype has no digits.
     """
     names = f"{prefix}X", f"{prefix}y"
     if not isinstance(data, tuple | list) or len(data) != 2:
@@ -57,22 +62,11 @@ def as_rows(data: Any, model: Module, prefix: str = "") -> Rows:
             expected="(X, y)",
             got=f"{len(data)} items" if isinstance(data, tuple | list) else type(data).__name__,
         )
+    if is_sparse(data[0]):
+        rows = _sparse_rows(as_csr(data[0]), data[1], model, names)
+        return rows if sparse else Rows(written_out(rows.x), rows.y)
     x, y = (_as_array(part, name) for part, name in zip(data, names, strict=True))
-    if x.ndim < 2:
-        raise ShapeError(
-            f"{names[0]} has no columns",
-            expected="[rows, features]",
-            got=list(x.shape),
-            hint="X[:, None] makes one column of a vector, X[None, :] one row",
-        )
-    if len(x) != len(y):
-        raise ShapeError(
-            f"{names[0]} and {names[1]} have different numbers of rows",
-            expected=f"{len(x)} targets",
-            got=len(y),
-        )
-    if len(x) == 0:
-        raise DataError(f"{names[0]} has no rows", expected="at least 1 row", got=list(x.shape))
+    _check_lengths(x, y, names)
     if not is_float(x.dtype) and not takes_integers(model, Form((1, *x.shape[1:]), x.dtype)):
         need_exact(names[0], x, model.dtype)
         x = x.astype(model.dtype)
@@ -82,6 +76,38 @@ def as_rows(data: Any, model: Module, prefix: str = "") -> Rows:
         if given is not taken or name == names[1]:
             warn_of_loss(name, given, model.dtype)
     return rows
+
+
+def _sparse_rows(csr: Any, y: Any, model: Module, names: tuple[str, str]) -> Rows:
+    """Rows with a sparse matrix, whose stored entries are checked as those of an array are."""
+    entries, y = _as_array(csr.data[:, None], names[0]), _as_array(y, names[1])
+    _check_lengths(csr, y, names)
+    if not is_float(entries.dtype):
+        need_exact(f"{names[0]}.data", entries, model.dtype)
+        entries = entries.astype(model.dtype)
+    entries = _finite(entries, model, f"{names[0]}.data")
+    csr = type(csr)((entries[:, 0], csr.indices, csr.indptr), shape=csr.shape)
+    y = _finite(y, model, names[1])
+    warn_of_loss(names[1], y, model.dtype)
+    return Rows(csr, y)
+
+
+def _check_lengths(x: Any, y: Array, names: tuple[str, str]) -> None:
+    if x.ndim < 2:
+        raise ShapeError(
+            f"{names[0]} has no columns",
+            expected="[rows, features]",
+            got=list(x.shape),
+            hint="X[:, None] makes one column of a vector, X[None, :] one row",
+        )
+    if x.shape[0] != len(y):
+        raise ShapeError(
+            f"{names[0]} and {names[1]} have different numbers of rows",
+            expected=f"{x.shape[0]} targets",
+            got=len(y),
+        )
+    if x.shape[0] == 0:
+        raise DataError(f"{names[0]} has no rows", expected="at least 1 row", got=list(x.shape))
 
 
 def takes_integers(model: Module, form: Form) -> bool:

@@ -17,6 +17,7 @@ from chainrule.files import load_tensors, save_tensors
 from chainrule.ops.record import Array
 from chainrule.training.batches import Rows
 from chainrule.training.history import Replica
+from chainrule.training.sparse_rows import is_sparse
 from chainrule.training.trainer import MODEL
 
 CURVES = ("loss", "validation_loss", "gradient_norm", "end_loss")
@@ -169,11 +170,16 @@ def digest(*parts: Rows | None) -> str:
     """Tells other data from these."""
     sha = hashlib.sha256()
     for part in parts:
-        for array in () if part is None else (part.x, part.y):
+        for array in () if part is None else (*_arrays(part.x), part.y):
             sha.update(f"{array.dtype.str}{array.shape}".encode())
             sha.update(array.data if array.size else b"")
         sha.update(b";")
     return sha.hexdigest()
+
+
+def _arrays(x: Any) -> tuple[Array, ...]:
+    """The memory of rows, be they sparse or not."""
+    return (x.data, x.indices, x.indptr, np.array(x.shape)) if is_sparse(x) else (x,)
 
 
 def model_part(tensors: dict[str, Array]) -> dict[str, Array]:

@@ -16,6 +16,7 @@ from chainrule.nn.module import at_inference
 from chainrule.ops.record import Array
 from chainrule.tensor import Tensor, no_grad
 from chainrule.training.batches import Rows
+from chainrule.training.sparse_rows import written_out
 from chainrule.training.step import Loss, Objective
 
 Combination = Literal["mean", "sum", "whole"]
@@ -50,7 +51,7 @@ def combination(objective: Objective, parts: Sequence[Rows]) -> Combination:
 
 def _outputs(objective: Objective, rows: Rows) -> Array | None:
     """The model's outputs for the first rows; None where they depend on the rows beside them."""
-    x = rows.x[:_MODEL_ROWS]
+    x = written_out(rows.x[:_MODEL_ROWS])
     outputs = _of(objective.model, x)
     if len(x) < 2:
         return outputs

@@ -71,6 +71,10 @@ def fit(
 ) -> History:
     """Train ``model`` on ``data = (X, y)``, X [rows, features], y [rows] or [rows, outputs].
 
+    X may be a sparse matrix of SciPy's, of which only a few minibatches are written out at a time (with
+    ``optim.LBFGS`` all of it). Integers stay integers where the model picks from a table by them; otherwise they
+    become floats of the model's dtype, and those that it cannot hold are refused.
+
     Afterwards the model holds the parameters after the last epoch, with ``cr.EarlyStopping`` those after the
     best one, of several replicas the best one's; and it is in inference mode. Each epoch visits every row once,
     in minibatches drawn without replacement (row B21); the last one may be smaller (``drop_last`` skips it),
@@ -144,8 +148,9 @@ def fit(
     restarts = restarts.restarts if isinstance(restarts, Halving) else check_count("restarts", restarts)
     differing = differences(model, optimizer, penalty, restarts)
     objective = Objective(model, loss, differing.penalties[0])
-    rows = as_rows(data, model)
-    held_out = None if validation is None else as_rows(validation, model, "validation ")
+    sparse = isinstance(optimizer, Optimizer)
+    rows = as_rows(data, model, sparse=sparse)
+    held_out = None if validation is None else as_rows(validation, model, "validation ", sparse=sparse)
     settings = Settings(
         min(check_count("batch_size", batch_size), len(rows)),
         bool(shuffle),
@@ -280,13 +285,13 @@ def _check_loss(objective: Objective, rows: Rows) -> None:
     guesses: dict[int, Tensor] = {}
     with at_inference(model):
         for start in starts:
-            x, y = rows.x[start : start + _CHECKED_ROWS], rows.y[start : start + _CHECKED_ROWS]
-            if len(x) not in guesses:
+            y = rows.y[start : start + _CHECKED_ROWS]
+            if len(y) not in guesses:
                 with tracing():
-                    output = model(Tensor(None, new_leaf(x.shape, x.dtype, "x")))
-                guesses[len(x)] = Tensor.leaf(np.zeros(output.shape, output.dtype))
+                    output = model(Tensor(None, new_leaf(*rows.forms(len(y))[0], "x")))
+                guesses[len(y)] = Tensor.leaf(np.zeros(output.shape, output.dtype))
             with no_grad():
-                value = objective.loss(guesses[len(x)], Tensor.leaf(y))
+                value = objective.loss(guesses[len(y)], Tensor.leaf(y))
     shape = value.shape if isinstance(value, Tensor) else f"a {type(value).__name__}"
     if shape != ():
         raise ShapeError(

@@ -16,6 +16,7 @@ from chainrule.training.stopping import EarlyStopping, GradientNorm, StopRule
 from chainrule.training.trainer import EpochResult, Trainer
 
 ALL_EPOCHS = "all epochs done"
+RISE = 2.0  # times the first epoch's loss: what ends above has not been trained
 
 
 class TrainingWarning(UserWarning):
@@ -144,6 +145,14 @@ def ended(state: RunState, index: int, reason: str) -> Replica:
         steps=live.steps,
         stopped=reason,
     )
+
+
+def risen(curve: Sequence[float]) -> str:
+    """What a curve of losses says that ends far above where it began; nothing otherwise."""
+    first, last = (curve[0], curve[-1]) if len(curve) > 1 else (0.0, 0.0)
+    if not (first > 0 and last > RISE * first):
+        return ""
+    return f"the training loss rose from {first:.4g} in the first epoch to {last:.4g} in the last"
 
 
 def warn(text: str, line: SourceLine | None) -> None:

@@ -20,7 +20,17 @@ from chainrule.nonfinite import NonFinite
 from chainrule.training.checkpoint import Live, RunState, Saver
 from chainrule.training.executors import CutShortError
 from chainrule.training.history import History, Replica
-from chainrule.training.life import ALL_EPOCHS, commit, diverged, ended, explain, rules_say, score, warn
+from chainrule.training.life import (
+    ALL_EPOCHS,
+    commit,
+    diverged,
+    ended,
+    explain,
+    risen,
+    rules_say,
+    score,
+    warn,
+)
 from chainrule.training.progress import Display, Epoch
 from chainrule.training.stopping import EarlyStopping, StopRule
 from chainrule.training.trainer import EpochResult, Trainer
@@ -337,6 +347,10 @@ class Run:
         model.eval()
         if self._work_remains():
             self._save(always=True)
+        rise = risen(history.replicas[history.best].loss)
+        if rise and not interrupted and self.nonfinite != "ignore":
+            kept = f"; kept are the parameters {history.describe_kept()}"
+            warn(f"{rise}{kept}. Try a smaller step size, clip_norm=1.0, or standardised inputs.", self.line)
         return history
 
 

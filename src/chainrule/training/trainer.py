@@ -21,6 +21,7 @@ from chainrule.training.combination import Combination
 from chainrule.training.differences import Differences
 from chainrule.training.executors import EXECUTORS, Executor, Runner, Work
 from chainrule.training.halving import Halving
+from chainrule.training.sparse_rows import in_parts, is_sparse, written_out
 from chainrule.training.step import Objective, Step, Update, gradient_step, loss_step, training_step
 
 EVALUATION_ROWS = 1024  # rows at once where no gradient is needed
@@ -175,13 +176,13 @@ class Trainer:
         looked_at = self.watched
         if looked_at is None and (s.drop_last or whole == rows):  # one long piece of work
             order = np.ascontiguousarray(orders[:, :whole]).reshape(-1, s.batch_size)
-            (records,) = self._executor.run([self._training(order)], tick, watch)
+            (records,) = self._run([self._training(order)], tick, watch)
             return [self._result([part], [s.batch_size]) for part in records.reshape(count, -1, 2)]
         epochs = [
             [self._training(part) for part in minibatches(o, s.batch_size, s.drop_last)] for o in orders
         ]
         looking = [] if looked_at is None else self._looking(looked_at)
-        found = self._executor.run([work for epoch in epochs for work in (*epoch, *looking)], tick, watch)
+        found = self._run([work for epoch in epochs for work in (*epoch, *looking)], tick, watch)
         results, sizes = [], [work.order.shape[1] for work in epochs[0] if work.order is not None]
         step, name = len(sizes) + len(looking), "end_loss" if self._look_back else "validation_loss"
         for start in range(0, len(found), step):
@@ -197,7 +198,17 @@ class Trainer:
 
     def run_steps(self, parts: Sequence[Array], tick: Callable[[], None]) -> list[Array]:
         """The same, and what is known of each step: loss and gradient norm, for each part [minibatches, 2]."""
-        return self._executor.run([self._training(part) for part in parts], tick)
+        return self._run([self._training(part) for part in parts], tick)
+
+    def _run(self, works: Sequence[Work], tick: Callable[[], None], watch: bool = False) -> list[Array]:
+        """Do all work in turn: the outputs [steps, outputs] of each."""
+        if not any(is_sparse(work.data[0]) for work in works):
+            return self._executor.run(works, tick, watch)
+        found = []
+        for work in works:
+            parts = in_parts(work) if is_sparse(work.data[0]) else [work]
+            found.append(np.concatenate([self._executor.run([part], tick, watch)[0] for part in parts]))
+        return found
 
     def _training(self, order: Array) -> Work:
         """Training steps for these minibatches [minibatches, rows]."""
@@ -260,7 +271,7 @@ class Trainer:
 
     def _loss_of(self, rows: Rows) -> float:
         looking = self._looking(rows)
-        return self._combined(self._executor.run(looking, _no_tick), looking)
+        return self._combined(self._run(looking, _no_tick), looking)
 
     def evaluation_rows(self, rows: Rows) -> int:
         """How many of these rows are evaluated at once: some where the loss of all follows from that of parts."""
@@ -282,9 +293,9 @@ class Trainer:
     def _combined(self, losses: Sequence[Array], works: Sequence[Work]) -> float:
         """The loss of all rows, from the losses [steps, 1] of the rows of each step."""
         total = self._is_total
-        sizes = [1 if total else len(work.data[0]) // work.steps for work in works]
+        sizes = [1 if total else len(work.data[1]) // work.steps for work in works]
         found = sum(float(part.sum()) * size for part, size in zip(losses, sizes, strict=True))
-        return found if total else found / sum(len(work.data[0]) for work in works)
+        return found if total else found / sum(len(work.data[1]) for work in works)
 
     def _result(self, records: Sequence[Array], sizes: Sequence[int]) -> EpochResult:
         """An epoch from the losses and gradient norms [minibatches, 2] of minibatches of each size.
@@ -305,7 +316,9 @@ class Trainer:
     def objective_and_gradient(self) -> tuple[float, list[Array]]:
         """Loss plus penalty over all training rows at inference, and its gradient for each parameter."""
         make = partial(gradient_step, self.objective, self.rows.forms(len(self.rows)))
-        value, *gradients = self._ready(("gradient", self._choice), make)(self.rows.x, self.rows.y)
+        value, *gradients = self._ready(("gradient", self._choice), make)(
+            written_out(self.rows.x), self.rows.y
+        )
         return float(value), gradients
 
     def full_gradient_norm(self) -> float:
