@@ -15,10 +15,9 @@ from chainrule.errors import DataError
 from chainrule.estimators.callbacks import Hooks
 from chainrule.estimators.session import Session
 from chainrule.ops.record import Array
-from chainrule.training.life import risen
+from chainrule.training.life import SMALLER_STEPS, risen
 
 SMALLEST_RATE = 1e-6  # below which the adaptive schedule gives up
-SMALLER_STEPS = "Try a smaller learning_rate_init, clip_norm=1.0, or standardised X and y."
 
 
 @dataclass

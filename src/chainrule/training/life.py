@@ -16,6 +16,7 @@ from chainrule.training.stopping import EarlyStopping, GradientNorm, StopRule
 from chainrule.training.trainer import EpochResult, Trainer
 
 ALL_EPOCHS = "all epochs done"
+SMALLER_STEPS = "Try smaller steps, clip_norm=1.0, or standardised X and y."
 RISE = 2.0  # times the first epoch's loss: what ends above has not been trained
 
 

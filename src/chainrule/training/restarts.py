@@ -26,7 +26,6 @@ from chainrule.training.life import (
     diverged,
     ended,
     explain,
-    risen,
     rules_say,
     score,
     warn,
@@ -347,11 +346,6 @@ class Run:
         model.eval()
         if self._work_remains():
             self._save(always=True)
-        kept_one = history.replicas[history.best]
-        rise = "" if kept_one.stopped.startswith("diverged") else risen(kept_one.loss)
-        if rise and not interrupted and self.nonfinite != "ignore":
-            kept = f"; kept are the parameters {history.describe_kept()}"
-            warn(f"{rise}{kept}. Try a smaller step size, clip_norm=1.0, or standardised inputs.", self.line)
         return history
 
 
