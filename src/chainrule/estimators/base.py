@@ -18,7 +18,7 @@ from chainrule.errors import DataError, SettingError
 from chainrule.estimators.callbacks import CallbackSupport, Hooks
 from chainrule.estimators.constraints import Method
 from chainrule.estimators.full_batch import train_full_batch
-from chainrule.estimators.inputs import features_of, in_dtype, row_weights
+from chainrule.estimators.inputs import dense, features_of, in_dtype, row_weights
 from chainrule.estimators.losses import LossChoice, apply_link, check_targets
 from chainrule.estimators.network import Recipe, as_dtype
 from chainrule.estimators.predictor import predictor_of
@@ -29,6 +29,7 @@ from chainrule.estimators.session import Plan, Session
 from chainrule.estimators.stochastic import EpochLoop, SolverState
 from chainrule.nn.module import Module
 from chainrule.ops.record import Array
+from chainrule.training.sparse_rows import as_csr, is_sparse
 
 STOCHASTIC = ("sgd", "adam")
 
@@ -85,6 +86,7 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         self._check_settings(incremental)
         first = not self._is_trained() or (not self.warm_start and not incremental)
         x, y_true = features_of(self, X, y, reset=first, multi_output=True, y_numeric=self._y_numeric)
+        x = x if self.solver in STOCHASTIC else dense(x)  # L-BFGS sees all rows at once
         rows = self._rows(X, x, y_true, row_weights(sample_weight, x), first, incremental)
         self.n_outputs_ = rows.encoded.shape[1]
         self._drawn_anew = first
@@ -209,7 +211,8 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             raise DataError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
-        return rows.take(train), Watched(rows.take(held_out), _safe_indexing(rows.given, held_out))
+        given = as_csr(rows.given) if is_sparse(rows.given) else rows.given
+        return rows.take(train), Watched(rows.take(held_out), _safe_indexing(given, held_out))
 
     def _validation_part(self, X_val: Any, y_val: Any, weight: Any) -> Part:
         x, y_true = features_of(self, X_val, y_val, reset=False, multi_output=True, y_numeric=self._y_numeric)
@@ -290,13 +293,18 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         """
         return predictor_of(self, self._network_recipe).module(self._values())
 
-    def _predictions(self, x: Array) -> Array:
-        """What the network says about validated rows [rows, outputs], through the link; of an ensemble, the mean."""
+    def _raw_outputs(self, x: Array) -> list[Array]:
+        """Each network's outputs [rows, outputs] for validated rows, before the link."""
         recipe = self._network_recipe
         predictor, rows = predictor_of(self, recipe), in_dtype(x, recipe.dtype)
         members = getattr(self, "_members", None) or [self._values()]
         with np.errstate(over="ignore", invalid="ignore"):
-            parts = [apply_link(self.out_activation_, predictor.outputs(m, rows)) for m in members]
+            return [predictor.outputs(member, rows) for member in members]
+
+    def _predictions(self, x: Array) -> Array:
+        """What the network says about validated rows [rows, outputs], through the link; of an ensemble, the mean."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            parts = [apply_link(self.out_activation_, outputs) for outputs in self._raw_outputs(x)]
             return parts[0] if len(parts) == 1 else np.mean(parts, axis=0, dtype=parts[0].dtype)
 
     def _outputs_for(self, X: Any) -> Array:

@@ -19,7 +19,7 @@ from chainrule.classic.perceptron import perceptron
 from chainrule.errors import DataError
 from chainrule.estimators import constraints
 from chainrule.estimators.base import NetworkEstimator
-from chainrule.estimators.inputs import features_of, row_weights
+from chainrule.estimators.inputs import dense, features_of, row_weights
 from chainrule.estimators.network import MLPRecipe
 from chainrule.estimators.tasks import ClassificationTask
 from chainrule.ops.record import Array
@@ -52,7 +52,7 @@ class Ridge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Solve for the weights; a row's squared error counts ``sample_weight`` times."""
         x, y = features_of(self, X, y, reset=True, multi_output=True, y_numeric=True)
         weight = row_weights(sample_weight, x)
-        x, targets = x.astype(np.float64), y.astype(np.float64).reshape(len(y), -1)
+        x, targets = dense(x).astype(np.float64), y.astype(np.float64).reshape(len(y), -1)
         weight = np.ones(len(x)) if weight is None else weight
         x_mean, y_mean = np.zeros(x.shape[1]), np.zeros(targets.shape[1])
         if self.fit_intercept:
@@ -203,6 +203,7 @@ class Perceptron(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any) -> Perceptron:
         """Train one neuron, or one for each class where there are more than two."""
         x, y = features_of(self, X, y, reset=True)
+        x = dense(x)
         check_classification_targets(y)
         self.classes_, index = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:

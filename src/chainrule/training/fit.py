@@ -26,6 +26,7 @@ from chainrule.tensor import Tensor, no_grad
 from chainrule.trace import tracing
 from chainrule.training.batches import Rows, as_rows, steps_per_epoch
 from chainrule.training.checkpoint import Checkpoint, Live, RunState, Saver, describe, digest
+from chainrule.training.combination import combination
 from chainrule.training.differences import differences
 from chainrule.training.executors import EXECUTORS, Executor
 from chainrule.training.full_batch import check_full_batch, train_full_batch
@@ -35,7 +36,7 @@ from chainrule.training.life import ALL_EPOCHS
 from chainrule.training.progress import Display, say
 from chainrule.training.restarts import Callback, Run
 from chainrule.training.step import Loss, Objective, Penalty, Update, normalisation_parameters
-from chainrule.training.stopping import StopRule, stop_rules
+from chainrule.training.stopping import EarlyStopping, StopRule, stop_rules
 from chainrule.training.trainer import Settings, Trainer
 from chainrule.training.waves import MemoryLimit, check_memory_limit, wave
 
@@ -70,18 +71,28 @@ def fit(
 ) -> History:
     """Train ``model`` on ``data = (X, y)``, X [rows, features], y [rows] or [rows, outputs].
 
-    Afterwards the model holds the best parameters and is in inference mode. Each epoch visits every row once,
+    X may be a sparse matrix of SciPy's, of which only a few minibatches are written out at a time (with
+    ``optim.LBFGS`` all of it). Integers stay integers where the model picks from a table by them; otherwise they
+    become floats of the model's dtype, and those that it cannot hold are refused.
+
+    Afterwards the model holds the parameters after the last epoch, with ``cr.EarlyStopping`` those after the
+    best one, of several replicas the best one's; and it is in inference mode. Each epoch visits every row once,
     in minibatches drawn without replacement (row B21); the last one may be smaller (``drop_last`` skips it),
     and a ``batch_size`` beyond the number of rows means all of them. ``loss(prediction, target)`` gives a
-    scalar; ``penalty(model)`` is added to what is minimised but not to the reported losses. The optimizer is
-    taken as a description: its state starts anew, in a copy.
+    scalar; ``penalty(model)`` is added to what is minimised but not to the reported losses. Those are the epoch's
+    mean over its minibatches, weighted by their rows, and the loss of all validation rows. A loss that is a total
+    (reduction="sum") stays one: the epoch's is the sum over its minibatches, the validation loss the total over
+    all validation rows. What a loss is shows when it is evaluated on parts of the rows; one that is neither a
+    mean nor a total over rows is evaluated on all validation rows at once. The optimizer is taken as a
+    description: its state starts anew, in a copy.
 
     ``restarts=1`` trains from the model's present parameters; ``restarts=R`` trains R networks
     from fresh initial values drawn by (seed, replica) and keeps the one with the lowest validation loss
-    (without ``validation``: training loss) (row A11, B20); ``restarts=cr.Halving(R)`` drops the worse ones on
-    the way. The optimizer's ``lr``, ``nn.Dropout``'s p and the strength of ``nn.l2`` and ``nn.l1`` may be
-    sequences of R numbers, and ``penalty`` a list of R penalties or None: one for each replica, which trains as
-    it would alone with its own. ``stop`` is ``cr.EarlyStopping``, which keeps the
+    (without ``validation``: the lowest loss of all training rows at its end) (row A11, B20);
+    ``restarts=cr.Halving(R)`` drops the worse ones on the way. The optimizer's ``lr``, ``nn.Dropout``'s p and
+    the strength of ``nn.l2`` and ``nn.l1`` may be sequences of R numbers, and ``penalty`` a list of R penalties
+    or None: one for each replica, which trains as it would alone with its own. ``stop`` is
+    ``cr.EarlyStopping``, which keeps the
     best epoch's parameters, ``cr.GradientNorm``, or a list of both. A callback receives a ``cr.Epoch`` after
     each epoch, with the model in inference mode, and ends the replica by returning True. With
     ``optim.LBFGS``, which sees all rows at once, an iteration counts as an epoch, and its ``max_iterations``
@@ -137,8 +148,9 @@ def fit(
     restarts = restarts.restarts if isinstance(restarts, Halving) else check_count("restarts", restarts)
     differing = differences(model, optimizer, penalty, restarts)
     objective = Objective(model, loss, differing.penalties[0])
-    rows = as_rows(data, model)
-    held_out = None if validation is None else as_rows(validation, model, "validation ")
+    sparse = isinstance(optimizer, Optimizer)
+    rows = as_rows(data, model, sparse=sparse)
+    held_out = None if validation is None else as_rows(validation, model, "validation ", sparse=sparse)
     settings = Settings(
         min(check_count("batch_size", batch_size), len(rows)),
         bool(shuffle),
@@ -156,11 +168,13 @@ def fit(
         )
     limit = check_memory_limit(memory_limit)
     workers, together = _workers(executor, threads, settings.restarts, optimizer)
-    for part in (rows, held_out):
-        if part is not None:
-            copy_context().run(_check_loss, objective, part)
+    parts = [part for part in (rows, held_out) if part is not None]
+    for part in parts:
+        copy_context().run(_check_loss, objective, part)
     stepping = None if isinstance(optimizer, LBFGS) else _own(optimizer, rows, epochs, settings)
-    trainer = Trainer(objective, rows, held_out, stepping, settings, differing, together)
+    how = copy_context().run(combination, objective, parts)
+    look_back = held_out is None and any(isinstance(rule, EarlyStopping) for rule in rules)
+    trainer = Trainer(objective, rows, held_out, stepping, settings, differing, together, how, look_back)
     saver, state = None, RunState({}, {0: Live.start(trainer.snapshot())})
     if checkpoint is not None:
         saver = _saver(checkpoint, trainer, optimizer, penalty, rules, epochs)
@@ -271,13 +285,13 @@ def _check_loss(objective: Objective, rows: Rows) -> None:
     guesses: dict[int, Tensor] = {}
     with at_inference(model):
         for start in starts:
-            x, y = rows.x[start : start + _CHECKED_ROWS], rows.y[start : start + _CHECKED_ROWS]
-            if len(x) not in guesses:
+            y = rows.y[start : start + _CHECKED_ROWS]
+            if len(y) not in guesses:
                 with tracing():
-                    output = model(Tensor(None, new_leaf(x.shape, x.dtype, "x")))
-                guesses[len(x)] = Tensor.leaf(np.zeros(output.shape, output.dtype))
+                    output = model(Tensor(None, new_leaf(*rows.forms(len(y))[0], "x")))
+                guesses[len(y)] = Tensor.leaf(np.zeros(output.shape, output.dtype))
             with no_grad():
-                value = objective.loss(guesses[len(x)], Tensor.leaf(y))
+                value = objective.loss(guesses[len(y)], Tensor.leaf(y))
     shape = value.shape if isinstance(value, Tensor) else f"a {type(value).__name__}"
     if shape != ():
         raise ShapeError(
