@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from chainrule.graph import Node
+from chainrule.ops.record import Array
 from chainrule.tensor import TRACE, Tensor
 
 
@@ -22,7 +22,14 @@ class Trace:
     assigned: dict[Tensor, Node] = field(default_factory=dict)
     gradients: dict[Tensor, Tensor | None] = field(default_factory=dict)
     updates: list[tuple[Tensor, Node, Node]] = field(default_factory=list)  # (tensor, before, after)
-    called: dict[int, Any] = field(default_factory=dict)  # the modules that took part, by identity
+    values: dict[Tensor, Array] = field(
+        default_factory=dict
+    )  # of those that were asked for, as they then were
+
+    def note_value(self, tensor: Tensor) -> None:
+        """A value of a tensor from outside was asked for, so the graph may depend on it."""
+        if tensor not in self.values and tensor._data is not None:
+            self.values[tensor] = tensor._data.copy()
 
 
 @contextmanager
