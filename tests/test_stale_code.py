@@ -875,3 +875,126 @@ def test_what_reaches_too_much_is_traced_each_time(monkeypatch, traces):
     same(fast, f, X)
     assert len(traces) > 2
     assert sys.modules["chainrule.guards"].MOST == 5
+
+
+# Memory that two names have
+
+
+def updating(w):
+    def f(x, y=None):
+        with cr.no_grad():
+            w.assign(w + x)
+        return x * w if y is None else x * y * w
+
+    return f
+
+
+@pytest.mark.parametrize(
+    "view",
+    [lambda a: a, lambda a: a[:], lambda a: a.reshape(-1), lambda a: a.view(np.float64), lambda a: cr.tensor(0.0)],
+    ids=["itself", "a slice", "reshaped", "viewed", "a tensor over it"],
+)
+def test_an_argument_in_memory_that_is_updated_is_refused(view):
+    memory = np.arange(6.0)
+    w = cr.from_dlpack(memory)
+    fast = cr.compile(updating(w))
+    given = view(memory)
+    given = cr.from_dlpack(memory) if isinstance(given, cr.Tensor) else given
+    with pytest.raises(TracingError, match="shares memory"):
+        fast(given)
+    np.testing.assert_array_equal(memory, np.arange(6.0))
+    fast(given if isinstance(given, cr.Tensor) and False else np.array(memory))
+    np.testing.assert_array_equal(memory, 2 * np.arange(6.0))
+
+
+def test_neighbours_in_one_array_are_no_conflict():
+    memory = np.arange(12.0)
+    w, v = cr.from_dlpack(memory[4:8]), cr.from_dlpack(memory[::2][:2].copy())
+    fast = cr.compile(updating(w))
+    np.testing.assert_array_equal(fast(memory[:4]).numpy(), memory[:4] * memory[4:8])
+    np.testing.assert_array_equal(fast(memory[8:]).numpy(), memory[8:] * memory[4:8])
+    np.testing.assert_array_equal(memory[4:8], np.arange(4.0, 8) + np.arange(4) + np.arange(8, 12))
+    assert v.shape == (2,)
+
+
+def test_the_same_array_twice_and_overlapping_ones_are_right():
+    memory = np.arange(12.0)
+    fast = cr.compile(lambda x, y: x * 2 + y @ y)
+    for x, y in ((memory, memory), (memory[:8], memory[4:]), (memory[::-1], memory), (memory[1:], memory[:-1])):
+        np.testing.assert_array_equal(fast(x, y).numpy(), x * 2 + y @ y)
+
+
+@pytest.mark.parametrize("other", [lambda m: m[2:6], lambda m: m[::-1][:4], lambda m: m[:4], lambda m: m[:8:2]])
+@pytest.mark.parametrize("how", ["read", "updated"])
+def test_tensors_over_the_same_memory_are_refused_where_one_is_updated(how, other):
+    memory = np.arange(8.0)
+    w, v = cr.from_dlpack(memory[:4]), cr.from_dlpack(other(memory))
+
+    def f(x):
+        y = x * v * w
+        with cr.no_grad():
+            w.assign(w + x)
+            if how == "updated":
+                v.assign(v - x)
+        return y
+
+    with pytest.raises(TracingError, match="share memory"):
+        cr.compile(f)(np.ones(4))
+    np.testing.assert_array_equal(memory, np.arange(8.0))
+
+
+def test_tensors_that_interleave_do_not_overlap():
+    theta, same_theta = (np.arange(12.0).reshape(3, 4) for _ in range(2))
+
+    def of(memory):
+        w, v = cr.from_dlpack(memory[:, :2]), cr.from_dlpack(memory[:, 2:])
+
+        def f(x):
+            y = x * v * w
+            with cr.no_grad():
+                w.assign(w + y)
+                v.assign(v - y)
+            return y
+
+        return f
+
+    fast, plain = cr.compile(of(theta)), of(same_theta)
+    for _ in range(3):
+        same(fast, plain, X[:3, :2])
+    np.testing.assert_allclose(theta, same_theta)
+
+
+def test_a_view_of_a_parameter_that_is_read_and_updated_is_refused():
+    encoder = nn.Linear(3, 2, bias=False, seed=0, dtype=np.float64)
+    decoder = cr.from_dlpack(encoder.weight.numpy().T)
+    optimizer = optim.SGD(0.1).attach(encoder)
+
+    def step(x):
+        optimizer.zero_grad()
+        loss = ((encoder(x) @ decoder.T - x) ** 2).mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    with pytest.raises(TracingError, match="share memory"):
+        cr.compile(step)(X)
+
+
+def test_tied_weights_are_one_tensor_in_two_places():
+    def trained(compiled):
+        model = nn.Linear(3, 3, bias=False, seed=0, dtype=np.float64)
+        optimizer = optim.Adam(0.1).attach(model)
+
+        def step(x):
+            optimizer.zero_grad()
+            loss = ((model(x) @ model.weight - x) ** 2).mean()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        call = cr.compile(step) if compiled else step
+        for _ in range(4):
+            call(X)
+        return model.weight.numpy()
+
+    np.testing.assert_allclose(trained(True), trained(False), rtol=1e-9)

@@ -26,7 +26,7 @@ from chainrule.guards import Guards
 from chainrule.nonfinite import NonFinite, first_bad_number
 from chainrule.ops.record import Array, is_float
 from chainrule.tensor import GRAD_ENABLED, TRACE, Tensor, as_tensor
-from chainrule.trace import Trace, tracing
+from chainrule.trace import tracing
 
 if TYPE_CHECKING:
     from chainrule.compiler.program import Instance
@@ -190,7 +190,7 @@ class _Record:
 
 def _record(
     f: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any], given: list[Any]
-) -> tuple[_Record, Trace]:
+) -> _Record:
     inputs = [new_leaf(x.shape, x.dtype, "argument") if isinstance(x, np.ndarray) else x for x in given]
     nodes = tuple(x for x, array in zip(inputs, given, strict=True) if isinstance(array, np.ndarray))
     with tracing() as trace:
@@ -212,6 +212,6 @@ def _record(
                 where=describe_line(user_line()),
             )
     updates = list(trace.updates)
-    graph = Graph(nodes, (*outputs, *(after for _, _, after in updates)), others)
+    graph = Graph(nodes, (*outputs, *(after for _, _, after in updates)), others, trace.values)
     check_closed(nodes, graph.ends, updates)
-    return _Record(graph, outputs, updates, result), trace
+    return _Record(graph, outputs, updates, result)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from chainrule.errors import SourceLine, TracingError, describe_line
 from chainrule.graph import Node, describe_form, topological
@@ -14,7 +15,7 @@ from chainrule.guards import Guards, RandomStates
 from chainrule.ops.record import Array
 from chainrule.ops.source import constant, leaf
 from chainrule.tensor import Tensor
-from chainrule.trace import Trace
+from chainrule.trace import Values
 
 T = TypeVar("T")
 MOST_TRACES = 3  # until Python objects that a trace changes have settled
@@ -27,6 +28,7 @@ class Graph:
     inputs: tuple[Node, ...]
     ends: tuple[Node, ...]
     others: tuple[Any, ...] = ()
+    values: Values = field(default_factory=dict)  # that were asked for
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Guarded(Generic[T]):
 
 
 def trace_guarded(
-    guards: Guards, trace: Callable[[], tuple[T, Trace]], graph_of: Callable[[T], Graph]
+    guards: Guards, trace: Callable[[], T], graph_of: Callable[[T], Graph]
 ) -> Guarded[T]:
     """Trace under guards made just before, which then also watch the values that the trace has asked for.
 
@@ -47,12 +49,11 @@ def trace_guarded(
     where that gives another graph. The guards never hold where a later use has to trace again.
     """
     states = RandomStates(guards.generators)
-    made, record = trace()
+    made = trace()
     drawn = states.moved()
-    guards.add_values(record.values)
+    guards.add_values(graph_of(made).values)
     if drawn or guards.blind:
-        again, _ = trace()
-        line = difference(graph_of(made), graph_of(again), guards)
+        line = difference(graph_of(made), graph_of(trace()), guards)
         if line is not None:
             source = f"numbers drawn from {drawn}" if drawn else f"what {next(iter(guards.blind))} gives"
             raise TracingError(
@@ -70,7 +71,7 @@ def trace_guarded(
 
 
 def trace_settled(
-    make_guards: Callable[[], Guards], trace: Callable[[], tuple[T, Trace]], graph_of: Callable[[T], Graph]
+    make_guards: Callable[[], Guards], trace: Callable[[], T], graph_of: Callable[[T], Graph]
 ) -> Guarded[T]:
     """The same for a graph that runs many times before anybody looks again.
 
@@ -161,7 +162,7 @@ def check_closed(
             )
     written = {before: tensor for tensor, before, _ in updates}
     arrays = [(node, node.value) for node in dict.fromkeys([*leaves, *written]) if node.value is not None]
-    ranges = sorted(((*np.lib.array_utils.byte_bounds(array), i) for i, (_, array) in enumerate(arrays)))
+    ranges = sorted(((*byte_bounds(array), i) for i, (_, array) in enumerate(arrays)))
     reach: list[tuple[int, int]] = []  # (end, index) of those that may still overlap
     for low, high, i in ranges:
         reach = [(end, j) for end, j in reach if end > low]

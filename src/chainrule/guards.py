@@ -40,6 +40,7 @@ import numpy as np
 from chainrule.ops.record import Array
 from chainrule.reads import Reads, is_users, is_users_class, is_users_module, reads_of
 from chainrule.tensor import Tensor
+from chainrule.trace import Values
 
 MOST = 50_000  # values looked at; a function that reaches more is traced at every call
 _ABSENT: Any = object()
@@ -93,7 +94,6 @@ class Guards:
         self._entries: list[tuple[Mapping[str, Any], str, str]] = []  # of these mappings one key counts
         self._lists: list[tuple[Any, str]] = []
         self._sized: list[tuple[Any, str]] = []  # only as many as they are
-        self._modules: list[tuple[dict[str, Any], str]] = []  # the same, without counting "training"
         self._cells: list[tuple[CellType, str]] = []
         self._functions: list[tuple[FunctionType, str]] = []
         self._slots: list[tuple[Any, str, str]] = []
@@ -253,7 +253,7 @@ class Guards:
         if not isinstance(own, dict) or own is value:
             return
         if self._modes_of is not None and isinstance(value, self._modes_of):
-            self._modules.append((own, label))
+            self._sized.append((own, label))
             self._watch(label, own, [name for name in own if name != "training"])
         elif kind.__module__ != "types" and any(not is_users_class(k) for k in kind.__mro__[:-1]):
             self._watch_whole(label, own, attributes=True)
@@ -298,10 +298,10 @@ class Guards:
         """Remember everything as it is now, in lists that are compared without a loop in Python."""
         self._streams = list(self._read())
         self._before = [list(read()) for read, _ in self._streams]
+        self._reads, self._flat = [read for read, _ in self._streams], [*chain.from_iterable(self._before)]
         holders = [*self._whole, *self._lists, *self._sized]
         self._holders, self._holder_labels = [x for x, _ in holders], [label for _, label in holders]
         self._lengths = [*map(len, self._holders)]
-        self._counts = [_count(own) for own, _ in self._modules]
         self._values = [Content(array) for array, _ in self._arrays]
         self._states = [pickle.dumps(value) for value, _ in self._pickled]
 
@@ -336,9 +336,9 @@ class Guards:
                 [label for _, label in self._variables].copy,
             )
 
-    def add_values(self, tensors: Mapping[Tensor, Array]) -> None:
+    def add_values(self, values: Values) -> None:
         """Watch the contents of tensors whose value was asked for, from copies made at that time."""
-        for tensor, value in tensors.items():
+        for tensor, (value, _) in values.items():
             label = self.tensors.get(tensor)
             if label is not None and tensor._data is not None:
                 self._arrays.append((tensor._data, label))
@@ -349,14 +349,11 @@ class Guards:
         if self.blind:
             return False
         try:
-            for (read, _), before in zip(self._streams, self._before, strict=True):
-                if not all(map(is_, read(), before)):
-                    return False
             return (
-                [*map(len, self._holders)] == self._lengths
-                and (not self._counts or self._counts == [_count(own) for own, _ in self._modules])
+                all(map(is_, chain.from_iterable([read() for read in self._reads]), self._flat))
+                and [*map(len, self._holders)] == self._lengths
                 and (not self._values or all(map(Content.same, self._values)))
-                and (not self._states or self._states == [pickle.dumps(value) for value, _ in self._pickled])
+                and (not self._states or [pickle.dumps(value) for value, _ in self._pickled] == self._states)
             )
         except (
             ValueError,
@@ -372,9 +369,6 @@ class Guards:
                     return label
         for holder, length, label in zip(self._holders, self._lengths, self._holder_labels, strict=True):
             if len(holder) != length:
-                return label
-        for (own, label), count in zip(self._modules, self._counts, strict=True):
-            if _count(own) != count:
                 return label
         for content, (_, label) in zip(self._values, self._arrays, strict=True):
             if not content.same():
@@ -445,10 +439,6 @@ def _chained(
             lambda: chain.from_iterable(map(parts, alone)),
             lambda: chain.from_iterable([label] * len(holder) for holder, label in holders),
         )
-
-
-def _count(own: dict[str, Any]) -> int:
-    return len(own) - ("training" in own)
 
 
 def _is_traced(value: Any) -> bool:

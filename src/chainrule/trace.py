@@ -10,9 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from chainrule.errors import SourceLine, user_line
 from chainrule.graph import Node
 from chainrule.ops.record import Array
 from chainrule.tensor import TRACE, Tensor
+
+
+#: values that code asked for while it was traced: of which tensor, as it then was, and the user's line
+Values = dict[Tensor, tuple[Array, SourceLine | None]]
 
 
 @dataclass
@@ -22,14 +27,12 @@ class Trace:
     assigned: dict[Tensor, Node] = field(default_factory=dict)
     gradients: dict[Tensor, Tensor | None] = field(default_factory=dict)
     updates: list[tuple[Tensor, Node, Node]] = field(default_factory=list)  # (tensor, before, after)
-    values: dict[Tensor, Array] = field(
-        default_factory=dict
-    )  # of those that were asked for, as they then were
+    values: Values = field(default_factory=dict)
 
     def note_value(self, tensor: Tensor) -> None:
         """A value of a tensor from outside was asked for, so the graph may depend on it."""
         if tensor not in self.values and tensor._data is not None:
-            self.values[tensor] = tensor._data.copy()
+            self.values[tensor] = tensor._data.copy(), user_line()
 
 
 @contextmanager

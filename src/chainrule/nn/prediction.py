@@ -13,7 +13,7 @@ from chainrule.guards import Guards
 from chainrule.nn.module import Module, at_inference
 from chainrule.ops.record import Array, Form
 from chainrule.tensor import Tensor
-from chainrule.trace import Trace, tracing
+from chainrule.trace import tracing
 
 MOST_ROWS = 512  # at once: their activations stay in the processor's caches
 
@@ -43,7 +43,8 @@ class Predictor:
 
     def __init__(self, module: Module) -> None:
         self._module, self.dtype = module, module.dtype
-        self._guards = Guards({type(module).__name__: module.forward}, modes_of=Module)
+        with at_inference(module):  # which gives every module its own mode, an attribute
+            self._guards = Guards({type(module).__name__: module.forward}, modes_of=Module)
         self._programs: dict[Form, Program] = {}
         self._one: Program | None = None  # the one for a single row, found without looking it up
         self._lock = threading.Lock()  # a program works in memory of its own
@@ -76,8 +77,8 @@ class Predictor:
         return program()[:count]
 
 
-def _record(module: Module, form: Form) -> tuple[Graph, Trace]:
+def _record(module: Module, form: Form) -> Graph:
     x = new_leaf(form.shape, form.dtype, "x")
     with at_inference(module), tracing() as trace:
         output = module.forward(Tensor(None, x))
-    return Graph((x,), (output.node,)), trace
+    return Graph((x,), (output.node,), values=trace.values)

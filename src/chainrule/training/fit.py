@@ -74,7 +74,8 @@ def fit(
     in minibatches drawn without replacement (row B21); the last one may be smaller (``drop_last`` skips it),
     and a ``batch_size`` beyond the number of rows means all of them. ``loss(prediction, target)`` gives a
     scalar; ``penalty(model)`` is added to what is minimised but not to the reported losses. The optimizer is
-    taken as a description: its state starts anew, in a copy.
+    taken as a description: its state starts anew, in a copy. In a model that is in training, parts that are at
+    inference (``model.norm.eval()``) stay so.
 
     ``restarts=1`` trains from the model's present parameters; ``restarts=R`` trains R networks
     from fresh initial values drawn by (seed, replica) and keeps the one with the lowest validation loss
@@ -100,6 +101,10 @@ def fit(
     ends the run, leaves the model at the last finished epoch and says so; so does an error, which is raised
     again.
 
+    Steps are traced: model, loss and penalty run as Python once for each size of minibatch, and what they read
+    there (attributes, globals, arrays, whatever :func:`chainrule.compile` watches) is looked at before every epoch.
+    What a callback changes, such as ``model.dropout.p``, counts from the next epoch on.
+
     The same seed gives the same numbers. ``executor`` is "interpreted" (NumPy, node by node) or "compiled"
     (the whole step as machine code, the loop over minibatches native); the two agree up to rounding.
     Compiled replicas train at the same time, on ``threads`` threads (None: as many as there are processors that
@@ -108,7 +113,8 @@ def fit(
 
     Raises DataError for data that cannot be trained on (non-finite values are named by row and column),
     ShapeError for shapes that do not fit, SettingError for settings out of range and for sequences of another
-    length than there are replicas.
+    length than there are replicas, TracingError for a loss or a model that draws random numbers by NumPy, counts in
+    Python, asks for the value of what training changes, or gets other parameters on the way.
 
     >>> import numpy as np
     >>> import chainrule as cr
@@ -136,7 +142,7 @@ def fit(
     halving = restarts if isinstance(restarts, Halving) else None
     restarts = restarts.restarts if isinstance(restarts, Halving) else check_count("restarts", restarts)
     differing = differences(model, optimizer, penalty, restarts)
-    objective = Objective(model, loss, differing.penalties[0])
+    objective = Objective.of(model, loss, differing.penalties[0])
     rows = as_rows(data, model)
     held_out = None if validation is None else as_rows(validation, model, "validation ")
     settings = Settings(

@@ -12,7 +12,11 @@ from functools import partial
 
 import numpy as np
 
+from chainrule.errors import TracingError, describe_line
 from chainrule.graph import Node
+from chainrule.guarded import Guarded, difference, trace_settled
+from chainrule.guards import Guards
+from chainrule.nn.module import Module, at_inference
 from chainrule.ops.record import Array, is_float
 from chainrule.optim.optimizer import Optimizer
 from chainrule.tensor import Tensor
@@ -81,8 +85,8 @@ class Trainer:
             name: _compact(array) for name, array in self.arrays.items() if not name.startswith(MODEL)
         }
         self._lock = threading.Lock()  # tracing, initialising and callbacks go through the model itself
-        self._prepared: dict[object, tuple[Callable[[Mapping[Node, Array]], Runner], dict[Node, str]]] = {}
-        self._runners: dict[object, Runner] = {}
+        self._prepared: dict[object, _Prepared] = {}
+        self._runners: dict[object, tuple[Step, Runner]] = {}
 
     def _named_tensors(self) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {f"{MODEL}{name}": tensor for name, tensor in self.model.named_state()}
@@ -125,8 +129,9 @@ class Trainer:
                 np.copyto(visible, array)
             self.model.eval()  # who calls the model must not drop units or move moments
             yield
-            for visible, array in own:
-                np.copyto(array, visible)
+            for name, tensor in self.tensors.items():  # data may be other arrays now
+                if tensor.numpy() is not self.arrays[name]:
+                    np.copyto(self.arrays[name], tensor.numpy())
 
     def is_finite(self) -> bool:
         """Whether every number of the state is."""
@@ -219,15 +224,74 @@ class Trainer:
             return step, {tensor.node: name for name, tensor in self.tensors.items()}
 
     def _ready(self, key: object, make: Callable[[], Step]) -> Runner:
-        """A step on this trainer's arrays; traced and compiled once for all twins."""
-        if key not in self._runners:
-            with self._lock:
-                if key not in self._prepared:
-                    leaves = {tensor.node: name for name, tensor in self.tensors.items()}
-                    self._prepared[key] = self._executor.prepare(make()), leaves
-            prepared, leaves = self._prepared[key]
-            self._runners[key] = prepared({node: self.arrays[name] for node, name in leaves.items()})
-        return self._runners[key]
+        """A step on this trainer's arrays; traced and compiled once for all twins, and again after a change.
+
+        What the trace has read in Python is looked at here, so before every epoch.
+        """
+        prepared = self._prepared.get(key)
+        if prepared is None or not prepared.guards.hold():
+            with self._lock:  # a callback may be at work on the model, or another thread trace it
+                prepared = self._prepared.get(key)
+                if prepared is None or not prepared.guards.hold():
+                    prepared = self._prepared[key] = self._prepare(make, prepared)
+        mine, runner = self._runners.get(key, (None, None))
+        if runner is None or mine is not prepared.step:
+            runner = prepared.bind({node: self.arrays[name] for node, name in prepared.leaves.items()})
+            self._runners[key] = prepared.step, runner
+        return runner
+
+    def _prepare(self, make: Callable[[], Step], former: _Prepared | None) -> _Prepared:
+        """Trace under guards, and compile unless the former step turns out to be the same."""
+        if former is not None and not former.guards.blind:
+            self._check_change(former.guards.changed())
+        leaves = {tensor.node: name for name, tensor in self.tensors.items()}
+        found = trace_settled(self._guards, make, lambda step: step.graph)
+        self._check_values(found)
+        if former is not None and difference(former.step.graph, found.made.graph, found.guards) is None:
+            return replace(former, guards=found.guards)
+        bind = self._executor.prepare(found.made)
+        return _Prepared(bind, leaves, found.guards, found.made)
+
+    def _guards(self) -> Guards:
+        """Over all that a step may read in Python."""
+        objective = self.objective
+        roots = {
+            "the model": self.model,
+            "the loss": objective.loss,
+            "the penalty": objective.penalty,
+            "the optimizer": self.optimizer,
+        }
+        with at_inference(self.model):  # which gives every module its own mode, an attribute
+            return Guards(roots, modes_of=Module)
+
+    def _check_change(self, name: str) -> None:
+        """TracingError where something was changed that a run cannot follow."""
+        own = {name: tensor for name, tensor in self.tensors.items() if name.startswith(MODEL)}
+        now = {f"{MODEL}{name}": tensor for name, tensor in self.model.named_state()}
+        if own.keys() != now.keys() or any(own[name] is not now[name] for name in own):
+            raise TracingError(
+                "the model has other parameters or buffers than when its training began",
+                expected="the same ones, with other values if need be",
+                got=f"a change of {name}",
+                hint="write into a parameter with assign(new); for other parts, begin another training",
+            )
+        if self.settings.restarts > 1:
+            raise TracingError(
+                f"{name} has changed during a run of several replicas, which share it and are not equally far",
+                expected="settings that stay, or one value for each replica",
+                hint="restarts=1; or lr, dropout and penalties as sequences",
+            )
+
+    def _check_values(self, found: Guarded[Step]) -> None:
+        """TracingError where a step was made with the value that something had which training changes."""
+        for name, tensor in self.tensors.items():
+            if tensor in found.made.values:
+                raise TracingError(
+                    f"the value of {name} was asked for while the step was traced, where it would stay for good",
+                    expected="operations on tensors only",
+                    where=describe_line(found.made.values[tensor][1]),
+                    hint="compute with the tensor itself; use cr.where instead of if",
+                )
 
     def validation_loss(self) -> float | None:
         """Mean loss over the validation rows at inference; None where there are none."""
@@ -262,6 +326,16 @@ class Trainer:
     def full_gradient_norm(self) -> float:
         """Norm of the objective's gradient over all training rows (row A10, erratum 10)."""
         return norm(self.objective_and_gradient()[1])
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A step that was traced and made ready to run: ``bind`` gives a runner on memory by the names of leaves."""
+
+    bind: Callable[[Mapping[Node, Array]], Runner]
+    leaves: dict[Node, str]
+    guards: Guards
+    step: Step
 
 
 def _compact(array: Array) -> Array:
