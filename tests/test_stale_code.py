@@ -891,19 +891,17 @@ def updating(w):
 
 @pytest.mark.parametrize(
     "view",
-    [lambda a: a, lambda a: a[:], lambda a: a.reshape(-1), lambda a: a.view(np.float64), lambda a: cr.tensor(0.0)],
+    [lambda a: a, lambda a: a[:], lambda a: a.reshape(-1), lambda a: a.view(np.float64), cr.from_dlpack],
     ids=["itself", "a slice", "reshaped", "viewed", "a tensor over it"],
 )
 def test_an_argument_in_memory_that_is_updated_is_refused(view):
     memory = np.arange(6.0)
     w = cr.from_dlpack(memory)
     fast = cr.compile(updating(w))
-    given = view(memory)
-    given = cr.from_dlpack(memory) if isinstance(given, cr.Tensor) else given
     with pytest.raises(TracingError, match="shares memory"):
-        fast(given)
+        fast(view(memory))
     np.testing.assert_array_equal(memory, np.arange(6.0))
-    fast(given if isinstance(given, cr.Tensor) and False else np.array(memory))
+    fast(memory.copy())
     np.testing.assert_array_equal(memory, 2 * np.arange(6.0))
 
 
@@ -924,7 +922,7 @@ def test_the_same_array_twice_and_overlapping_ones_are_right():
         np.testing.assert_array_equal(fast(x, y).numpy(), x * 2 + y @ y)
 
 
-@pytest.mark.parametrize("other", [lambda m: m[2:6], lambda m: m[::-1][:4], lambda m: m[:4], lambda m: m[:8:2]])
+@pytest.mark.parametrize("other", [lambda m: m[2:6], lambda m: m[::-1][2:6], lambda m: m[:4], lambda m: m[:8:2]])
 @pytest.mark.parametrize("how", ["read", "updated"])
 def test_tensors_over_the_same_memory_are_refused_where_one_is_updated(how, other):
     memory = np.arange(8.0)

@@ -16,8 +16,11 @@ import numpy as np
 from chainrule.compiler.host import available_cores
 from chainrule.errors import SettingError, ShapeError, describe_line, user_line
 from chainrule.graph import new_leaf
+from chainrule.guarded import Graph, trace_settled
+from chainrule.guards import Guards
 from chainrule.nn.module import Module, at_inference
 from chainrule.nonfinite import NonFinite
+from chainrule.ops.record import Array
 from chainrule.optim.lbfgs import LBFGS
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.schedules import Rate, rates, tabulate, traceable
@@ -208,6 +211,7 @@ def _train(run: Run, work: Callable[[], None]) -> History:
         say(f"interrupted; the model holds its parameters {history.describe_kept()}")
     elif ended is not None:
         raise ended
+    run.trainer.check_parts()
     return history
 
 
@@ -279,9 +283,9 @@ def _check_loss(objective: Objective, rows: Rows) -> None:
         for start in starts:
             x, y = rows.x[start : start + _CHECKED_ROWS], rows.y[start : start + _CHECKED_ROWS]
             if len(x) not in guesses:
-                with tracing():
-                    output = model(Tensor(None, new_leaf(x.shape, x.dtype, "x")))
-                guesses[len(x)] = Tensor.leaf(np.zeros(output.shape, output.dtype))
+                guards = partial(Guards, {"the model": model}, modes_of=Module)
+                traced = trace_settled(guards, partial(_record, model, x), lambda graph: graph).made
+                guesses[len(x)] = Tensor.leaf(np.zeros(traced.ends[0].shape, traced.ends[0].dtype))
             with no_grad():
                 value = objective.loss(guesses[len(x)], Tensor.leaf(y))
     shape = value.shape if isinstance(value, Tensor) else f"a {type(value).__name__}"
@@ -293,6 +297,14 @@ def _check_loss(objective: Objective, rows: Rows) -> None:
             where=describe_line(user_line()),
             hint='use reduction="mean"',
         )
+
+
+def _record(model: Module, x: Array) -> Graph:
+    """The model's forward pass for rows like these."""
+    leaf = new_leaf(x.shape, x.dtype, "x")
+    with tracing() as trace:
+        output = model(Tensor(None, leaf))
+    return Graph((leaf,), (output.node,), values=trace.values)
 
 
 def _own(optimizer: Optimizer, rows: Rows, epochs: int, settings: Settings) -> Optimizer:

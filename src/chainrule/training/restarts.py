@@ -325,7 +325,7 @@ class Run:
                 # the state may be the memory of the model itself
                 replicas[index] = replace(last, state={k: x.copy(order="K") for k, x in last.state.items()})
         history = History([replicas[index] for index in sorted(replicas)], seconds, interrupted, model)
-        model.load_state_dict(history.replicas[history.best].state)
+        self.trainer.load(history.replicas[history.best].state)
         model.zero_grad()
         model.eval()
         if self._work_remains():

@@ -133,6 +133,25 @@ class Trainer:
                 if tensor.numpy() is not self.arrays[name]:
                     np.copyto(self.arrays[name], tensor.numpy())
 
+    def load(self, state: Mapping[str, Array]) -> None:
+        """Give the model these parameters and buffers, by their names in it."""
+        for name, tensor in self.tensors.items():
+            if name.startswith(MODEL):
+                tensor.assign(state[name.removeprefix(MODEL)])
+
+    def check_parts(self, change: str = "") -> None:
+        """TracingError where the model has other parameters or buffers than those that are trained."""
+        own = {name: tensor for name, tensor in self.tensors.items() if name.startswith(MODEL)}
+        now = {f"{MODEL}{name}": tensor for name, tensor in self.model.named_state()}
+        others = [n for n in {**own, **now} if own.get(n) is not now.get(n)]
+        if others:
+            raise TracingError(
+                "the model has other parameters or buffers than when its training began",
+                expected="the same ones, with other values if need be",
+                got=change or f"a change of {others[0].removeprefix(MODEL)}",
+                hint="write into a parameter with assign(new); for other parts, begin another training",
+            )
+
     def is_finite(self) -> bool:
         """Whether every number of the state is."""
         return all(bool(np.isfinite(array).all()) for array in self.arrays.values() if is_float(array.dtype))
@@ -266,15 +285,7 @@ class Trainer:
 
     def _check_change(self, name: str) -> None:
         """TracingError where something was changed that a run cannot follow."""
-        own = {name: tensor for name, tensor in self.tensors.items() if name.startswith(MODEL)}
-        now = {f"{MODEL}{name}": tensor for name, tensor in self.model.named_state()}
-        if own.keys() != now.keys() or any(own[name] is not now[name] for name in own):
-            raise TracingError(
-                "the model has other parameters or buffers than when its training began",
-                expected="the same ones, with other values if need be",
-                got=f"a change of {name}",
-                hint="write into a parameter with assign(new); for other parts, begin another training",
-            )
+        self.check_parts(f"a change of {name}")
         if self.settings.restarts > 1:
             raise TracingError(
                 f"{name} has changed during a run of several replicas, which share it and are not equally far",
