@@ -188,9 +188,7 @@ class _Record:
     result: Any
 
 
-def _record(
-    f: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any], given: list[Any]
-) -> _Record:
+def _record(f: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any], given: list[Any]) -> _Record:
     inputs = [new_leaf(x.shape, x.dtype, "argument") if isinstance(x, np.ndarray) else x for x in given]
     nodes = tuple(x for x, array in zip(inputs, given, strict=True) if isinstance(array, np.ndarray))
     with tracing() as trace:

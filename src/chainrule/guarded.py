@@ -11,9 +11,10 @@ from numpy.lib.array_utils import byte_bounds
 
 from chainrule.errors import SourceLine, TracingError, describe_line
 from chainrule.graph import Node, describe_form, topological
-from chainrule.guards import Guards, RandomStates
+from chainrule.guards import Guards
 from chainrule.ops.record import Array
 from chainrule.ops.source import constant, leaf
+from chainrule.random_states import RandomStates
 from chainrule.tensor import Tensor
 from chainrule.trace import Values
 
@@ -40,9 +41,7 @@ class Guarded(Generic[T]):
     changed: str
 
 
-def trace_guarded(
-    guards: Guards, trace: Callable[[], T], graph_of: Callable[[T], Graph]
-) -> Guarded[T]:
+def trace_guarded(guards: Guards, trace: Callable[[], T], graph_of: Callable[[T], Graph]) -> Guarded[T]:
     """Trace under guards made just before, which then also watch the values that the trace has asked for.
 
     Where it draws random numbers, or reads what cannot be watched, it is traced a second time: TracingError

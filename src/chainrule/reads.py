@@ -10,6 +10,7 @@ import sys
 import sysconfig
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import CodeType, ModuleType
 
@@ -21,7 +22,22 @@ _STANDARD = tuple({sysconfig.get_path("stdlib") + "/", sysconfig.get_path("plats
 _INSTALLED = ("site-packages", "dist-packages")
 #: installed libraries whose code is taken as fixed; their objects are watched all the same
 _LIBRARIES = frozenset(
-    "numpy scipy pandas polars sklearn torch matplotlib IPython ipykernel joblib tqdm rich _pytest pytest".split()
+    [
+        "numpy",
+        "scipy",
+        "pandas",
+        "polars",
+        "sklearn",
+        "torch",
+        "matplotlib",
+        "IPython",
+        "ipykernel",
+        "joblib",
+        "tqdm",
+        "rich",
+        "_pytest",
+        "pytest",
+    ]
 )
 #: with one of these, any attribute may be read
 _ANY_ATTRIBUTE = frozenset(
@@ -30,12 +46,54 @@ _ANY_ATTRIBUTE = frozenset(
 #: built-in functions and modules through which a function reads what nobody can watch
 _WORLD = frozenset({"open", "input", "eval", "exec", "globals", "locals", "__import__"})
 _WORLD_MODULES = frozenset(
-    "time datetime secrets uuid importlib inspect io json pickle csv sqlite3 socket subprocess urllib".split()
+    [
+        "time",
+        "datetime",
+        "secrets",
+        "uuid",
+        "importlib",
+        "inspect",
+        "io",
+        "json",
+        "pickle",
+        "csv",
+        "sqlite3",
+        "socket",
+        "subprocess",
+        "urllib",
+    ]
 )
 _NUMPY_READS = frozenset(
-    "load loadtxt genfromtxt fromfile memmap default_rng SeedSequence PCG64 MT19937 Philox SFC64 RandomState".split()
+    [
+        "load",
+        "loadtxt",
+        "genfromtxt",
+        "fromfile",
+        "memmap",
+        "default_rng",
+        "SeedSequence",
+        "PCG64",
+        "MT19937",
+        "Philox",
+        "SFC64",
+        "RandomState",
+        "datetime64",
+    ]
 )
-_SYSTEM = frozenset("urandom getrandom SystemRandom read_text read_bytes listdir getcwd stat".split())
+_SYSTEM = frozenset(
+    [
+        "urandom",
+        "getrandom",
+        "SystemRandom",
+        "read_text",
+        "read_bytes",
+        "listdir",
+        "getcwd",
+        "stat",
+        "modules",
+        "_getframe",
+    ]
+)
 _ENVIRONMENT = frozenset({"environ", "getenv"})
 
 
@@ -72,7 +130,7 @@ class Reads:
         imported = _WORLD_MODULES & {name.partition(".")[0] for name in self.modules}
         if imported:
             return min(imported)
-        system = _SYSTEM & (self.attributes | self.globals)
+        system = {n for n in self.attributes | self.globals if n in _SYSTEM or n.startswith("read_")}
         if system:
             return min(system)
         reads = _NUMPY_READS & (self.attributes | self.globals)
@@ -126,5 +184,15 @@ def is_users_module(module: ModuleType | None) -> bool:
 
 def is_users_class(kind: type) -> bool:
     """The same for a class: by the module that it was defined in."""
-    heap_type = 1 << 9
-    return bool(kind.__flags__ & heap_type) and is_users_module(sys.modules.get(kind.__module__))
+    return is_python_class(kind) and is_users_module(sys.modules.get(kind.__module__))
+
+
+def is_python_class(kind: type) -> bool:
+    """Whether a class was defined by a class statement, not in C."""
+    heap_type, module = 1 << 9, sys.modules.get(kind.__module__)
+    if not kind.__flags__ & heap_type:
+        return False
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return module is None or module.__name__ not in sys.builtin_module_names
+    return not file.endswith(tuple(EXTENSION_SUFFIXES))

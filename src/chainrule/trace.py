@@ -15,7 +15,6 @@ from chainrule.graph import Node
 from chainrule.ops.record import Array
 from chainrule.tensor import TRACE, Tensor
 
-
 #: values that code asked for while it was traced: of which tensor, as it then was, and the user's line
 Values = dict[Tensor, tuple[Array, SourceLine | None]]
 

@@ -86,7 +86,11 @@ def others_of(value):
     if isinstance(value, int):
         return [value + 1, float(value)]
     if isinstance(value, float):
-        return [np.nextafter(value, np.inf).item(), -value if value else 1.0, int(value) if value == value // 1 else 0]
+        return [
+            np.nextafter(value, np.inf).item(),
+            -value if value else 1.0,
+            int(value) if value == value // 1 else 0,
+        ]
     if isinstance(value, str):
         return [value + "x"]
     if value is None:
@@ -97,9 +101,15 @@ def others_of(value):
         changed = value.copy()
         if value.size:
             changed.reshape(-1)[value.size // 2] += 1
-        return [changed, value.astype(np.float32 if value.dtype != np.float32 else np.float64)] if value.size else []
+        return (
+            [changed, value.astype(np.float32 if value.dtype != np.float32 else np.float64)]
+            if value.size
+            else []
+        )
     if isinstance(value, tuple | list):
-        inner = [[*value[:i], other, *value[i + 1 :]] for i, item in enumerate(value) for other in others_of(item)]
+        inner = [
+            [*value[:i], other, *value[i + 1 :]] for i, item in enumerate(value) for other in others_of(item)
+        ]
         return [type(value)(each) for each in [*inner, [*value, 1]]]
     if isinstance(value, slice):
         return [slice(0, 1, 1)]
@@ -184,7 +194,9 @@ def test_the_digest_covers_all_that_decides_the_code(monkeypatch, tmp_path):
     from pathlib import Path
 
     package = Path(pipeline.__file__).parent.parent
-    covered = [file for name in pipeline.DECIDES for file in [package / name, *(package / name).rglob("*.py")]]
+    covered = [
+        file for name in pipeline.DECIDES for file in [package / name, *(package / name).rglob("*.py")]
+    ]
     aside = {"errors", "files", "_version", "__init__"}
     for file in covered:
         for node in ast.walk(ast.parse(file.read_text())) if file.suffix == ".py" else ():
@@ -201,7 +213,13 @@ def test_the_digest_covers_all_that_decides_the_code(monkeypatch, tmp_path):
     monkeypatch.setattr(pipeline, "__file__", str(copy / "compiler" / "pipeline.py"))
     before = pipeline._sources.__wrapped__()
     assert before == pipeline._sources()
-    for name in ("ops/random.py", "ops/elementwise.py", "compiler/matmul/tiles.py", "graph.py", "interpret.py"):
+    for name in (
+        "ops/random.py",
+        "ops/elementwise.py",
+        "compiler/matmul/tiles.py",
+        "graph.py",
+        "interpret.py",
+    ):
         (copy / name).write_text((copy / name).read_text() + "# another\n")
         now = pipeline._sources.__wrapped__()
         assert now != before, name

@@ -291,7 +291,7 @@ def describe_param(value: object) -> object:
 
 @functools.cache
 def _sources() -> bytes:
-    """A digest of what decides the code: compiler, records with their lowerings, graphs, what folds constants (with SciPy)."""
+    """A digest of what decides the code: compiler, records, graphs, and what folds constants (with SciPy)."""
     package = Path(__file__).parent.parent
     digest = hashlib.sha256(version("scipy").encode())
     for name in DECIDES:

@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from chainrule.errors import DtypeError, ModelFileError, SettingError, ShapeError
+from chainrule.errors import (
+    DtypeError,
+    ModelFileError,
+    SettingError,
+    ShapeError,
+    TracingError,
+    describe_line,
+    user_line,
+)
 from chainrule.nn.initialisers import Initialiser
 from chainrule.notebook import preformatted
 from chainrule.ops.dtypes import check_dtype
 from chainrule.ops.record import Array, is_float
 from chainrule.per_replica import PerReplica
-from chainrule.tensor import Tensor, as_tensor, tensor
+from chainrule.tensor import TRACE, Tensor, as_tensor, tensor
 
 if TYPE_CHECKING:
     from chainrule.nn.prediction import Predictor
@@ -228,6 +236,13 @@ class Module:
         >>> nn.MLP([2, 4, 1], seed=0).predict([[1.0, 2.0], [3.0, 4.0]]).shape
         (2, 1)
         """
+        if TRACE.get() is not None:
+            raise TracingError(
+                "predict() gives values, and while a graph is being traced there are none",
+                expected="the module called as a function",
+                where=describe_line(user_line()),
+                hint="y = model(x)",
+            )
         predictor = getattr(self, "_predictor", None)
         if predictor is None or not predictor.fits():
             from chainrule.nn.prediction import Predictor
