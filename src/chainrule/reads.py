@@ -21,80 +21,60 @@ from chainrule.errors import PACKAGE
 _STANDARD = tuple({sysconfig.get_path("stdlib") + "/", sysconfig.get_path("platstdlib") + "/"})
 _INSTALLED = ("site-packages", "dist-packages")
 #: installed libraries whose code is taken as fixed; their objects are watched all the same
-_LIBRARIES = frozenset(
-    [
-        "numpy",
-        "scipy",
-        "pandas",
-        "polars",
-        "sklearn",
-        "torch",
-        "matplotlib",
-        "IPython",
-        "ipykernel",
-        "joblib",
-        "tqdm",
-        "rich",
-        "_pytest",
-        "pytest",
-    ]
-)
+_LIBRARIES = {
+    "numpy",
+    "scipy",
+    "pandas",
+    "polars",
+    "sklearn",
+    "torch",
+    "matplotlib",
+    "joblib",
+    "tqdm",
+    "rich",
+}
+_LIBRARIES |= {"IPython", "ipykernel", "pytest", "_pytest"}
 #: with one of these, any attribute may be read
-_ANY_ATTRIBUTE = frozenset(
-    {"getattr", "hasattr", "vars", "attrgetter", "asdict", "astuple", "__dict__", "__getattribute__"}
-)
-#: built-in functions and modules through which a function reads what nobody can watch
-_WORLD = frozenset({"open", "input", "eval", "exec", "globals", "locals", "__import__"})
-_WORLD_MODULES = frozenset(
-    [
-        "time",
-        "datetime",
-        "secrets",
-        "uuid",
-        "importlib",
-        "inspect",
-        "io",
-        "json",
-        "pickle",
-        "csv",
-        "sqlite3",
-        "socket",
-        "subprocess",
-        "urllib",
-    ]
-)
-_NUMPY_READS = frozenset(
-    [
-        "load",
-        "loadtxt",
-        "genfromtxt",
-        "fromfile",
-        "memmap",
-        "default_rng",
-        "SeedSequence",
-        "PCG64",
-        "MT19937",
-        "Philox",
-        "SFC64",
-        "RandomState",
-        "datetime64",
-    ]
-)
-_SYSTEM = frozenset(
-    [
-        "urandom",
-        "getrandom",
-        "SystemRandom",
-        "read_text",
-        "read_bytes",
-        "listdir",
-        "getcwd",
-        "stat",
-        "modules",
-        "_getframe",
-    ]
-)
-_ENVIRONMENT = frozenset({"environ", "getenv"})
+_ANY_ATTRIBUTE = {
+    "getattr",
+    "hasattr",
+    "vars",
+    "attrgetter",
+    "asdict",
+    "astuple",
+    "__dict__",
+    "__getattribute__",
+}
+#: through these a function reads what nobody can watch: built-in functions, modules, names in NumPy, other names
+_WORLD = {"open", "input", "eval", "exec", "globals", "locals", "__import__"}
+_WORLD_MODULES = {
+    "time",
+    "datetime",
+    "secrets",
+    "uuid",
+    "importlib",
+    "inspect",
+    "io",
+    "json",
+    "pickle",
+    "csv",
+}
+_WORLD_MODULES |= {"sqlite3", "socket", "subprocess", "urllib"}
+_NUMPY_READS = {"loadtxt", "genfromtxt", "fromfile", "memmap", "datetime64", "default_rng", "SeedSequence"}
+_NUMPY_READS |= {"PCG64", "MT19937", "Philox", "SFC64", "RandomState"}
+_NAMES = {
+    "open",
+    "load",
+    "read",
+    "readline",
+    "read_text",
+    "read_bytes",
+    "read_csv",
+    "read_parquet",
+    "listdir",
+}
+_NAMES |= {"getcwd", "stat", "urandom", "getrandom", "SystemRandom", "modules", "_getframe"}
+_ENVIRONMENT = {"environ", "getenv"}
 
 
 @dataclass(frozen=True)
@@ -130,7 +110,7 @@ class Reads:
         imported = _WORLD_MODULES & {name.partition(".")[0] for name in self.modules}
         if imported:
             return min(imported)
-        system = {n for n in self.attributes | self.globals if n in _SYSTEM or n.startswith("read_")}
+        system = _NAMES & (self.attributes | self.globals)
         if system:
             return min(system)
         reads = _NUMPY_READS & (self.attributes | self.globals)
