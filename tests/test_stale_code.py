@@ -1115,3 +1115,23 @@ def test_tied_weights_are_one_tensor_in_two_places():
         return model.weight.numpy()
 
     np.testing.assert_allclose(trained(True), trained(False), rtol=1e-9)
+
+
+def test_a_tensor_with_a_history_from_outside_is_refused():
+    """Its value is of then, and compiled code would compute it from what its parameters are now."""
+    w = cr.tensor(np.ones(3), requires_grad=True)
+    y = w * 2
+    with pytest.raises(TracingError, match="computed before the trace"):
+        cr.compile(lambda x: x * y)(X)
+    fast = cr.compile(lambda x: x * y.detach())
+    w.data[...] = 5.0
+    np.testing.assert_array_equal(fast(X).numpy(), X * 2)
+
+
+def test_a_tensor_that_is_not_found_beforehand_is_looked_up_at_each_call(monkeypatch):
+    """Modules of Python's own are taken as fixed, and somebody may put a tensor there all the same."""
+    monkeypatch.setattr(types, "hidden", cr.tensor(np.ones(3)), raising=False)
+    fast = cr.compile(lambda x: x * types.hidden)
+    np.testing.assert_array_equal(fast(X).numpy(), X)
+    types.hidden = cr.tensor(np.full(3, 2.0))
+    np.testing.assert_array_equal(fast(X).numpy(), X * 2)

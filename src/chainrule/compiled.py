@@ -210,6 +210,6 @@ def _record(f: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any],
                 where=describe_line(user_line()),
             )
     updates = list(trace.updates)
-    graph = Graph(nodes, (*outputs, *(after for _, _, after in updates)), others, trace.values)
+    graph = Graph(nodes, (*outputs, *(after for _, _, after in updates)), others, trace)
     check_closed(nodes, graph.ends, updates)
     return _Record(graph, outputs, updates, result)

@@ -16,7 +16,7 @@ from chainrule.ops.record import Array
 from chainrule.ops.source import constant, leaf
 from chainrule.random_states import RandomStates
 from chainrule.tensor import Tensor
-from chainrule.trace import Values
+from chainrule.trace import Trace
 
 T = TypeVar("T")
 MOST_TRACES = 3  # until Python objects that a trace changes have settled
@@ -29,7 +29,7 @@ class Graph:
     inputs: tuple[Node, ...]
     ends: tuple[Node, ...]
     others: tuple[Any, ...] = ()
-    values: Values = field(default_factory=dict)  # that were asked for
+    trace: Trace = field(default_factory=Trace)
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,12 @@ def trace_guarded(guards: Guards, trace: Callable[[], T], graph_of: Callable[[T]
     states = RandomStates(guards.generators)
     made = trace()
     drawn = states.moved()
-    guards.add_values(graph_of(made).values)
+    graph = graph_of(made)
+    guards.add_values(graph.trace.values)
+    if not _is_reached(graph, guards):
+        guards.blind["a tensor that was not found beforehand"] = None
     if drawn or guards.blind:
-        line = difference(graph_of(made), graph_of(trace()), guards)
+        line = difference(graph, graph_of(trace()), guards)
         if line is not None:
             source = f"numbers drawn from {drawn}" if drawn else f"what {next(iter(guards.blind))} gives"
             raise TracingError(
@@ -96,6 +99,13 @@ def _changes(name: str, line: SourceLine | None) -> TracingError:
         where=describe_line(line),
         hint="make it a buffer, nn.Buffer.made(value), and count with its assign; or pass it with the data",
     )
+
+
+def _is_reached(graph: Graph, guards: Guards) -> bool:
+    """Whether all tensors that it reads, or whose value was asked for, are watched or were made by it."""
+    known = {*graph.inputs, *graph.trace.made, *(tensor.node for tensor in guards.tensors)}
+    leaves = {node for node in topological(graph.ends) if node.op is leaf}
+    return known >= leaves and known >= {tensor.node for tensor in graph.trace.values}
 
 
 def difference(one: Graph, other: Graph, guards: Guards) -> tuple[SourceLine | None] | None:
@@ -150,13 +160,23 @@ def check_closed(
 ) -> None:
     """TracingError where a graph reads a tensor of another trace, or updates memory that another leaf reads too."""
     given = set(inputs)
-    leaves = [node for node in topological(ends) if node.op is leaf and node not in given]
+    order = topological(ends)
+    for node in order:
+        if node.inputs and node.value is not None:
+            raise TracingError(
+                "a tensor is used that was computed before the trace, with its history, which would be computed anew",
+                expected="tensors that hold values, or what is computed inside",
+                got=describe_form(node),
+                where=describe_line(node.line),
+                hint="compute it in the function, or use its value alone: y.detach()",
+            )
+    leaves = [node for node in order if node.op is leaf and node not in given]
     for node in leaves:
         if node.value is None:
             raise TracingError(
                 "a tensor of an earlier trace is used, which has no value",
                 got=describe_form(node),
-                where=describe_line(next((n.line for n in topological(ends) if node in n.inputs), None)),
+                where=describe_line(next((n.line for n in order if node in n.inputs), None)),
                 hint="return what is needed later, or keep it in a buffer: nn.Buffer.made(value), buffer.assign(new)",
             )
     written = {before: tensor for tensor, before, _ in updates}

@@ -76,6 +76,9 @@ class Tensor(Operators):
         self = cls.__new__(cls)
         owner = weakref.ref(self) if requires_grad else None
         Tensor.__init__(self, data, new_leaf(data.shape, data.dtype, value=data, owner=owner), requires_grad)
+        trace = TRACE.get()
+        if trace is not None:
+            trace.made.add(self.node)
         return self
 
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Tensor:
@@ -370,7 +373,8 @@ class Tensor(Operators):
 
     def detach(self) -> Tensor:
         """The same value without history."""
-        if self._data is None or TRACE.get() is not None:
+        computed = self.node.inputs and self.node.value is not None  # before the trace, if there is one
+        if (self._data is None or TRACE.get() is not None) and not computed:
             return Tensor(None, movement.stop_gradient(self.node)) if self.requires_grad else self
         return Tensor.leaf(self._data)
 

@@ -27,6 +27,7 @@ class Trace:
     gradients: dict[Tensor, Tensor | None] = field(default_factory=dict)
     updates: list[tuple[Tensor, Node, Node]] = field(default_factory=list)  # (tensor, before, after)
     values: Values = field(default_factory=dict)
+    made: set[Node] = field(default_factory=set)  # leaves of tensors that did not exist before
 
     def note_value(self, tensor: Tensor) -> None:
         """A value of a tensor from outside was asked for, so the graph may depend on it."""

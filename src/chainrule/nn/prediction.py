@@ -81,4 +81,4 @@ def _record(module: Module, form: Form) -> Graph:
     x = new_leaf(form.shape, form.dtype, "x")
     with at_inference(module), tracing() as trace:
         output = module.forward(Tensor(None, x))
-    return Graph((x,), (output.node,), values=trace.values)
+    return Graph((x,), (output.node,), trace=trace)

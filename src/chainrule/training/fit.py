@@ -304,7 +304,7 @@ def _record(model: Module, x: Array) -> Graph:
     leaf = new_leaf(x.shape, x.dtype, "x")
     with tracing() as trace:
         output = model(Tensor(None, leaf))
-    return Graph((leaf,), (output.node,), values=trace.values)
+    return Graph((leaf,), (output.node,), trace=trace)
 
 
 def _own(optimizer: Optimizer, rows: Rows, epochs: int, settings: Settings) -> Optimizer:

@@ -20,7 +20,7 @@ from chainrule.optim.clipping import clip_norm as clip_gradients
 from chainrule.optim.clipping import gradient_norm
 from chainrule.optim.optimizer import Optimizer
 from chainrule.tensor import Tensor
-from chainrule.trace import Trace, Values, tracing
+from chainrule.trace import Trace, tracing
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Penalty = Callable[[Module], Tensor]
@@ -66,13 +66,13 @@ class Step:
     inputs: tuple[Node, ...]
     outputs: tuple[Node, ...]
     updates: tuple[tuple[Tensor, Node, Node], ...] = ()
-    values: Values = field(default_factory=dict)  # that were asked for while tracing
+    trace: Trace = field(default_factory=Trace)  # what else is known of how it was made
 
     @property
     def graph(self) -> Graph:
         """What it computes, without what that is for."""
         ends = (*self.outputs, *(after for _, _, after in self.updates))
-        return Graph(self.inputs, ends, values=self.values)
+        return Graph(self.inputs, ends, trace=self.trace)
 
     def checked(self) -> Step:
         """The step itself; TracingError where it is none that can run on its own."""
@@ -105,7 +105,7 @@ def training_step(
             for p in scales:
                 p.grad = None
         optimizer.step()
-    return Step((x.node, y.node), (loss.node, norm.node), tuple(trace.updates), trace.values).checked()
+    return Step((x.node, y.node), (loss.node, norm.node), tuple(trace.updates), trace).checked()
 
 
 def _backward(loss: Tensor, model: Module, clip_norm: float | None) -> Tensor:
@@ -138,7 +138,7 @@ def loss_step(objective: Objective, forms: Sequence[Form]) -> Step:
     """The loss of a minibatch at inference, without any update."""
     with at_inference(objective.model), tracing() as trace:
         x, y, loss, _ = objective.traced(forms)
-    return Step((x.node, y.node), (loss.node,), values=trace.values).checked()
+    return Step((x.node, y.node), (loss.node,), trace=trace).checked()
 
 
 def gradient_step(objective: Objective, forms: Sequence[Form]) -> Step:
@@ -152,4 +152,4 @@ def gradient_step(objective: Objective, forms: Sequence[Form]) -> Step:
             Tensor.leaf(np.zeros(p.shape, p.dtype)) if p.grad is None else p.grad for p in model.parameters()
         ]
     outputs = (penalised.node, *(g.node for g in gradients))
-    return Step((x.node, y.node), outputs, values=trace.values).checked()
+    return Step((x.node, y.node), outputs, trace=trace).checked()

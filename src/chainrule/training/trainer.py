@@ -296,11 +296,11 @@ class Trainer:
     def _check_values(self, found: Guarded[Step]) -> None:
         """TracingError where a step was made with the value that something had which training changes."""
         for name, tensor in self.tensors.items():
-            if tensor in found.made.values:
+            if tensor in found.made.trace.values:
                 raise TracingError(
                     f"the value of {name} was asked for while the step was traced, where it would stay for good",
                     expected="operations on tensors only",
-                    where=describe_line(found.made.values[tensor][1]),
+                    where=describe_line(found.made.trace.values[tensor][1]),
                     hint="compute with the tensor itself; use cr.where instead of if",
                 )
 
