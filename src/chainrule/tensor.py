@@ -373,10 +373,10 @@ class Tensor(Operators):
 
     def detach(self) -> Tensor:
         """The same value without history."""
-        computed = self.node.inputs and self.node.value is not None  # before the trace, if there is one
-        if (self._data is None or TRACE.get() is not None) and not computed:
+        data, before = self._data, self.node.inputs and self.node.value is not None
+        if data is None or (TRACE.get() is not None and not before):  # not computed before the trace
             return Tensor(None, movement.stop_gradient(self.node)) if self.requires_grad else self
-        return Tensor.leaf(self._data)
+        return Tensor.leaf(data)
 
     def __getitem__(self, index: Any) -> Tensor:
         return getitem(self, index)

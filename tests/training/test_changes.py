@@ -375,3 +375,50 @@ def test_a_part_that_is_at_inference_stays_there():
 def test_a_model_at_inference_is_trained_as_a_whole():
     one, other = Net(), Net().eval()
     np.testing.assert_array_equal(fitted(model=one, epochs=3).loss, fitted(model=other, epochs=3).loss)
+
+
+# Memory that two names have
+
+
+def views_of(theta):
+    model = nn.Linear(3, 3, bias=False, seed=0, dtype=np.float64)
+    other = nn.Linear(3, 1, bias=False, seed=0, dtype=np.float64)
+    net = nn.Sequential(model, other)
+    model.weight.data, other.weight.data = theta[:9].reshape(3, 3), theta[6:9].reshape(1, 3)
+    return net
+
+
+@pytest.mark.parametrize("executor", ["compiled", "interpreted"])
+def test_parameters_that_share_memory_are_refused(executor):
+    with pytest.raises(TracingError, match="share memory"):
+        fitted(model=views_of(np.linspace(-1, 1, 9)), executor=executor)
+
+
+@pytest.mark.parametrize("executor", ["compiled", "interpreted"])
+@pytest.mark.parametrize("part", ["x", "y", "validation"])
+def test_data_in_a_parameters_memory_are_what_they_were(executor, part):
+    """The rows of X are the weights that training changes."""
+
+    def run(copied):
+        model = nn.Linear(3, 3, bias=False, seed=0, dtype=np.float64)
+        own = model.weight.numpy().T  # as it lies in memory, so that nothing copies it
+        assert own.flags.c_contiguous
+        own = own.copy() if copied else own
+        x, y = np.ones((3, 3)), np.eye(3)
+        data = {"x": (own, y), "y": (x, own)}.get(part, (x, y))
+        return cr.fit(
+            model,
+            data,
+            loss=nn.squared_error,
+            optimizer=optim.SGD(0.3),
+            batch_size=1,
+            epochs=4,
+            progress=False,
+            executor=executor,
+            validation=(own, y) if part == "validation" else None,
+        )
+
+    mine, theirs = run(copied=False), run(copied=True)
+    np.testing.assert_array_equal(mine.loss, theirs.loss)
+    if part == "validation":
+        np.testing.assert_array_equal(mine.validation_loss, theirs.validation_loss)

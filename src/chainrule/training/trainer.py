@@ -76,11 +76,14 @@ class Trainer:
         self._executor = EXECUTORS[settings.executor](threads)
         self.objective, self.model = objective, objective.model
         self._differences, self._choice = differences, 0
-        self.rows, self.validation, self.optimizer, self.settings = rows, validation, optimizer, settings
+        self.optimizer, self.settings = optimizer, settings
         if optimizer is not None:
             optimizer.attach(self.model)
         self.tensors = self._named_tensors()
         self.arrays = {name: tensor.numpy() for name, tensor in self.tensors.items()}
+        changing = list(self.arrays.values())
+        self.rows = rows.apart_from(changing)
+        self.validation = None if validation is None else validation.apart_from(changing)
         self._start = {
             name: _compact(array) for name, array in self.arrays.items() if not name.startswith(MODEL)
         }
