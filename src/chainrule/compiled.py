@@ -21,8 +21,6 @@ from chainrule.errors import (
     user_line,
 )
 from chainrule.graph import Node, new_leaf
-from chainrule.guarded import Graph, check_closed, trace_guarded
-from chainrule.guards import Guards
 from chainrule.nonfinite import NonFinite, first_bad_number
 from chainrule.ops.record import Array, is_float
 from chainrule.tensor import GRAD_ENABLED, TRACE, Tensor, as_tensor
@@ -30,6 +28,8 @@ from chainrule.trace import tracing
 
 if TYPE_CHECKING:
     from chainrule.compiler.program import Instance
+    from chainrule.guarded import Graph
+    from chainrule.guards import Guards
 
 
 @dataclass
@@ -170,6 +170,8 @@ def _structure(value: Any) -> Any:
 
 def _trace(f: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any], given: list[Any]) -> _Variant:
     from chainrule.compiler.program import Binary, Instance
+    from chainrule.guarded import trace_guarded
+    from chainrule.guards import Guards
 
     guards = Guards({getattr(f, "__name__", type(f).__name__): f})
     made = trace_guarded(guards, lambda: _record(f, args, named, given), lambda made: made.graph).made
@@ -189,6 +191,8 @@ class _Record:
 
 
 def _record(f: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any], given: list[Any]) -> _Record:
+    from chainrule.guarded import Graph, check_closed
+
     inputs = [new_leaf(x.shape, x.dtype, "argument") if isinstance(x, np.ndarray) else x for x in given]
     nodes = tuple(x for x, array in zip(inputs, given, strict=True) if isinstance(array, np.ndarray))
     with tracing() as trace:
