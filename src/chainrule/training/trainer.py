@@ -142,16 +142,20 @@ class Trainer:
             if name.startswith(MODEL):
                 tensor.assign(state[name.removeprefix(MODEL)])
 
+    def other_parts(self) -> list[str]:
+        """The model's parameters and buffers, by name, that are others than those that are trained."""
+        own = {n.removeprefix(MODEL): x for n, x in self.tensors.items() if n.startswith(MODEL)}
+        now = dict(self.model.named_state())
+        return [name for name in {**own, **now} if own.get(name) is not now.get(name)]
+
     def check_parts(self, change: str = "") -> None:
         """TracingError where the model has other parameters or buffers than those that are trained."""
-        own = {name: tensor for name, tensor in self.tensors.items() if name.startswith(MODEL)}
-        now = {f"{MODEL}{name}": tensor for name, tensor in self.model.named_state()}
-        others = [n for n in {**own, **now} if own.get(n) is not now.get(n)]
+        others = self.other_parts()
         if others:
             raise TracingError(
                 "the model has other parameters or buffers than when its training began",
                 expected="the same ones, with other values if need be",
-                got=change or f"a change of {others[0].removeprefix(MODEL)}",
+                got=change or f"a change of {others[0]}",
                 hint="write into a parameter with assign(new); for other parts, begin another training",
             )
 
