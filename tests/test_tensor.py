@@ -405,3 +405,28 @@ def test_deep_copy_is_independent() -> None:
     assert twin.grad.tolist() == [3.0, 3.0] and w.grad.tolist() == [1.0, 1.0]
     twin.assign([9.0, 9.0])
     assert w.tolist() == [1.0, 2.0]
+
+
+def test_other_data_are_the_value_from_then_on() -> None:
+    w = cr.tensor([1.0, 2.0], requires_grad=True)
+    before = (w * w).sum()
+    memory = np.array([[3.0, 4.0]])
+    w.data = memory
+    assert w.shape == (1, 2) and w.dtype == cr.float64 and w.data is memory
+    np.testing.assert_array_equal((w * 2).numpy(), [[6.0, 8.0]])
+    (w * w).sum().backward()
+    np.testing.assert_array_equal(w.grad.numpy(), [[6.0, 8.0]])
+    with pytest.raises(GradientError, match="changed"):
+        before.backward()
+    memory[0, 0] = 10.0
+    np.testing.assert_array_equal((w + 0).numpy(), [[10.0, 4.0]])
+
+
+@pytest.mark.parametrize("wrong", [[1.0, 2.0], 3.0, np.array([1, 2]), np.array(["a"]), None])
+def test_data_that_cannot_be_a_tensors_are_refused(wrong: object) -> None:
+    w = cr.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(DtypeError):
+        w.data = wrong  # type: ignore[assignment]
+    np.testing.assert_array_equal(w.numpy(), [1.0, 2.0])
+    with pytest.raises(GradientError, match="data: this tensor is the result of a computation"):
+        (w * 2).data = np.ones(2)

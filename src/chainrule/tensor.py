@@ -62,10 +62,10 @@ class Tensor(Operators):
     ((2,), tensor([2., 4.]))
     """
 
-    __slots__ = ("__weakref__", "_grad", "_requires_grad", "data", "node")
+    __slots__ = ("__weakref__", "_data", "_grad", "_requires_grad", "node")
 
     def __init__(self, data: Array | None, node: Node, requires_grad: bool = False) -> None:
-        self.data = data
+        self._data = data
         self.node = node
         self._requires_grad = requires_grad
         self._grad: Tensor | None = None
@@ -76,6 +76,9 @@ class Tensor(Operators):
         self = cls.__new__(cls)
         owner = weakref.ref(self) if requires_grad else None
         Tensor.__init__(self, data, new_leaf(data.shape, data.dtype, value=data, owner=owner), requires_grad)
+        trace = TRACE.get()
+        if trace is not None:
+            trace.made.add(self.node)
         return self
 
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Tensor:
@@ -97,6 +100,37 @@ class Tensor(Operators):
         return Tensor(value, node, True) if needs else Tensor.leaf(value)
 
     # What it is
+
+    @property
+    def data(self) -> Array | None:
+        """The array under it; another one may be set, whose memory is then the tensor's (not while tracing)."""
+        trace = TRACE.get()
+        if trace is not None and self._data is not None:
+            trace.note_value(self)
+        return self._data
+
+    @data.setter
+    def data(self, array: Array) -> None:
+        self._check_replaceable("data")
+        if TRACE.get() is not None:
+            raise TracingError(
+                "data was set while a graph is being traced, which would happen once and never again",
+                where=describe_line(user_line()),
+                hint="use tensor.assign(new), which becomes part of the graph",
+            )
+        if not isinstance(array, np.ndarray):
+            raise DtypeError(
+                "data is the array under a tensor",
+                expected="a NumPy array",
+                got=type(array).__name__,
+                where=describe_line(user_line()),
+                hint="tensor.assign(new) takes tensors, numbers and lists",
+            )
+        if self._requires_grad:
+            _need_float(array.dtype)
+        self._data = array
+        owner = weakref.ref(self) if self._requires_grad else None
+        self.node = new_leaf(array.shape, dtypes.check_dtype(array.dtype), value=array, owner=owner)
 
     @property
     def shape(self) -> Shape:
@@ -144,7 +178,7 @@ class Tensor(Operators):
     def numpy(self) -> Array:
         """The value as a NumPy array, not a copy; a TracingError while a graph is being traced."""
         trace = TRACE.get()
-        if self.data is None or (trace is not None and self in trace.assigned):
+        if self._data is None or (trace is not None and self in trace.assigned):
             raise TracingError(
                 "a traced tensor has no value yet",
                 expected="operations on tensors only",
@@ -152,7 +186,9 @@ class Tensor(Operators):
                 where=describe_line(user_line()),
                 hint="use cr.where instead of if; keep .item(), .numpy() and print out of compiled functions",
             )
-        return self.data
+        if trace is not None:
+            trace.note_value(self)
+        return self._data
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
@@ -192,9 +228,9 @@ class Tensor(Operators):
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
-        if self.data is None:
+        if self._data is None:
             return f"<traced tensor {describe_form(self.node)}>"
-        text = np.array2string(self.data, separator=", ", prefix="tensor(", threshold=200)
+        text = np.array2string(self._data, separator=", ", prefix="tensor(", threshold=200)
         shown = (
             "" if self.dtype in (dtypes.DEFAULT_FLOAT, dtypes.DEFAULT_INT, dtypes.bool_) else self.dtype.name
         )
@@ -204,11 +240,11 @@ class Tensor(Operators):
     def _repr_html_(self) -> str:
         from chainrule.notebook import html_table, preformatted
 
-        if self.data is None or self.ndim != 2 or not self.size or max(self.shape) > MOST_CELLS:
+        if self._data is None or self.ndim != 2 or not self.size or max(self.shape) > MOST_CELLS:
             return preformatted(repr(self))
         rows = [
             [str(i), *(f"{x:.6g}" if is_float(self.dtype) else str(x) for x in row)]
-            for i, row in enumerate(self.data)
+            for i, row in enumerate(self._data)
         ]
         grad = ", requires_grad" if self.requires_grad else ""
         return html_table(["", *map(str, range(self.shape[1]))], rows, f"{describe_form(self.node)}{grad}")
@@ -292,14 +328,7 @@ class Tensor(Operators):
 
     def assign(self, new: Any) -> None:
         """Replace the value in place: the buffer stays the same array, earlier graphs become outdated."""
-        if self.requires_grad and self.node.owner is None:
-            raise GradientError(
-                "assign: this tensor is the result of a computation, whose derivative needs the value",
-                expected="a tensor made by cr.tensor, or a parameter",
-                got=repr(self.node),
-                where=describe_line(user_line()),
-                hint="use the new value under a new name",
-            )
+        self._check_replaceable("assign")
         value = new if isinstance(new, Tensor) else tensor(new, dtype=self.dtype)
         if value.shape != self.shape or value.dtype != self.dtype:
             raise ShapeError(
@@ -318,10 +347,20 @@ class Tensor(Operators):
         np.copyto(self.numpy(), value.numpy())
         self.renew()
 
+    def _check_replaceable(self, what: str) -> None:
+        if self.requires_grad and self.node.owner is None:
+            raise GradientError(
+                f"{what}: this tensor is the result of a computation, whose derivative needs the value",
+                expected="a tensor made by cr.tensor, or a parameter",
+                got=repr(self.node),
+                where=describe_line(user_line()),
+                hint="use the new value under a new name",
+            )
+
     def renew(self) -> None:
         """Say that ``data`` changed: graphs built from the former value refuse backward()."""
         owner = weakref.ref(self) if self.requires_grad else None
-        self.node = new_leaf(self.shape, self.dtype, value=self.numpy(), owner=owner)
+        self.node = new_leaf(self.shape, self.dtype, value=self._data, owner=owner)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """The value in memory of its own, in the same order, and the gradient; without history."""
@@ -334,9 +373,10 @@ class Tensor(Operators):
 
     def detach(self) -> Tensor:
         """The same value without history."""
-        if self.data is None or TRACE.get() is not None:
+        data, before = self._data, self.node.inputs and self.node.value is not None
+        if data is None or (TRACE.get() is not None and not before):  # not computed before the trace
             return Tensor(None, movement.stop_gradient(self.node)) if self.requires_grad else self
-        return Tensor.leaf(self.data)
+        return Tensor.leaf(data)
 
     def __getitem__(self, index: Any) -> Tensor:
         return getitem(self, index)

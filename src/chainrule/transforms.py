@@ -40,11 +40,11 @@ def _variables(argument: Any) -> tuple[Any, list[Tensor]]:
             )
         # an outer transform or a trace must see through the variable; otherwise it starts a new history
         traced = TRACE.get() is not None
-        if given.requires_grad or given.data is None or traced:
+        if given.requires_grad or given._data is None or traced:
             node = Node(movement.identity, (given.node,), {}, value=None if traced else given.node.value)
-            variable = Tensor(None if traced else given.data, node, requires_grad=True)
+            variable = Tensor(None if traced else given._data, node, requires_grad=True)
         else:
-            variable = Tensor.leaf(given.data, requires_grad=True)
+            variable = Tensor.leaf(given._data, requires_grad=True)
         found.append(variable)
         return variable
 

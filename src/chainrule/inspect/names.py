@@ -84,7 +84,7 @@ def names_of_nodes(
     for name, value in [*(given or {}).items(), *variables.items()]:
         if isinstance(value, Tensor):
             names.setdefault(value.node, name)
-        data = value.data if isinstance(value, Tensor) else value
+        data = value._data if isinstance(value, Tensor) else value
         if isinstance(data, np.ndarray):
             memory.setdefault(_place(data), (name, data))
     for value in variables.values():

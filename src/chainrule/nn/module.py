@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from chainrule.errors import DtypeError, ModelFileError, SettingError, ShapeError
+from chainrule.errors import (
+    DtypeError,
+    ModelFileError,
+    SettingError,
+    ShapeError,
+    TracingError,
+    describe_line,
+    user_line,
+)
 from chainrule.nn.initialisers import Initialiser
 from chainrule.notebook import preformatted
 from chainrule.ops.dtypes import check_dtype
@@ -127,9 +135,10 @@ class Module:
     ['inner.weight', 'inner.bias']
     """
 
+    __slots__ = ("__dict__", "__weakref__", "_predictor")  # a cache is no attribute of the model
+
     training: bool = True
-    _predictor: Predictor | None = None  # a cache
-    _changes = 0  # attributes ever set on any module: tells the cache when to look whether it is still right
+    _predictor: Predictor
 
     def forward(self, x: Tensor) -> Tensor:
         """The network's output for a minibatch ``x`` [batch, features]."""
@@ -137,9 +146,6 @@ class Module:
 
     def __call__(self, x: Any) -> Tensor:
         """``forward`` for a tensor, an array or nested lists."""
-        trace = TRACE.get()
-        if trace is not None:
-            trace.called[id(self)] = self
         return self.forward(self._as_input(x))
 
     def _as_input(self, x: Any) -> Tensor:
@@ -222,34 +228,33 @@ class Module:
     def predict(self, x: Any) -> Array:
         """Outputs [rows, ...] for rows ``x`` [rows, features] at inference, as an array, by machine code.
 
-        The first call for a form of rows compiles; later calls follow whatever changes in the parameters.
+        The first call for a form of rows compiles; later calls follow whatever changes in the parameters, and
+        compile anew where anything else that ``forward`` reads has changed, as with :func:`chainrule.compile`.
         Each row's output must depend on that row alone, as it does with every layer here.
 
         >>> from chainrule import nn
         >>> nn.MLP([2, 4, 1], seed=0).predict([[1.0, 2.0], [3.0, 4.0]]).shape
         (2, 1)
         """
-        predictor = self._predictor
-        if predictor is None or not predictor.fits(Module._changes):
+        if TRACE.get() is not None:
+            raise TracingError(
+                "predict() gives values, and while a graph is being traced there are none",
+                expected="the module called as a function",
+                where=describe_line(user_line()),
+                hint="y = model(x)",
+            )
+        predictor = getattr(self, "_predictor", None)
+        if predictor is None or not predictor.fits():
             from chainrule.nn.prediction import Predictor
 
-            predictor = Predictor(self)
-            vars(self)["_predictor"] = predictor
+            predictor = self._predictor = Predictor(self)
         if not (isinstance(x, np.ndarray) and x.dtype == predictor.dtype):
             x = self._as_input(x).numpy()
         return predictor(x)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        Module._changes += 1
-        super().__setattr__(name, value)
-
-    def __delattr__(self, name: str) -> None:
-        Module._changes += 1
-        super().__delattr__(name)
-
     def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles hold: machine code is made anew where it is needed."""
-        return {name: value for name, value in vars(self).items() if name != "_predictor"}
+        return dict(vars(self))
 
     def summary(self, example: Any = None) -> Summary:
         """Layers, shapes, parameters and multiply-adds; see :func:`chainrule.nn.summary`."""

@@ -68,7 +68,7 @@ def _first(values: Array) -> str:
 
 def known(x: Tensor) -> bool:
     """Whether the values of ``x`` can be looked at now."""
-    return x.data is not None and TRACE.get() is None
+    return x._data is not None and TRACE.get() is None
 
 
 def labels_of(target: Any, shape: tuple[int, ...], classes: int) -> Tensor:

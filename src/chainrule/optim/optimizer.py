@@ -94,12 +94,12 @@ class Optimizer:
         A tuple where each replica has its own.
         """
         if self._schedule is not None or isinstance(self._lr, tuple):
-            return self._lr
+            return cast(Rates, self._lr)
         return float(self.base_rate.numpy())
 
     @lr.setter
     def lr(self, lr: Rates) -> None:
-        self._lr: Rates
+        self._lr: Rates | None
         self._schedule: Schedule | None
         if isinstance(lr, Tensor) or (
             isinstance(lr, list | tuple) and any(isinstance(x, Tensor) for x in lr)
@@ -114,7 +114,8 @@ class Optimizer:
             self._lr, self._schedule = as_numbers("lr", list(lr), _check_rate), None
             return
         schedule = as_schedule("lr", cast(Rate, lr))
-        self._lr, self._schedule = lr, schedule if callable(lr) else None
+        # a number stands in its leaf alone: another one is then no reason to trace again
+        self._lr, self._schedule = (lr, schedule) if callable(lr) else (None, None)
         if not callable(lr):
             self.base_rate.assign(Tensor.leaf(np.array(lr, np.float64)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,15 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def apart_from(self, arrays: Sequence[Array]) -> Rows:
+        """The same rows, in memory of their own where they lie in that of these arrays, which training changes."""
+        shared = [
+            isinstance(part, np.ndarray) and any(np.may_share_memory(part, array) for array in arrays)
+            for part in (self.x, self.y)
+        ]
+        x, y = (part.copy() if own else part for part, own in zip((self.x, self.y), shared, strict=True))
+        return Rows(x, y) if any(shared) else self
 
     def forms(self, count: int) -> tuple[Form, Form]:
         """The forms of a minibatch of ``count`` rows."""

@@ -16,8 +16,11 @@ import numpy as np
 from chainrule.compiler.host import available_cores
 from chainrule.errors import SettingError, ShapeError, describe_line, user_line
 from chainrule.graph import new_leaf
+from chainrule.guarded import Graph, trace_settled
+from chainrule.guards import Guards
 from chainrule.nn.module import Module, at_inference
 from chainrule.nonfinite import NonFinite
+from chainrule.ops.record import Form
 from chainrule.optim.lbfgs import LBFGS
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.schedules import Rate, rates, tabulate, traceable
@@ -84,7 +87,8 @@ def fit(
     (reduction="sum") stays one: the epoch's is the sum over its minibatches, the validation loss the total over
     all validation rows. What a loss is shows when it is evaluated on parts of the rows; one that is neither a
     mean nor a total over rows is evaluated on all validation rows at once. The optimizer is taken as a
-    description: its state starts anew, in a copy.
+    description: its state starts anew, in a copy. In a model that is in training, parts that are at inference
+    (``model.norm.eval()``) stay so.
 
     ``restarts=1`` trains from the model's present parameters; ``restarts=R`` trains R networks
     from fresh initial values drawn by (seed, replica) and keeps the one with the lowest validation loss
@@ -111,6 +115,10 @@ def fit(
     ends the run, leaves the model at the last finished epoch and says so; so does an error, which is raised
     again.
 
+    Steps are traced: model, loss and penalty run as Python once for each size of minibatch, and what they read
+    there (attributes, globals, arrays, whatever :func:`chainrule.compile` watches) is looked at before every epoch.
+    What a callback changes, such as ``model.dropout.p``, counts from the next epoch on.
+
     The same seed gives the same numbers. ``executor`` is "interpreted" (NumPy, node by node) or "compiled"
     (the whole step as machine code, the loop over minibatches native); the two agree up to rounding.
     Compiled replicas train at the same time, on ``threads`` threads (None: as many as there are processors that
@@ -119,7 +127,8 @@ def fit(
 
     Raises DataError for data that cannot be trained on (non-finite values are named by row and column),
     ShapeError for shapes that do not fit, SettingError for settings out of range and for sequences of another
-    length than there are replicas.
+    length than there are replicas, TracingError for a loss or a model that draws random numbers by NumPy, counts in
+    Python, asks for the value of what training changes, or gets other parameters on the way.
 
     >>> import numpy as np
     >>> import chainrule as cr
@@ -147,7 +156,7 @@ def fit(
     halving = restarts if isinstance(restarts, Halving) else None
     restarts = restarts.restarts if isinstance(restarts, Halving) else check_count("restarts", restarts)
     differing = differences(model, optimizer, penalty, restarts)
-    objective = Objective(model, loss, differing.penalties[0])
+    objective = Objective.of(model, loss, differing.penalties[0])
     sparse = isinstance(optimizer, Optimizer)
     rows = as_rows(data, model, sparse=sparse)
     held_out = None if validation is None else as_rows(validation, model, "validation ", sparse=sparse)
@@ -216,6 +225,7 @@ def _train(run: Run, work: Callable[[], None]) -> History:
         say(f"interrupted; the model holds its parameters {history.describe_kept()}")
     elif ended is not None:
         raise ended
+    run.trainer.check_parts()
     return history
 
 
@@ -287,9 +297,10 @@ def _check_loss(objective: Objective, rows: Rows) -> None:
         for start in starts:
             y = rows.y[start : start + _CHECKED_ROWS]
             if len(y) not in guesses:
-                with tracing():
-                    output = model(Tensor(None, new_leaf(*rows.forms(len(y))[0], "x")))
-                guesses[len(y)] = Tensor.leaf(np.zeros(output.shape, output.dtype))
+                guards = partial(Guards, {"the model": model}, modes_of=Module)
+                record = partial(_record, model, rows.forms(len(y))[0])
+                traced = trace_settled(guards, record, lambda graph: graph).made
+                guesses[len(y)] = Tensor.leaf(np.zeros(traced.ends[0].shape, traced.ends[0].dtype))
             with no_grad():
                 value = objective.loss(guesses[len(y)], Tensor.leaf(y))
     shape = value.shape if isinstance(value, Tensor) else f"a {type(value).__name__}"
@@ -301,6 +312,14 @@ def _check_loss(objective: Objective, rows: Rows) -> None:
             where=describe_line(user_line()),
             hint='use reduction="mean"',
         )
+
+
+def _record(model: Module, form: Form) -> Graph:
+    """The model's forward pass for rows of this form."""
+    leaf = new_leaf(*form, "x")
+    with tracing() as trace:
+        output = model(Tensor(None, leaf))
+    return Graph((leaf,), (output.node,), trace=trace)
 
 
 def _own(optimizer: Optimizer, rows: Rows, epochs: int, settings: Settings) -> Optimizer:

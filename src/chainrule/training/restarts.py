@@ -341,7 +341,11 @@ class Run:
                 # the state may be the memory of the model itself
                 replicas[index] = replace(last, state={k: x.copy(order="K") for k, x in last.state.items()})
         history = History([replicas[index] for index in sorted(replicas)], seconds, interrupted, model)
-        model.load_state_dict(history.replicas[history.best].state)
+        kept = history.replicas[history.best].state
+        if self.trainer.other_parts():  # the run ends with an error that says so
+            self.trainer.load(kept)
+        else:
+            model.load_state_dict(kept)
         model.zero_grad()
         model.eval()
         if self._work_remains():

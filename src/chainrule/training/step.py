@@ -6,12 +6,13 @@ The step is what a user would write by hand; running it eagerly gives the same n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from chainrule.graph import Node, new_leaf
+from chainrule.guarded import Graph, check_closed
 from chainrule.nn.module import Module, Parameter, at_inference
 from chainrule.nn.normalisation import BatchNorm1d
 from chainrule.ops.record import Form
@@ -33,6 +34,19 @@ class Objective:
     model: Module
     loss: Loss
     penalty: Penalty | None = None
+    at_inference: tuple[Module, ...] = ()  # those of the model's parts that stay there while it trains
+
+    @classmethod
+    def of(cls, model: Module, loss: Loss, penalty: Penalty | None = None) -> Objective:
+        """The objective of a model as it is given: in one that is in training, some parts may be at inference."""
+        parts = [module for _, module in model.named_modules() if model.training and not module.training]
+        return cls(model, loss, penalty, tuple(parts))
+
+    def train(self) -> None:
+        """Switch the model to training, but for the parts that stay at inference."""
+        self.model.train()
+        for part in self.at_inference:
+            part.training = False
 
     def traced(self, forms: Sequence[Form]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Inside a trace: x and y of these forms, the loss, and the loss with the penalty."""
@@ -52,6 +66,18 @@ class Step:
     inputs: tuple[Node, ...]
     outputs: tuple[Node, ...]
     updates: tuple[tuple[Tensor, Node, Node], ...] = ()
+    trace: Trace = field(default_factory=Trace)  # what else is known of how it was made
+
+    @property
+    def graph(self) -> Graph:
+        """What it computes, without what that is for."""
+        ends = (*self.outputs, *(after for _, _, after in self.updates))
+        return Graph(self.inputs, ends, trace=self.trace)
+
+    def checked(self) -> Step:
+        """The step itself; TracingError where it is none that can run on its own."""
+        check_closed(self.inputs, self.graph.ends, self.updates)
+        return self
 
 
 def training_step(
@@ -67,7 +93,7 @@ def training_step(
     else by gradients taken at their new values (row B25). The loss is the one before either.
     """
     model = objective.model
-    model.train()
+    objective.train()
     model.zero_grad()
     with tracing() as trace:
         x, y, loss, penalised = objective.traced(forms)
@@ -79,7 +105,7 @@ def training_step(
             for p in scales:
                 p.grad = None
         optimizer.step()
-    return Step((x.node, y.node), (loss.node, norm.node), tuple(trace.updates))
+    return Step((x.node, y.node), (loss.node, norm.node), tuple(trace.updates), trace).checked()
 
 
 def _backward(loss: Tensor, model: Module, clip_norm: float | None) -> Tensor:
@@ -110,19 +136,20 @@ def _update_only(chosen: list[Parameter], model: Module, optimizer: Optimizer, t
 
 def loss_step(objective: Objective, forms: Sequence[Form]) -> Step:
     """The loss of a minibatch at inference, without any update."""
-    with at_inference(objective.model), tracing():
+    with at_inference(objective.model), tracing() as trace:
         x, y, loss, _ = objective.traced(forms)
-    return Step((x.node, y.node), (loss.node,))
+    return Step((x.node, y.node), (loss.node,), trace=trace).checked()
 
 
 def gradient_step(objective: Objective, forms: Sequence[Form]) -> Step:
     """The loss with the penalty at inference and its gradient, one output per parameter."""
     model = objective.model
     model.zero_grad()
-    with at_inference(model), tracing():
+    with at_inference(model), tracing() as trace:
         x, y, _, penalised = objective.traced(forms)
         penalised.backward()
         gradients = [
             Tensor.leaf(np.zeros(p.shape, p.dtype)) if p.grad is None else p.grad for p in model.parameters()
         ]
-    return Step((x.node, y.node), (penalised.node, *(g.node for g in gradients)))
+    outputs = (penalised.node, *(g.node for g in gradients))
+    return Step((x.node, y.node), outputs, trace=trace).checked()

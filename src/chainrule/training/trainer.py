@@ -12,7 +12,11 @@ from functools import partial
 
 import numpy as np
 
+from chainrule.errors import TracingError, describe_line
 from chainrule.graph import Node
+from chainrule.guarded import Guarded, difference, trace_settled
+from chainrule.guards import Guards
+from chainrule.nn.module import Module, at_inference
 from chainrule.ops.record import Array, is_float
 from chainrule.optim.optimizer import Optimizer
 from chainrule.tensor import Tensor
@@ -82,17 +86,20 @@ class Trainer:
         self._executor = EXECUTORS[settings.executor](threads)
         self.objective, self.model = objective, objective.model
         self._differences, self._choice = differences, 0
-        self.rows, self.validation, self.optimizer, self.settings = rows, validation, optimizer, settings
+        self.optimizer, self.settings = optimizer, settings
         if optimizer is not None:
             optimizer.attach(self.model)
         self.tensors = self._named_tensors()
         self.arrays = {name: tensor.numpy() for name, tensor in self.tensors.items()}
+        changing = list(self.arrays.values())
+        self.rows = rows.apart_from(changing)
+        self.validation = None if validation is None else validation.apart_from(changing)
         self._start = {
             name: _compact(array) for name, array in self.arrays.items() if not name.startswith(MODEL)
         }
         self._lock = threading.Lock()  # tracing, initialising and callbacks go through the model itself
-        self._prepared: dict[object, tuple[Callable[[Mapping[Node, Array]], Runner], dict[Node, str]]] = {}
-        self._runners: dict[object, Runner] = {}
+        self._prepared: dict[object, _Prepared] = {}
+        self._runners: dict[object, tuple[Step, Runner]] = {}
 
     def _named_tensors(self) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {f"{MODEL}{name}": tensor for name, tensor in self.model.named_state()}
@@ -135,8 +142,32 @@ class Trainer:
                 np.copyto(visible, array)
             self.model.eval()  # who calls the model must not drop units or move moments
             yield
-            for visible, array in own:
-                np.copyto(array, visible)
+            for name, tensor in self.tensors.items():  # data may be other arrays now
+                if tensor.numpy() is not self.arrays[name]:
+                    np.copyto(self.arrays[name], tensor.numpy())
+
+    def load(self, state: Mapping[str, Array]) -> None:
+        """Give the model these parameters and buffers, by their names in it."""
+        for name, tensor in self.tensors.items():
+            if name.startswith(MODEL):
+                tensor.assign(state[name.removeprefix(MODEL)])
+
+    def other_parts(self) -> list[str]:
+        """The model's parameters and buffers, by name, that are others than those that are trained."""
+        own = {n.removeprefix(MODEL): x for n, x in self.tensors.items() if n.startswith(MODEL)}
+        now = dict(self.model.named_state())
+        return [name for name in {**own, **now} if own.get(name) is not now.get(name)]
+
+    def check_parts(self, change: str = "") -> None:
+        """TracingError where the model has other parameters or buffers than those that are trained."""
+        others = self.other_parts()
+        if others:
+            raise TracingError(
+                "the model has other parameters or buffers than when its training began",
+                expected="the same ones, with other values if need be",
+                got=change or f"a change of {others[0]}",
+                hint="write into a parameter with assign(new); for other parts, begin another training",
+            )
 
     def is_finite(self) -> bool:
         """Whether every number of the state is."""
@@ -240,15 +271,66 @@ class Trainer:
             return step, {tensor.node: name for name, tensor in self.tensors.items()}
 
     def _ready(self, key: object, make: Callable[[], Step]) -> Runner:
-        """A step on this trainer's arrays; traced and compiled once for all twins."""
-        if key not in self._runners:
-            with self._lock:
-                if key not in self._prepared:
-                    leaves = {tensor.node: name for name, tensor in self.tensors.items()}
-                    self._prepared[key] = self._executor.prepare(make()), leaves
-            prepared, leaves = self._prepared[key]
-            self._runners[key] = prepared({node: self.arrays[name] for node, name in leaves.items()})
-        return self._runners[key]
+        """A step on this trainer's arrays; traced and compiled once for all twins, and again after a change.
+
+        What the trace has read in Python is looked at here, so before every epoch.
+        """
+        prepared = self._prepared.get(key)
+        if prepared is None or not prepared.guards.hold():
+            with self._lock:  # a callback may be at work on the model, or another thread trace it
+                prepared = self._prepared.get(key)
+                if prepared is None or not prepared.guards.hold():
+                    prepared = self._prepared[key] = self._prepare(make, prepared)
+        mine, runner = self._runners.get(key, (None, None))
+        if runner is None or mine is not prepared.step:
+            runner = prepared.bind({node: self.arrays[name] for node, name in prepared.leaves.items()})
+            self._runners[key] = prepared.step, runner
+        return runner
+
+    def _prepare(self, make: Callable[[], Step], former: _Prepared | None) -> _Prepared:
+        """Trace under guards, and compile unless the former step turns out to be the same."""
+        if former is not None and not former.guards.blind:
+            self._check_change(former.guards.changed())
+        leaves = {tensor.node: name for name, tensor in self.tensors.items()}
+        found = trace_settled(self._guards, make, lambda step: step.graph)
+        self._check_values(found)
+        if former is not None and difference(former.step.graph, found.made.graph, found.guards) is None:
+            return replace(former, guards=found.guards)
+        bind = self._executor.prepare(found.made)
+        return _Prepared(bind, leaves, found.guards, found.made)
+
+    def _guards(self) -> Guards:
+        """Over all that a step may read in Python."""
+        objective = self.objective
+        roots = {
+            "the model": self.model,
+            "the loss": objective.loss,
+            "the penalty": objective.penalty,
+            "the optimizer": self.optimizer,
+        }
+        with at_inference(self.model):  # which gives every module its own mode, an attribute
+            return Guards(roots, modes_of=Module)
+
+    def _check_change(self, name: str) -> None:
+        """TracingError where something was changed that a run cannot follow."""
+        self.check_parts(f"a change of {name}")
+        if self.settings.restarts > 1:
+            raise TracingError(
+                f"{name} has changed during a run of several replicas, which share it and are not equally far",
+                expected="settings that stay, or one value for each replica",
+                hint="restarts=1; or lr, dropout and penalties as sequences",
+            )
+
+    def _check_values(self, found: Guarded[Step]) -> None:
+        """TracingError where a step was made with the value that something had which training changes."""
+        for name, tensor in self.tensors.items():
+            if tensor in found.made.trace.values:
+                raise TracingError(
+                    f"the value of {name} was asked for while the step was traced, where it would stay for good",
+                    expected="operations on tensors only",
+                    where=describe_line(found.made.trace.values[tensor][1]),
+                    hint="compute with the tensor itself; use cr.where instead of if",
+                )
 
     @property
     def watched(self) -> Rows | None:
@@ -324,6 +406,16 @@ class Trainer:
     def full_gradient_norm(self) -> float:
         """Norm of the objective's gradient over all training rows (row A10, erratum 10)."""
         return norm(self.objective_and_gradient()[1])
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A step that was traced and made ready to run: ``bind`` gives a runner on memory by the names of leaves."""
+
+    bind: Callable[[Mapping[Node, Array]], Runner]
+    leaves: dict[Node, str]
+    guards: Guards
+    step: Step
 
 
 def _compact(array: Array) -> Array:
