@@ -14,7 +14,15 @@ import numpy as np
 
 from chainrule import functions as f
 from chainrule.backward import backward
-from chainrule.errors import DtypeError, GradientError, ShapeError, TracingError, describe_line, user_line
+from chainrule.errors import (
+    ChainruleError,
+    DtypeError,
+    GradientError,
+    ShapeError,
+    TracingError,
+    describe_line,
+    user_line,
+)
 from chainrule.getitem import getitem
 from chainrule.graph import Node, as_node, describe_form, emit, new_leaf, topological
 from chainrule.interpret import evaluate, value_of
@@ -28,6 +36,8 @@ if TYPE_CHECKING:
 MOST_CELLS = 20  # along an axis, that a notebook shows as a table
 
 GRAD_ENABLED: ContextVar[bool] = ContextVar("chainrule_grad_enabled", default=True)
+#: nodes by which a transform, such as ``grad``, is about to differentiate the function that runs now
+VARIABLES: ContextVar[frozenset[Node]] = ContextVar("chainrule_variables", default=frozenset())
 TRACE: ContextVar[Trace | None] = ContextVar("chainrule_trace", default=None)
 
 
@@ -62,10 +72,10 @@ class Tensor(Operators):
     ((2,), tensor([2., 4.]))
     """
 
-    __slots__ = ("__weakref__", "_grad", "_requires_grad", "data", "node")
+    __slots__ = ("__weakref__", "_data", "_grad", "_requires_grad", "node")
 
     def __init__(self, data: Array | None, node: Node, requires_grad: bool = False) -> None:
-        self.data = data
+        self._data = data
         self.node = node
         self._requires_grad = requires_grad
         self._grad: Tensor | None = None
@@ -141,10 +151,28 @@ class Tensor(Operators):
         """The axes reversed."""
         return f.transpose(self)
 
+    @property
+    def data(self) -> Array | None:
+        """The NumPy array under this tensor, None while a graph is being traced; to be read or assigned into."""
+        if self._data is not None:
+            self._check_escape()
+        return self._data
+
+    @data.setter
+    def data(self, new: Any) -> None:
+        if new is self._data:  # as p.data -= 1 ends
+            self.renew()
+        else:
+            self.assign(new)
+
     def numpy(self) -> Array:
-        """The value as a NumPy array, not a copy; a TracingError while a graph is being traced."""
+        """The value as a NumPy array, not a copy.
+
+        Raises TracingError while a graph is being traced, and GradientError inside ``cr.grad`` and the like where
+        the value depends on what is being differentiated by: what is computed from an array has no derivative.
+        """
         trace = TRACE.get()
-        if self.data is None or (trace is not None and self in trace.assigned):
+        if self._data is None or (trace is not None and self in trace.assigned):
             raise TracingError(
                 "a traced tensor has no value yet",
                 expected="operations on tensors only",
@@ -152,10 +180,66 @@ class Tensor(Operators):
                 where=describe_line(user_line()),
                 hint="use cr.where instead of if; keep .item(), .numpy() and print out of compiled functions",
             )
-        return self.data
+        self._check_escape()
+        return self._data
+
+    def _check_escape(self) -> None:
+        """GradientError where a plain number would lose the derivative that a transform is about to take."""
+        if self._requires_grad and VARIABLES.get() and GRAD_ENABLED.get() and self._depends(VARIABLES.get()):
+            raise GradientError(
+                "a value that is being differentiated would become a plain number, and lose its derivative",
+                expected="operations on tensors, such as cr.exp(x) for math.exp(x) and cr.stack([x, y]) "
+                "for np.array([x, y])",
+                got=describe_form(self.node),
+                where=describe_line(user_line()),
+                hint="x.detach() where the value is meant to be a constant, as in float(x.detach())",
+            )
+
+    def _depends(self, variables: frozenset[Node]) -> bool:
+        return any(node in variables for node in topological([self.node], stop=variables.__contains__))
+
+    def _carries(self) -> bool:
+        """Whether there is a derivative, or no value yet, so that NumPy cannot have the value alone."""
+        trace = TRACE.get()
+        if self._data is None or (trace is not None and self in trace.assigned):
+            return True
+        return self._requires_grad and GRAD_ENABLED.get()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """NumPy's universal functions and operators on tensors: ours where there is one."""
+        from chainrule import numpy_protocol as known
+
+        name = f"np.{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
+        if method == "__call__" and ufunc in known.UFUNCS and not kwargs:
+            return known.UFUNCS[ufunc](*inputs)
+        out = [x for x in kwargs.get("out", ()) if isinstance(x, Tensor)]
+        if out:
+            raise _not_assigned()
+        carrying = _carrying((inputs, kwargs))
+        if carrying is None or (ufunc in known.FLAT_UFUNCS and carrying._data is not None and not kwargs):
+            return getattr(ufunc, method)(*_values(inputs), **_values(kwargs))
+        ours = known.reduced(ufunc) if method == "reduce" else None
+        if ours is None:
+            raise _lost(carrying, name, "with a result in an array" if "out" in kwargs else "")
+        return _ours(known.call, name, carrying, ours, inputs, kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """NumPy's other functions on tensors that carry a derivative: ours where there is one."""
+        from chainrule import numpy_protocol as known
+
+        written = args[0] if function in known.WRITERS and args else kwargs.get("out")
+        if any(isinstance(x, Tensor) for x in _leaves(written)):
+            raise _not_assigned()
+        carrying, ours = _carrying((args, kwargs)), known.FUNCTIONS.get(function)
+        name = f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
+        if carrying is None or (function in known.FLAT and carrying._data is not None):
+            return function(*_values(args), **_values(kwargs))
+        if ours is None:
+            raise _lost(carrying, name)
+        return _ours(known.call, name, carrying, ours, args, kwargs)
 
     def __dlpack__(self, **kwargs: Any) -> Any:
         return self.numpy().__dlpack__(**kwargs)
@@ -181,7 +265,8 @@ class Tensor(Operators):
         return self.numpy().__index__()
 
     def __bool__(self) -> bool:
-        return bool(self.numpy())
+        # the branch that is taken has a derivative of its own, so a truth value loses none
+        return bool(self._data if self._data is not None and TRACE.get() is None else self.numpy())
 
     def __len__(self) -> int:
         if not self.shape:
@@ -192,9 +277,9 @@ class Tensor(Operators):
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
-        if self.data is None:
+        if self._data is None:
             return f"<traced tensor {describe_form(self.node)}>"
-        text = np.array2string(self.data, separator=", ", prefix="tensor(", threshold=200)
+        text = np.array2string(self._data, separator=", ", prefix="tensor(", threshold=200)
         shown = (
             "" if self.dtype in (dtypes.DEFAULT_FLOAT, dtypes.DEFAULT_INT, dtypes.bool_) else self.dtype.name
         )
@@ -204,17 +289,19 @@ class Tensor(Operators):
     def _repr_html_(self) -> str:
         from chainrule.notebook import html_table, preformatted
 
-        if self.data is None or self.ndim != 2 or not self.size or max(self.shape) > MOST_CELLS:
+        if self._data is None or self.ndim != 2 or not self.size or max(self.shape) > MOST_CELLS:
             return preformatted(repr(self))
         rows = [
             [str(i), *(f"{x:.6g}" if is_float(self.dtype) else str(x) for x in row)]
-            for i, row in enumerate(self.data)
+            for i, row in enumerate(self._data)
         ]
         grad = ", requires_grad" if self.requires_grad else ""
         return html_table(["", *map(str, range(self.shape[1]))], rows, f"{describe_form(self.node)}{grad}")
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and self.shape == () else format(str(self), spec)
+        # text is not computed with, so it may show a value that is being differentiated
+        shown = self._data if self._data is not None and TRACE.get() is None else self.numpy()
+        return format(shown.item(), spec) if spec and self.shape == () else format(str(self), spec)
 
     def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
         return f.equal(self, other)
@@ -334,19 +421,15 @@ class Tensor(Operators):
 
     def detach(self) -> Tensor:
         """The same value without history."""
-        if self.data is None or TRACE.get() is not None:
+        if self._data is None or TRACE.get() is not None:
             return Tensor(None, movement.stop_gradient(self.node)) if self.requires_grad else self
-        return Tensor.leaf(self.data)
+        return Tensor.leaf(self._data)
 
     def __getitem__(self, index: Any) -> Tensor:
         return getitem(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        raise GradientError(
-            "tensors are not assigned into, so that their history stays true",
-            where=describe_line(user_line()),
-            hint="use cr.where, or write into .data of a leaf",
-        )
+        raise _not_assigned()
 
     def __matmul__(self, other: Any) -> Tensor:
         return f.matmul(self, other)
@@ -382,6 +465,7 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
 
     Python floats become float32 and integers int64; NumPy arrays keep their dtype. Raises DtypeError for a
     dtype that chainrule does not have, and where a gradient is asked for something that is not a float.
+    What is made of tensors keeps their derivatives, unless ``requires_grad=True`` asks for a new leaf.
 
     >>> import chainrule as cr
     >>> cr.tensor([[1.0, 2.0]]).dtype.name, cr.tensor([1, 2]).dtype.name
@@ -418,6 +502,69 @@ def as_tensor(data: Any) -> Tensor:
     return _make(data, None, False, copy=None)
 
 
+def _not_assigned() -> GradientError:
+    return GradientError(
+        "tensors are not assigned into, so that their history stays true",
+        where=describe_line(user_line()),
+        hint="use cr.where, or write into .data of a leaf",
+    )
+
+
+def _leaves(x: Any) -> Iterator[Any]:
+    """What stands in nested lists, tuples and dicts."""
+    if isinstance(x, list | tuple | dict):
+        for item in x.values() if isinstance(x, dict) else x:
+            yield from _leaves(item)
+    else:
+        yield x
+
+
+def _carrying(given: Any) -> Tensor | None:
+    """A tensor among NumPy's arguments that carries a derivative or has no value yet, the latter first."""
+    found = [x for x in _leaves(given) if isinstance(x, Tensor) and x._carries()]
+    return min(found, key=lambda x: x._data is not None, default=None)
+
+
+def _values(x: Any) -> Any:
+    """NumPy's arguments with arrays for tensors."""
+    if isinstance(x, Tensor):
+        return x._data
+    if isinstance(x, list | tuple):
+        return [_values(item) for item in x] if isinstance(x, list) else tuple(_values(item) for item in x)
+    return {name: _values(item) for name, item in x.items()} if isinstance(x, dict) else x
+
+
+def _ours(
+    call: Callable[..., Any], name: str, carrying: Tensor, ours: Callable[..., Any], args: Any, kwargs: Any
+) -> Any:
+    from chainrule.numpy_protocol import Unlike
+
+    try:
+        return call(ours, args, kwargs)
+    except Unlike as reason:
+        raise _lost(carrying, name, f"({reason})") from None
+
+
+def _lost(carrying: Tensor, name: str, how: str = "") -> ChainruleError:
+    """The error for a function of NumPy that would drop the derivative of a tensor, or look for its value."""
+    text = f"{name} {how}".rstrip()
+    if carrying._data is None or TRACE.get() is not None:
+        return TracingError(
+            f"{text} has no counterpart here, and a traced tensor has no value yet",
+            expected="operations on tensors only",
+            got=describe_form(carrying.node),
+            where=describe_line(user_line()),
+            hint="use the functions of chainrule",
+        )
+    return GradientError(
+        f"{text} would drop the derivative of a tensor",
+        expected="a function of chainrule, or one of NumPy's that chainrule has too",
+        got=f"{describe_form(carrying.node)}, which requires a gradient",
+        where=describe_line(user_line()),
+        hint="write it with chainrule's functions, or pass x.detach() where the value is meant to be a constant",
+    )
+
+
 def _holds_tensors(data: Any) -> bool:
     return isinstance(data, list | tuple) and any(isinstance(x, Tensor) or _holds_tensors(x) for x in data)
 
@@ -433,9 +580,15 @@ def _need_float(dtype: np.dtype[Any]) -> None:
 
 
 def _make(data: Any, dtype: Any, requires_grad: bool, copy: bool | None) -> Tensor:
+    held = (
+        [x for x in _leaves(data) if isinstance(x, Tensor)] if isinstance(data, Tensor | list | tuple) else []
+    )
+    if not requires_grad and any(x._carries() for x in held):  # a copy that keeps the history
+        joined = as_tensor(data)
+        return f.astype(movement.identity(joined), joined.dtype if dtype is None else dtype)
     if isinstance(data, Tensor):
         data = data.numpy()
-    elif isinstance(data, list | tuple) and any(isinstance(x, Tensor) for x in data):
+    elif held:
         data = [np.asarray(x) for x in data]
     typed = hasattr(data, "dtype") or (
         isinstance(data, list | tuple) and len(data) > 0 and hasattr(data[0], "dtype")

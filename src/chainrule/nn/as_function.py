@@ -51,11 +51,11 @@ def as_function(model: Module) -> Callable[[Any, Any], Tensor]:
 @contextmanager
 def standing_in(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
     """While this lasts, whoever uses one of the parameters gets the value in its place."""
-    own = [(p, p.node, p.data, p._requires_grad) for p in parameters]
+    own = [(p, p.node, p._data, p._requires_grad) for p in parameters]
     try:
         for p, value in zip(parameters, values, strict=True):
-            p.node, p.data, p._requires_grad = value.node, value.data, value.requires_grad
+            p.node, p._data, p._requires_grad = value.node, value._data, value.requires_grad
         yield
     finally:
         for p, node, data, wanted in own:
-            p.node, p.data, p._requires_grad = node, data, wanted
+            p.node, p._data, p._requires_grad = node, data, wanted
