@@ -431,6 +431,48 @@ class Tensor(Operators):
     def __setitem__(self, index: Any, value: Any) -> None:
         raise _not_assigned()
 
+    # Augmented assignment: an update of parameters and state, a new tensor for everything else
+
+    def _updated(self, new: Tensor) -> Tensor:
+        """What ``p += x`` leaves in p: itself with a new value if it is a leaf that is kept, else the result."""
+        kept = type(self) is not Tensor or (self._requires_grad and self.node.owner is not None)
+        if not kept or self.node in VARIABLES.get():
+            return new
+        if GRAD_ENABLED.get() and (self._requires_grad or (is_float(self.dtype) and new._requires_grad)):
+            raise GradientError(
+                "a tensor that requires a gradient is updated in place where derivatives are recorded",
+                got=describe_form(self.node),
+                where=describe_line(user_line()),
+                hint="with cr.no_grad(): p -= lr * p.grad; or give the result another name: q = p - x",
+            )
+        same_kind = is_float(self.dtype) and is_float(new.dtype)
+        self.assign(new.astype(self.dtype) if same_kind else new)
+        return self
+
+    def __iadd__(self, other: Any) -> Tensor:  # type: ignore[misc]
+        return self._updated(self + other)
+
+    def __isub__(self, other: Any) -> Tensor:  # type: ignore[misc]
+        return self._updated(self - other)
+
+    def __imul__(self, other: Any) -> Tensor:  # type: ignore[misc]
+        return self._updated(self * other)
+
+    def __itruediv__(self, other: Any) -> Tensor:  # type: ignore[misc]
+        return self._updated(self / other)
+
+    def __ipow__(self, other: Any) -> Tensor:  # type: ignore[misc]
+        return self._updated(self**other)
+
+    def __imatmul__(self, other: Any) -> Tensor:  # type: ignore[misc]
+        return self._updated(self @ other)
+
+    def __iand__(self, other: Any) -> Tensor:  # type: ignore[misc]
+        return self._updated(self & other)
+
+    def __ior__(self, other: Any) -> Tensor:  # type: ignore[misc]
+        return self._updated(self | other)
+
     def __matmul__(self, other: Any) -> Tensor:
         return f.matmul(self, other)
 

@@ -11,7 +11,14 @@ from typing import Any, Protocol, Self, cast
 
 import numpy as np
 
-from chainrule.errors import GradientError, ModelFileError, SettingError, ShapeError
+from chainrule.errors import (
+    GradientError,
+    ModelFileError,
+    SettingError,
+    ShapeError,
+    describe_line,
+    user_line,
+)
 from chainrule.ops.record import Array
 from chainrule.optim.schedules import Rate, Rates, Schedule, as_schedule, describe_rate
 from chainrule.optim.settings import check_flag, check_number
@@ -127,11 +134,15 @@ class Optimizer:
     # Training
 
     def attach(self, model: HasParameters | Iterable[Tensor]) -> Self:
-        """Say what to update, the parameters of a model or single tensors; their state starts anew."""
+        """Say what to update, the parameters of a model or single tensors; their state starts anew.
+
+        Frozen parameters (``requires_grad`` False) may be among them: they are left alone, with their state, as
+        long as they are frozen. Raises SettingError for what cannot be trained, and where one is given twice.
+        """
         if hasattr(model, "named_parameters"):
-            named = list(model.named_parameters())
+            named, self._model = list(model.named_parameters()), model
         else:
-            named = [(str(i), p) for i, p in enumerate(model)]
+            named, self._model = [(str(i), p) for i, p in enumerate(model)], None
         _check_trainable(named)
         self.names = [name for name, _ in named]
         self.parameters = [p for _, p in named]
@@ -163,7 +174,7 @@ class Optimizer:
             changes = [
                 (p, state, *self._changed(p, p.grad, state, by_dtype[p.dtype]))
                 for p, state in zip(self.parameters, self.state, strict=True)
-                if p.grad is not None
+                if p.grad is not None and p.requires_grad
             ]
             for p, state, new, new_state in changes:
                 p.assign(new)
@@ -182,8 +193,27 @@ class Optimizer:
             )
         if not self.parameters:
             raise SettingError("the optimizer has nothing to update", hint="call opt.attach(model) first")
-        if all(p.grad is None for p in self.parameters):
+        self._check_model()
+        if not any(p.requires_grad for p in self.parameters):
+            raise GradientError(
+                "step() with nothing but frozen parameters", hint="set requires_grad = True on some of them"
+            )
+        if all(p.grad is None for p in self.parameters if p.requires_grad):
             raise GradientError("step() without a gradient", hint="call loss.backward() before opt.step()")
+
+    def _check_model(self) -> None:
+        """SettingError where the model has got parameters since it was attached, which would not be trained."""
+        if self._model is None:
+            return
+        known = {id(p) for p in self.parameters}
+        new = [name for name, p in self._model.named_parameters() if id(p) not in known and p.requires_grad]
+        if new:
+            raise SettingError(
+                "the model has parameters that it did not have when the optimizer was attached",
+                got=", ".join(new),
+                where=describe_line(user_line()),
+                hint="call opt.attach(model) after the model is complete; the optimizer's state starts anew",
+            )
 
     def _changed(
         self, p: Tensor, g: Tensor, state: dict[str, Tensor], scalars: dict[str, Tensor]
@@ -265,7 +295,8 @@ def _check_rate(lr: Any) -> float:
 
 def _check_trainable(named: list[tuple[str, Any]]) -> None:
     for name, p in named:
-        if not (isinstance(p, Tensor) and p.requires_grad and p.node.owner is not None):
+        frozen = hasattr(p, "penalised") and not p.requires_grad  # a parameter, to be trained later perhaps
+        if not (isinstance(p, Tensor) and (frozen or (p.requires_grad and p.node.owner is not None))):
             raise SettingError(
                 f"attach: {name} is nothing that can be trained",
                 expected="a model, or a list of tensors made with requires_grad=True",
