@@ -385,7 +385,10 @@ class Module:
 def _attributes(module: Module) -> Iterator[tuple[str, Any]]:
     """Attributes in the order they were set; what is in lists, tuples and dicts instead of these."""
     for name, value in vars(module).items():
-        yield from _within(name, value)
+        if isinstance(value, Tensor | Module | int | float | str | None):  # most are, and it takes long to say so
+            yield name, value
+        else:
+            yield from _within(name, value)
 
 
 def _within(name: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,18 +98,20 @@ def holders(module: Module) -> list[Any]:
     while waiting:
         attributes = vars(waiting.pop())
         found.append(attributes)
-        for value in attributes.values():
-            items: Any = (value,)
-            if isinstance(value, list | tuple | dict):
+        inside = list(attributes.values())
+        while inside:
+            value = inside.pop()
+            if isinstance(value, list | tuple | deque | Mapping):
                 found.append(value)
-                items = value.values() if isinstance(value, dict) else value
-            waiting += [item for item in items if hasattr(item, "forward")]
+                inside += value.values() if isinstance(value, Mapping) else value
+            elif hasattr(value, "forward"):
+                waiting.append(value)
     return found
 
 
 def identities(holder: Any) -> list[int]:
     """Which objects it holds now."""
-    return list(map(id, holder.values() if isinstance(holder, dict) else holder))
+    return list(map(id, holder.values() if isinstance(holder, Mapping) else holder))
 
 
 def fingerprint(module: Module) -> list[Any]:
@@ -115,7 +119,7 @@ def fingerprint(module: Module) -> list[Any]:
     apart = {"training", "_predictor"}
     return [
         [id(value) for name, value in holder.items() if name not in apart]
-        if isinstance(holder, dict)
+        if isinstance(holder, Mapping)
         else identities(holder)
         for holder in holders(module)
     ]
