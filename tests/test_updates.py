@@ -31,7 +31,9 @@ def trained() -> list[cr.Tensor]:
 
 
 @pytest.mark.parametrize("sign", AUGMENTED)
-@pytest.mark.parametrize("operand", [MATRIX.T.copy(), MATRIX.T.astype(np.float64), 2.0], ids=["same", "wider", "number"])
+@pytest.mark.parametrize(
+    "operand", [MATRIX.T.copy(), MATRIX.T.astype(np.float64), 2.0], ids=["same", "wider", "number"]
+)
 def test_an_update_without_recording_changes_the_tensor_itself(sign: str, operand: Any) -> None:
     if sign == "@=" and isinstance(operand, float):
         operand = 2.0 * np.eye(2, dtype=np.float32)

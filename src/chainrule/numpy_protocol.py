@@ -159,8 +159,8 @@ def _reduction(of: Call) -> Call:
     return reduction
 
 
-def _argmax(a: Any, axis: int | None = None) -> Any:
-    return f.argmax(a, axis)
+def _reshape(a: Any, shape: Any) -> Any:
+    return f.reshape(a, shape)
 
 
 def _swapaxes(a: Any, axis1: int, axis2: int) -> Any:
@@ -196,14 +196,6 @@ def _pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values:
     return f.pad(array, [(low, high) for low, high in widths], constant_values)
 
 
-def _astype(x: Any, dtype: Any) -> Any:
-    return f.astype(x, dtype)
-
-
-def _flip(m: Any, axis: Any = None) -> Any:
-    return f.flip(m, axis)
-
-
 #: the other functions that chainrule has, by NumPy's own; a call that ours do not understand is refused
 FUNCTIONS: Mapping[Call, Call] = {
     np.sum: _reduction(f.sum),
@@ -215,7 +207,7 @@ FUNCTIONS: Mapping[Call, Call] = {
     np.mean: _reduction(f.mean),
     np.var: _moment(f.var),
     np.std: _moment(f.std),
-    np.argmax: _argmax,
+    np.argmax: f.argmax,
     np.linalg.norm: _norm,
     np.dot: _dot,
     np.vdot: lambda a, b: f.matmul(_flat(a), _flat(b)),
@@ -230,24 +222,23 @@ FUNCTIONS: Mapping[Call, Call] = {
     np.vstack: _joined(2, 0),
     np.hstack: _joined(1, 1),
     np.column_stack: _column_stack,
-    np.reshape: lambda a, shape: f.reshape(a, shape),
-    np.ravel: lambda a: _flat(a),
-    np.transpose: lambda a, axes=None: f.transpose(a, axes),
+    np.reshape: _reshape,
+    np.ravel: _flat,
+    np.transpose: f.transpose,
     np.matrix_transpose: _matrix_transpose,
     np.swapaxes: _swapaxes,
     np.moveaxis: _moveaxis,
-    np.squeeze: lambda a, axis=None: f.squeeze(a, axis),
-    np.expand_dims: lambda a, axis: f.expand_dims(a, axis),
+    np.squeeze: f.squeeze,
+    np.expand_dims: f.expand_dims,
     np.broadcast_to: lambda array, shape: f.broadcast_to(
         array, (shape,) if isinstance(shape, int) else shape
     ),
     np.atleast_1d: lambda ary: ary if ary.shape else ary.reshape((1,)),
-    np.flip: _flip,
+    np.flip: f.flip,
     np.flipud: lambda m: f.flip(m, 0),
     np.fliplr: lambda m: f.flip(m, 1),
     np.take: _take,
     np.pad: _pad,
-    np.astype: _astype,
     np.shape: lambda a: a.shape,
     np.ndim: lambda a: a.ndim,
     np.size: lambda a: a.size,

@@ -449,28 +449,28 @@ class Tensor(Operators):
         self.assign(new.astype(self.dtype) if same_kind else new)
         return self
 
-    def __iadd__(self, other: Any) -> Tensor:  # type: ignore[misc]
+    def __iadd__(self, other: Any) -> Tensor:
         return self._updated(self + other)
 
-    def __isub__(self, other: Any) -> Tensor:  # type: ignore[misc]
+    def __isub__(self, other: Any) -> Tensor:
         return self._updated(self - other)
 
-    def __imul__(self, other: Any) -> Tensor:  # type: ignore[misc]
+    def __imul__(self, other: Any) -> Tensor:
         return self._updated(self * other)
 
-    def __itruediv__(self, other: Any) -> Tensor:  # type: ignore[misc]
+    def __itruediv__(self, other: Any) -> Tensor:
         return self._updated(self / other)
 
-    def __ipow__(self, other: Any) -> Tensor:  # type: ignore[misc]
+    def __ipow__(self, other: Any) -> Tensor:
         return self._updated(self**other)
 
-    def __imatmul__(self, other: Any) -> Tensor:  # type: ignore[misc]
+    def __imatmul__(self, other: Any) -> Tensor:
         return self._updated(self @ other)
 
-    def __iand__(self, other: Any) -> Tensor:  # type: ignore[misc]
+    def __iand__(self, other: Any) -> Tensor:
         return self._updated(self & other)
 
-    def __ior__(self, other: Any) -> Tensor:  # type: ignore[misc]
+    def __ior__(self, other: Any) -> Tensor:
         return self._updated(self | other)
 
     def __matmul__(self, other: Any) -> Tensor:

@@ -53,7 +53,13 @@ def train(how: str, model: nn.Module, optimizer: optim.Optimizer, steps: int = 4
     if how in ("fit", "interpreted"):
         executor = "compiled" if how == "fit" else "interpreted"
         cr.fit(
-            model, (X, Y), loss=nn.squared_error, optimizer=optimizer, epochs=steps, progress=False, executor=executor
+            model,
+            (X, Y),
+            loss=nn.squared_error,
+            optimizer=optimizer,
+            epochs=steps,
+            progress=False,
+            executor=executor,
         )
         return
     model.train()
@@ -200,10 +206,20 @@ def test_everything_frozen_is_an_error() -> None:
 
 
 def test_two_steps_with_frozen_scales() -> None:
-    model = nn.Sequential(nn.Linear(3, 4, seed=0), nn.BatchNorm1d(4), nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+    model = nn.Sequential(
+        nn.Linear(3, 4, seed=0), nn.BatchNorm1d(4), nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)
+    )
     freeze(model[1])
     before = model[1].state_dict()
-    cr.fit(model, (X, Y), loss=nn.squared_error, optimizer=optim.SGD(0.1), epochs=2, update="two-step", progress=False)
+    cr.fit(
+        model,
+        (X, Y),
+        loss=nn.squared_error,
+        optimizer=optim.SGD(0.1),
+        epochs=2,
+        update="two-step",
+        progress=False,
+    )
     assert all(np.array_equal(v, before[k]) for k, v in model[1].state_dict().items())
 
 

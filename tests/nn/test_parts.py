@@ -80,7 +80,7 @@ def test_parts_in_containers_are_named_and_trained(kind: str) -> None:
 
 
 def test_containers_changed_later_are_looked_into_again() -> None:
-    a, b, c = parts()
+    a, b, _c = parts()
     model = Holder([[a]])
     assert len(model.parameters()) == 2
     optimizer = optim.SGD(0.05).attach(model)
@@ -139,7 +139,13 @@ def test_what_would_not_be_trained_is_an_error_that_names_it(value: Any) -> None
 
 
 @pytest.mark.parametrize(
-    "value", [lambda: cr.tensor([1.0]), lambda: cr.tensor([1.0], requires_grad=True) * 2.0, lambda: {1, 2}, lambda: "x"]
+    "value",
+    [
+        lambda: cr.tensor([1.0]),
+        lambda: cr.tensor([1.0], requires_grad=True) * 2.0,
+        lambda: {1, 2},
+        lambda: "x",
+    ],
 )
 def test_constants_and_results_are_attributes_like_others(value: Any) -> None:
     assert len(Stray(value()).parameters()) == 2
@@ -150,7 +156,7 @@ class Hidden(nn.Module):
 
     def __init__(self) -> None:
         self.linear, layer = nn.Linear(2, 2), nn.Linear(2, 1)
-        self.apply = lambda x: layer(x)
+        self.apply = layer
 
     def forward(self, x: Any) -> Any:
         return self.apply(self.linear(x))
@@ -176,7 +182,12 @@ def test_fit_refuses_a_loss_without_parameters() -> None:
         cr.fit(Nothing(), (X, X), loss=nn.squared_error, optimizer=optim.SGD(0.1), epochs=1, progress=False)
     with pytest.raises(GradientError):
         cr.fit(
-            nn.Linear(2, 1), (X, Y), loss=lambda p, y: (y * y).mean(), optimizer=optim.SGD(0.1), epochs=1, progress=False
+            nn.Linear(2, 1),
+            (X, Y),
+            loss=lambda p, y: (y * y).mean(),
+            optimizer=optim.SGD(0.1),
+            epochs=1,
+            progress=False,
         )
 
 
@@ -201,7 +212,9 @@ def test_parameters_from_a_generator_are_all_attached() -> None:
 def test_a_parameter_from_an_array() -> None:
     array = np.array([1.0, 2.0])
     p = nn.Parameter(array)
-    assert p.dtype == np.float64 and p.requires_grad and p.penalised and not np.shares_memory(p.numpy(), array)
+    assert (
+        p.dtype == np.float64 and p.requires_grad and p.penalised and not np.shares_memory(p.numpy(), array)
+    )
     (p * p).sum().backward()
     assert p.grad is not None and p.grad.tolist() == [2.0, 4.0]
     with cr.no_grad():
@@ -213,7 +226,9 @@ def test_a_parameter_from_an_array() -> None:
     assert not nn.Parameter([1.0], requires_grad=False).requires_grad
     own = nn.Parameter(cr.tensor([1.0], requires_grad=True) * 2.0)
     assert own.node.owner is not None and own.tolist() == [2.0]
-    drawn = nn.Parameter(np.zeros((2, 2), np.float32), initialiser=nn.initialisers.constant(3.0), penalised=False)
+    drawn = nn.Parameter(
+        np.zeros((2, 2), np.float32), initialiser=nn.initialisers.constant(3.0), penalised=False
+    )
     drawn.initialise(np.random.default_rng(0))
     assert drawn.tolist() == [[3.0, 3.0], [3.0, 3.0]] and not drawn.penalised
 

@@ -63,6 +63,7 @@ class Given:
     value: Array
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        """The array, whatever the generator."""
         return self.value
 
     def __repr__(self) -> str:
@@ -385,7 +386,9 @@ class Module:
 def _attributes(module: Module) -> Iterator[tuple[str, Any]]:
     """Attributes in the order they were set; what is in lists, tuples and dicts instead of these."""
     for name, value in vars(module).items():
-        if isinstance(value, Tensor | Module | int | float | str | None):  # most are, and it takes long to say so
+        if isinstance(
+            value, Tensor | Module | int | float | str | None
+        ):  # most are, and it takes long to say so
             yield name, value
         else:
             yield from _within(name, value)
@@ -407,16 +410,18 @@ def _within(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 def _check_attribute(module: Module, name: str, value: Any) -> None:
     """SettingError for what would silently not be trained, or no longer."""
     before = vars(module).get(name)
-    if isinstance(before, Parameter | Buffer) and isinstance(value, Tensor | np.ndarray | float | int):
-        if not isinstance(value, Parameter | Buffer):
-            kind = "parameter" if isinstance(before, Parameter) else "buffer"
-            raise SettingError(
-                f"attribute {name!r} is a {kind}, and something else came in its place",
-                expected=f"the same {kind} with another value, or a new one",
-                got=repr(value.node) if isinstance(value, Tensor) else type(value).__name__,
-                where=describe_line(user_line()),
-                hint=f"{name}.assign(new), or {name} -= ... under cr.no_grad(), or nn.Parameter(new)",
-            )
+    numbers = isinstance(value, Tensor | np.ndarray | float | int) and not isinstance(
+        value, Parameter | Buffer
+    )
+    if numbers and isinstance(before, Parameter | Buffer):
+        kind = "parameter" if isinstance(before, Parameter) else "buffer"
+        raise SettingError(
+            f"attribute {name!r} is a {kind}, and something else came in its place",
+            expected=f"the same {kind} with another value, or a new one",
+            got=repr(value.node) if isinstance(value, Tensor) else type(value).__name__,
+            where=describe_line(user_line()),
+            hint=f"{name}.assign(new), or {name} -= ... under cr.no_grad(), or nn.Parameter(new)",
+        )
     if type(value) is Tensor:
         _need_constant(value, name)
     elif isinstance(value, GeneratorType | map | filter | zip):
@@ -429,7 +434,7 @@ def _need_constant(value: Tensor, name: str) -> None:
         raise _lost(
             name,
             "a tensor that requires a gradient and is no parameter",
-            f"self.{name.split('.')[0]} = nn.Parameter(array), or detach() it if it is a constant",
+            "nn.Parameter(array) in its place, or detach() it if it is a constant",
         )
 
 

@@ -6,6 +6,7 @@ Run eagerly the rule computes; traced it becomes part of the training step's gra
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from inspect import signature
 from typing import Any, Protocol, Self, cast
 
@@ -20,7 +21,15 @@ from chainrule.errors import (
     user_line,
 )
 from chainrule.ops.record import Array
-from chainrule.optim.schedules import Rate, Rates, Schedule, as_schedule, describe_rate
+from chainrule.optim.schedules import (
+    Rate,
+    Rates,
+    Schedule,
+    as_schedule,
+    describe_rate,
+    tabulate,
+    traceable,
+)
 from chainrule.optim.settings import check_flag, check_number
 from chainrule.per_replica import as_numbers
 from chainrule.tensor import Tensor, no_grad
@@ -139,13 +148,7 @@ class Optimizer:
         Frozen parameters (``requires_grad`` False) may be among them: they are left alone, with their state, as
         long as they are frozen. Raises SettingError for what cannot be trained, and where one is given twice.
         """
-        if hasattr(model, "named_parameters"):
-            named, self._model = list(model.named_parameters()), model
-        else:
-            named, self._model = [(str(i), p) for i, p in enumerate(model)], None
-        _check_trainable(named)
-        self.names = [name for name, _ in named]
-        self.parameters = [p for _, p in named]
+        self._named(model)
         # new leaves, so that a shallow copy attached elsewhere leaves this one's state alone
         self.steps = Tensor.leaf(np.array(0, np.int64))
         self.shared_state = {name: Tensor.leaf(np.array(first)) for name, first in self.shared().items()}
@@ -154,6 +157,19 @@ class Optimizer:
             for p in self.parameters
         ]
         return self
+
+    def _named(self, model: HasParameters | Iterable[Tensor]) -> list[tuple[str, Any]]:
+        """Take over whom to update; gives their names with them."""
+        self._model: HasParameters | None = None
+        if hasattr(model, "named_parameters"):
+            self._model = cast(HasParameters, model)
+            named = list(self._model.named_parameters())
+        else:
+            named = [(str(i), p) for i, p in enumerate(model)]
+        _check_trainable(named)
+        self.names = [name for name, _ in named]
+        self.parameters = [p for _, p in named]
+        return named
 
     def step(self) -> None:
         """Update every attached parameter that has a gradient, all from the values before (row B18).
@@ -242,6 +258,26 @@ class Optimizer:
         for name, state in zip(self.names, self.state, strict=True):
             for slot, tensor in state.items():
                 yield f"{name}.{slot}", tensor
+
+    def parts(self) -> list[Optimizer]:
+        """The optimizers that this one consists of: itself, but for ``optim.groups``."""
+        return [self]
+
+    def counters(self) -> list[Tensor]:
+        """What all parameters have in common: the count of steps, and the shared scalars."""
+        return [self.steps, *self.shared_state.values()]
+
+    def own(self, steps: int) -> Self:
+        """A copy with a state of its own, whose step size can be traced over so many ``steps``."""
+        own = copy(self)
+        own.base_rate, own.steps = (Tensor.leaf(x.numpy().copy()) for x in (self.base_rate, self.steps))
+        own.shared_state = {name: Tensor.leaf(x.numpy().copy()) for name, x in self.shared_state.items()}
+        if isinstance(self.lr, tuple):
+            own.lr = self.lr[0]  # a replica's own is put into its place when it begins
+        elif not traceable(rate := cast(Rate, own.lr)):
+            # an ordinary Python function of the step cannot be traced, so its values are listed beforehand
+            own.lr = tabulate(rate, steps)
+        return own
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of the state by name."""

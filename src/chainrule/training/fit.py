@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
@@ -20,7 +19,7 @@ from chainrule.nn.module import Module, at_inference
 from chainrule.nonfinite import NonFinite
 from chainrule.optim.lbfgs import LBFGS
 from chainrule.optim.optimizer import Optimizer
-from chainrule.optim.schedules import Rate, rates, tabulate, traceable
+from chainrule.optim.schedules import Rate, rates
 from chainrule.optim.settings import check_count, check_number
 from chainrule.tensor import Tensor, no_grad
 from chainrule.trace import tracing
@@ -159,7 +158,8 @@ def fit(
     for part in (rows, held_out):
         if part is not None:
             copy_context().run(_check_loss, objective, part)
-    stepping = None if isinstance(optimizer, LBFGS) else _own(optimizer, rows, epochs, settings)
+    steps = steps_per_epoch(len(rows), settings.batch_size, settings.drop_last)
+    stepping = None if isinstance(optimizer, LBFGS) else optimizer.own(epochs * steps)
     trainer = Trainer(objective, rows, held_out, stepping, settings, differing, together)
     saver, state = None, RunState({}, {0: Live.start(trainer.snapshot())})
     if checkpoint is not None:
@@ -175,7 +175,6 @@ def fit(
     history = _train(run, work)
     history.optimizer, history.batch_size = optimizer.describe(), settings.batch_size
     if stepping is not None:
-        steps = steps_per_epoch(len(rows), settings.batch_size, settings.drop_last)
         found = rates(cast(Rate, stepping.lr), steps * np.arange(epochs))
         if differing.rates:
             found = np.array(differing.rates)[:, None]
@@ -287,23 +286,6 @@ def _check_loss(objective: Objective, rows: Rows) -> None:
             where=describe_line(user_line()),
             hint='use reduction="mean"',
         )
-
-
-def _own(optimizer: Optimizer, rows: Rows, epochs: int, settings: Settings) -> Optimizer:
-    """A copy with a state of its own, whose step size can be traced."""
-    own = copy.copy(optimizer)
-    for name in ("base_rate", "steps"):
-        setattr(own, name, Tensor.leaf(getattr(optimizer, name).numpy().copy()))
-    own.shared_state = {
-        name: Tensor.leaf(tensor.numpy().copy()) for name, tensor in optimizer.shared_state.items()
-    }
-    if isinstance(optimizer.lr, tuple):
-        own.lr = optimizer.lr[0]  # a replica's own is put into its place when it begins
-    elif not traceable(rate := cast(Rate, own.lr)):
-        # an ordinary Python function of the step cannot be traced, so its values are listed beforehand
-        steps = epochs * steps_per_epoch(len(rows), settings.batch_size, settings.drop_last)
-        own.lr = tabulate(rate, steps)
-    return own
 
 
 def _saver(

@@ -112,7 +112,7 @@ def normalisation_parameters(model: Module) -> list[Parameter]:
 
 def _update_only(chosen: list[Parameter], model: Module, optimizer: Optimizer, trace: Trace) -> None:
     """Step the chosen parameters alone; the rest of the state, such as moments and counters, is as before."""
-    others = (*model.buffers(), optimizer.steps, *optimizer.shared_state.values())
+    others = (*model.buffers(), *optimizer.counters())
     before = {tensor: trace.assigned.get(tensor, tensor.node) for tensor in others}
     for p in model.parameters():
         if not any(p is other for other in chosen):
