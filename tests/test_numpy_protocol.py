@@ -81,8 +81,7 @@ def total(result: Any) -> Any:
     parts = [result] if not isinstance(result, list | tuple) else result
     found: Any = 0.0
     for part in parts:
-        if not isinstance(part, cr.Tensor):
-            part = np.asarray(part)
+        part = part if isinstance(part, cr.Tensor) else np.asarray(part)  # noqa: PLW2901
         if part.dtype.kind == "f" and part.size:
             weights = np.cos(np.arange(part.size, dtype=np.float64)).reshape(part.shape)
             found = found + (part * weights).sum()
