@@ -33,6 +33,12 @@ from chainrule.ops.record import Array, Primitive, Shape, is_float
 if TYPE_CHECKING:
     from chainrule.trace import Trace
 
+#: whose memory a tensor's value lies in. What a recorded graph holds is never written to: its derivatives are taken
+#: later, and need the values that were computed with.
+OWN = 0  # nobody else's; graphs may hold it, so a new value gets new memory then
+LENT = 1  # also somebody's outside, who may write into it at any time; graphs get copies
+BORROWED = 2  # a graph's, or a part of another tensor's; outside sees copies
+
 MOST_CELLS = 20  # along an axis, that a notebook shows as a table
 
 GRAD_ENABLED: ContextVar[bool] = ContextVar("chainrule_grad_enabled", default=True)
@@ -72,30 +78,42 @@ class Tensor(Operators):
     ((2,), tensor([2., 4.]))
     """
 
-    __slots__ = ("__weakref__", "_data", "_grad", "_requires_grad", "node")
+    __slots__ = ("__weakref__", "_data", "_grad", "_kept", "_memory", "_requires_grad", "node")
 
-    def __init__(self, data: Array | None, node: Node, requires_grad: bool = False) -> None:
+    def __init__(
+        self, data: Array | None, node: Node, requires_grad: bool = False, memory: int = OWN
+    ) -> None:
         self._data = data
         self.node = node
         self._requires_grad = requires_grad
         self._grad: Tensor | None = None
+        self._memory = memory
+        self._kept: Node | None = None  # of a leaf: the one that recorded graphs hold
 
     @classmethod
-    def leaf(cls, data: Array, requires_grad: bool = False) -> Self:
+    def leaf(cls, data: Array, requires_grad: bool = False, memory: int = OWN) -> Self:
         """A tensor that holds ``data`` itself, not a copy, and has no history."""
         self = cls.__new__(cls)
         owner = weakref.ref(self) if requires_grad else None
-        Tensor.__init__(self, data, new_leaf(data.shape, data.dtype, value=data, owner=owner), requires_grad)
+        node = new_leaf(data.shape, data.dtype, value=data, owner=owner)
+        Tensor.__init__(self, data, node, requires_grad, memory)
         return self
 
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Tensor:
         """A primitive applied to tensors: recorded, and computed unless a graph is being traced."""
-        given = [x.node if isinstance(x, Tensor) else x for x in operands]
-        node = emit(primitive, given, params)
-        tracked = any(isinstance(x, Tensor) and x._requires_grad for x in operands) and is_float(node.dtype)
-        needs = tracked and GRAD_ENABLED.get()
+        tracked = any(isinstance(x, Tensor) and x._requires_grad for x in operands)
         if TRACE.get() is not None:
+            node = emit(primitive, [x.live() if isinstance(x, Tensor) else x for x in operands], params)
+            tracked = tracked and is_float(node.dtype)
+            needs = tracked and GRAD_ENABLED.get()
             return Tensor(None, node if needs or not tracked else movement.stop_gradient(node), needs)
+        recording = tracked and GRAD_ENABLED.get()
+        if recording:
+            given = [x.recorded() if isinstance(x, Tensor) else _unshared(x) for x in operands]
+        else:
+            given = [x.node if isinstance(x, Tensor) else x for x in operands]
+        node = emit(primitive, given, params)
+        needs = recording and is_float(node.dtype)
         value = _value(node)
         if value is None:
             raise TracingError(
@@ -104,7 +122,64 @@ class Tensor(Operators):
                 hint="return it from the traced function instead of keeping it",
             )
         node.value = value
-        return Tensor(value, node, True) if needs else Tensor.leaf(value)
+        if needs:
+            return Tensor(value, node, True, BORROWED)
+        part = value.base is not None or any(value is x.value for x in node.inputs)
+        return Tensor.leaf(value, memory=BORROWED if part else OWN)
+
+    # Whose memory it is
+
+    def recorded(self) -> Node:
+        """The node that a graph with history may hold: nobody writes into its value."""
+        if self.node.inputs or self._data is None:
+            return self.node
+        kept = self._kept
+        if self._memory == OWN:
+            kept = self.node
+        elif kept is None or kept.value is None or not _same_bits(kept.value, self._data):
+            owner = weakref.ref(self) if self._requires_grad else None
+            kept = new_leaf(self.shape, self.dtype, value=np.array(self._data), owner=owner)
+        self._kept = kept
+        return kept
+
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes that stand for this tensor: in traced graphs, and in recorded ones if that is another."""
+        return (self.node,) if self._kept is None or self._kept is self.node else (self.node, self._kept)
+
+    def live(self) -> Node:
+        """The node that a traced graph holds: its value is the memory that later updates are written into."""
+        if self._memory != LENT and self._data is not None and not self.node.inputs:
+            if self._memory == BORROWED:
+                self._data, self._memory = np.array(self._data), OWN
+                self.renew()
+            self._lend()
+        return self.node
+
+    def _lend(self) -> Array:
+        """Memory for the outside: where a recorded graph holds the present one, that is left to it."""
+        assert self._data is not None
+        if self._memory == BORROWED:
+            return np.array(self._data)
+        if self._memory == OWN:
+            self._memory = LENT
+            if self._kept is not None:
+                kept, self._data = self._kept, np.array(self._data)
+                self.renew()
+                self._kept = kept
+        return self._data
+
+    def peek(self) -> Array:
+        """The value, to be looked at: neither kept nor written into. TracingError while a graph is being traced."""
+        trace = TRACE.get()
+        if self._data is None or (trace is not None and self in trace.assigned):
+            raise TracingError(
+                "a traced tensor has no value yet",
+                expected="operations on tensors only",
+                got=describe_form(self.node),
+                where=describe_line(user_line()),
+                hint="use cr.where instead of if; keep .item(), .numpy() and print out of compiled functions",
+            )
+        return self._data
 
     # What it is
 
@@ -153,10 +228,18 @@ class Tensor(Operators):
 
     @property
     def data(self) -> Array | None:
-        """The NumPy array under this tensor, None while a graph is being traced; to be read or assigned into."""
-        if self._data is not None:
-            self._check_escape()
-        return self._data
+        """The NumPy array under this tensor, to be read or assigned into; None while a graph is being traced.
+
+        Of a tensor that was computed with a history it cannot be assigned into, for derivatives need the value.
+        """
+        if self._data is None:
+            return None
+        self._check_escape()
+        if self._memory != BORROWED:
+            return self._lend()
+        view = self._data.view()
+        view.flags.writeable = False
+        return view
 
     @data.setter
     def data(self, new: Any) -> None:
@@ -166,22 +249,14 @@ class Tensor(Operators):
             self.assign(new)
 
     def numpy(self) -> Array:
-        """The value as a NumPy array, not a copy.
+        """The value as a NumPy array: a leaf's own memory, and a copy of what was computed with a history.
 
         Raises TracingError while a graph is being traced, and GradientError inside ``cr.grad`` and the like where
         the value depends on what is being differentiated by: what is computed from an array has no derivative.
         """
-        trace = TRACE.get()
-        if self._data is None or (trace is not None and self in trace.assigned):
-            raise TracingError(
-                "a traced tensor has no value yet",
-                expected="operations on tensors only",
-                got=describe_form(self.node),
-                where=describe_line(user_line()),
-                hint="use cr.where instead of if; keep .item(), .numpy() and print out of compiled functions",
-            )
+        self.peek()
         self._check_escape()
-        return self._data
+        return self._lend()
 
     def _check_escape(self) -> None:
         """GradientError where a plain number would lose the derivative that a transform is about to take."""
@@ -249,11 +324,11 @@ class Tensor(Operators):
 
     def item(self) -> Any:
         """The only element, as a Python number."""
-        return self.numpy().item()
+        return self._number().item()
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers."""
-        return self.numpy().tolist()
+        return self._number().tolist()
 
     def __float__(self) -> float:
         return float(self.item())
@@ -262,11 +337,16 @@ class Tensor(Operators):
         return int(self.item())
 
     def __index__(self) -> int:
-        return self.numpy().__index__()
+        return self._number().__index__()
+
+    def _number(self) -> Array:
+        value = self.peek()
+        self._check_escape()
+        return value
 
     def __bool__(self) -> bool:
         # the branch that is taken has a derivative of its own, so a truth value loses none
-        return bool(self._data if self._data is not None and TRACE.get() is None else self.numpy())
+        return bool(self.peek())
 
     def __len__(self) -> int:
         if not self.shape:
@@ -300,8 +380,7 @@ class Tensor(Operators):
 
     def __format__(self, spec: str) -> str:
         # text is not computed with, so it may show a value that is being differentiated
-        shown = self._data if self._data is not None and TRACE.get() is None else self.numpy()
-        return format(shown.item(), spec) if spec and self.shape == () else format(str(self), spec)
+        return format(self.peek().item(), spec) if spec and self.shape == () else format(str(self), spec)
 
     def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
         return f.equal(self, other)
@@ -369,7 +448,7 @@ class Tensor(Operators):
                 hint="reduce first, as in loss.mean().backward()",
             )
         for leaf, owner in zip(leaves, owners, strict=True):
-            if owner.node is not leaf:
+            if leaf is not owner.node and leaf is not owner._kept:
                 raise GradientError(
                     "a parameter changed after this tensor was computed from it",
                     got=f"a parameter of shape {owner.shape} that was updated in between",
@@ -398,21 +477,29 @@ class Tensor(Operators):
         trace = TRACE.get()
         if trace is not None:
             owner = weakref.ref(self) if self.requires_grad else None
-            trace.assigned.setdefault(self, self.node)
+            trace.assigned.setdefault(self, self.live())
             # a node of its own: later gradients stop here, and do not reach what the new value was made of
             self.node = Node(movement.stop_gradient, (value.node,), {}, line=value.node.line, owner=owner)
             return
-        np.copyto(self.numpy(), value.numpy())
+        self._overwrite(value.peek())
         self.renew()
+
+    def _overwrite(self, value: Array) -> None:
+        """Put a value into the buffer, or into a new one where a recorded graph holds the buffer."""
+        buffer = self.peek()
+        if self._memory == BORROWED or (self._memory == OWN and self._kept is not None):
+            buffer = np.empty_like(buffer)
+            self._data, self._memory = buffer, OWN
+        np.copyto(buffer, value)
 
     def renew(self) -> None:
         """Say that ``data`` changed: graphs built from the former value refuse backward()."""
         owner = weakref.ref(self) if self.requires_grad else None
-        self.node = new_leaf(self.shape, self.dtype, value=self.numpy(), owner=owner)
+        self.node, self._kept = new_leaf(self.shape, self.dtype, value=self.peek(), owner=owner), None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """The value in memory of its own, in the same order, and the gradient; without history."""
-        twin = self.leaf(np.array(self.numpy()), self._requires_grad and self.node.owner is not None)
+        twin = self.leaf(np.array(self._number()), self._requires_grad and self.node.owner is not None)
         memo[id(self)] = twin
         twin._grad = deepcopy(self._grad, memo)
         for name, value in getattr(self, "__dict__", {}).items():  # what a parameter knows besides its value
@@ -422,8 +509,10 @@ class Tensor(Operators):
     def detach(self) -> Tensor:
         """The same value without history."""
         if self._data is None or TRACE.get() is not None:
-            return Tensor(None, movement.stop_gradient(self.node)) if self.requires_grad else self
-        return Tensor.leaf(self._data)
+            return Tensor(None, movement.stop_gradient(self.live())) if self.requires_grad else self
+        if self._memory != BORROWED:
+            self._lend()  # so that writing into either shows in both
+        return Tensor.leaf(self._data, memory=self._memory)
 
     def __getitem__(self, index: Any) -> Tensor:
         return getitem(self, index)
@@ -489,6 +578,17 @@ class Tensor(Operators):
     expand_dims, squeeze, astype, flip, take = f.expand_dims, f.squeeze, f.astype, f.flip, f.take
 
 
+def _unshared(x: Any) -> Any:
+    """An operand that a graph is to hold: memory that somebody else may write into is copied."""
+    return x if isinstance(x, bool | int | float | list | tuple) else np.array(x)
+
+
+def _same_bits(a: Array, b: Array) -> bool:
+    """Whether two arrays of one form are equal, NaN for NaN."""
+    bits = f"u{a.itemsize}"
+    return bool((a.view(bits) == b.view(bits)).all())
+
+
 @np.errstate(all="ignore")
 def _value(node: Node) -> Array | None:
     """The value, and on the way those of casts that promotion put before it; None if an operand has none."""
@@ -529,7 +629,7 @@ def from_dlpack(data: Any) -> Tensor:
     """
     array = np.from_dlpack(data)
     dtypes.check_dtype(array.dtype)
-    return Tensor.leaf(array)
+    return Tensor.leaf(array, memory=LENT)
 
 
 def as_tensor(data: Any) -> Tensor:
@@ -629,7 +729,7 @@ def _make(data: Any, dtype: Any, requires_grad: bool, copy: bool | None) -> Tens
         joined = as_tensor(data)
         return f.astype(movement.identity(joined), joined.dtype if dtype is None else dtype)
     if isinstance(data, Tensor):
-        data = data.numpy()
+        data = data._number()
     elif held:
         data = [np.asarray(x) for x in data]
     typed = hasattr(data, "dtype") or (
@@ -649,7 +749,10 @@ def _make(data: Any, dtype: Any, requires_grad: bool, copy: bool | None) -> Tens
     wanted = dtypes.check_dtype(dtype)
     if requires_grad:
         _need_float(wanted)
-    return Tensor.leaf(np.array(array, dtype=wanted, copy=copy), requires_grad)
+    theirs = copy is None and not isinstance(data, list | tuple | int | float)
+    return Tensor.leaf(
+        np.array(array, dtype=wanted, copy=copy), requires_grad, memory=LENT if theirs else OWN
+    )
 
 
 def lifted(function: Callable[..., Any]) -> Callable[..., Any]:

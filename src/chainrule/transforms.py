@@ -21,7 +21,7 @@ from chainrule.interpret import evaluate
 from chainrule.ops import elementwise, movement
 from chainrule.ops.record import is_float
 from chainrule.ops.reduce import sum
-from chainrule.tensor import GRAD_ENABLED, TRACE, VARIABLES, Tensor, as_tensor
+from chainrule.tensor import BORROWED, GRAD_ENABLED, TRACE, VARIABLES, Tensor, as_tensor
 
 
 def _variables(argument: Any) -> tuple[Any, list[Tensor]]:
@@ -41,10 +41,11 @@ def _variables(argument: Any) -> tuple[Any, list[Tensor]]:
         # an outer transform or a trace must see through the variable; otherwise it starts a new history
         traced = TRACE.get() is not None
         if given.requires_grad or given._data is None or traced:
-            node = Node(movement.identity, (given.node,), {}, value=None if traced else given.node.value)
-            variable = Tensor(None if traced else given._data, node, requires_grad=True)
+            above = given.live() if traced else given.recorded()
+            value = None if traced else above.value
+            variable = Tensor(value, Node(movement.identity, (above,), {}, value=value), True, BORROWED)
         else:
-            variable = Tensor.leaf(given._data, requires_grad=True)
+            variable = Tensor.leaf(np.array(given._data), requires_grad=True)  # the pullback is called later
         found.append(variable)
         return variable
 
@@ -183,7 +184,7 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[..., tuple[Any
 
 def _match(given: Iterable[Any], like: Sequence[Tensor]) -> list[Node]:
     """Cotangents or tangents as nodes of the same shapes and dtypes as the values that they belong to."""
-    nodes = [as_tensor(x).node for x in given]
+    nodes = [x.node if TRACE.get() is not None else x.recorded() for x in map(as_tensor, given)]
     if [node.shape for node in nodes] != [x.shape for x in like]:
         raise ShapeError(
             "cotangents or tangents do not have the shapes of their values",

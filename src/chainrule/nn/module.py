@@ -98,7 +98,7 @@ class Parameter(Tensor):
         initialiser: Initialiser | None = None,
         penalised: bool = True,
     ) -> None:
-        first = tensor(data, requires_grad=True).numpy()  # a leaf of its own, whatever it is made of
+        first = tensor(data, requires_grad=True).peek()  # a leaf of its own, whatever it is made of
         super().__init__(first, new_leaf(first.shape, first.dtype, value=first))
         self.requires_grad = requires_grad
         self.initialiser, self.penalised = initialiser or Given(first.copy()), penalised
@@ -321,7 +321,7 @@ class Module:
             predictor = Predictor(self)
             vars(self)["_predictor"] = predictor
         if not (isinstance(x, np.ndarray) and x.dtype == predictor.dtype):
-            x = self._as_input(x).numpy()
+            x = self._as_input(x)._number()
         return predictor(x)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -345,7 +345,7 @@ class Module:
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of all parameters and buffers by name."""
-        return {name: part.numpy().copy() for name, part in self.named_state()}
+        return {name: part.peek().copy() for name, part in self.named_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over all parameters and buffers by name; nothing is changed unless names and shapes agree."""
@@ -467,7 +467,7 @@ def flatten_parameters(model: Module) -> Array:
     >>> nn.flatten_parameters(nn.MLP([2, 3, 2, 2])).shape
     (23,)
     """
-    return np.concatenate([p.numpy().ravel() for p in model.parameters()] or [np.zeros(0, np.float32)])
+    return np.concatenate([p.peek().ravel() for p in model.parameters()] or [np.zeros(0, np.float32)])
 
 
 def unflatten_parameters(model: Module, theta: Any) -> None:

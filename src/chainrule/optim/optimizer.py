@@ -32,7 +32,7 @@ from chainrule.optim.schedules import (
 )
 from chainrule.optim.settings import check_flag, check_number
 from chainrule.per_replica import as_numbers
-from chainrule.tensor import Tensor, no_grad
+from chainrule.tensor import TRACE, Tensor, no_grad
 
 
 class HasParameters(Protocol):
@@ -111,7 +111,7 @@ class Optimizer:
         """
         if self._schedule is not None or isinstance(self._lr, tuple):
             return self._lr
-        return float(self.base_rate.numpy())
+        return float(self.base_rate.peek())
 
     @lr.setter
     def lr(self, lr: Rates) -> None:
@@ -153,7 +153,7 @@ class Optimizer:
         self.steps = Tensor.leaf(np.array(0, np.int64))
         self.shared_state = {name: Tensor.leaf(np.array(first)) for name, first in self.shared().items()}
         self.state = [
-            {slot: Tensor.leaf(np.full_like(p.numpy(), first)) for slot, first in self.slots().items()}
+            {slot: Tensor.leaf(np.full_like(p.peek(), first)) for slot, first in self.slots().items()}
             for p in self.parameters
         ]
         return self
@@ -235,7 +235,7 @@ class Optimizer:
         self, p: Tensor, g: Tensor, state: dict[str, Tensor], scalars: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """What the rule makes of a parameter after weight decay."""
-        value = p.detach()
+        value = p if TRACE.get() is None else p.detach()  # nothing is recorded here, but a trace would be
         if self.weight_decay and (self.decay_biases or getattr(p, "penalised", True)):
             if self.decoupled:
                 value = value * scalars["kept"]
@@ -270,8 +270,8 @@ class Optimizer:
     def own(self, steps: int) -> Self:
         """A copy with a state of its own, whose step size can be traced over so many ``steps``."""
         own = copy(self)
-        own.base_rate, own.steps = (Tensor.leaf(x.numpy().copy()) for x in (self.base_rate, self.steps))
-        own.shared_state = {name: Tensor.leaf(x.numpy().copy()) for name, x in self.shared_state.items()}
+        own.base_rate, own.steps = (Tensor.leaf(x.peek().copy()) for x in (self.base_rate, self.steps))
+        own.shared_state = {name: Tensor.leaf(x.peek().copy()) for name, x in self.shared_state.items()}
         if isinstance(self.lr, tuple):
             own.lr = self.lr[0]  # a replica's own is put into its place when it begins
         elif not traceable(rate := cast(Rate, own.lr)):
@@ -281,7 +281,7 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of the state by name."""
-        return {name: tensor.numpy().copy() for name, tensor in self.named_state()}
+        return {name: tensor.peek().copy() for name, tensor in self.named_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over a state made by :meth:`state_dict` of the same optimizer on the same model.
