@@ -3,6 +3,7 @@ error says that a parameter changed. And what is written into a leaf is seen by 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -260,3 +261,17 @@ def test_a_cotangent_is_written_before_the_outer_sweep() -> None:
     loss = outer(v)
     spoil(v)
     np.testing.assert_array_equal(gradient_of(loss, w), expected)
+
+
+def test_copies_keep_the_history_or_are_leaves_of_their_own() -> None:
+    w = cr.tensor(A, requires_grad=True)
+    y = cr.exp(w)
+    np.testing.assert_array_equal(gradient_of((copy.copy(y) * A).sum(), w), np.exp(A) * A)
+    for original in (w, nn.Parameter(A)):
+        twin = copy.copy(original)
+        assert type(twin) is type(original) and np.shares_memory(twin.numpy(), original.numpy())
+        loss = nonlinear(twin)
+        spoil(original.data)
+        fresh = cr.tensor(A, requires_grad=True)
+        np.testing.assert_array_equal(gradient_of(loss, twin), gradient_of(nonlinear(fresh), fresh))
+        assert original.grad is None or original is w

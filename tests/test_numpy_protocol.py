@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 import warnings
@@ -328,3 +329,71 @@ def test_memory_of_a_tensor_is_not_written_by_numpy() -> None:
         np.copyto(t, array)
     array += t  # a constant: NumPy's own meaning
     assert type(array) is np.ndarray and array.tolist() == [1.0, 2.0]
+
+
+CONSTANTS: dict[str, Callable[[Any], Any]] = {
+    "detach": lambda t: t.detach(),
+    "float of detach": lambda t: np.array([float(x.detach()) for x in t]),
+    "numpy of detach": lambda t: t.detach().numpy(),
+    "data of detach": lambda t: t.detach().data,
+    "list of detach": lambda t: t.detach().tolist(),
+    "NumPy on detach": lambda t: np.sort(t.detach())[::-1],
+    "no_grad": lambda t: under_no_grad(lambda: t.numpy()),
+    "no_grad data": lambda t: under_no_grad(lambda: t.data),
+    "no_grad result": lambda t: under_no_grad(lambda: t * 1.0),
+    "written afterwards": lambda t: overwritten(t.detach().numpy()),
+    "a copy": lambda t: copy.deepcopy(t.detach()),
+    "a leaf of it": lambda t: cr.tensor(t.detach(), requires_grad=True).detach(),
+}
+
+
+def overwritten(array: np.ndarray) -> np.ndarray:
+    kept = array.copy()
+    array[...] = 7.0
+    return kept
+
+
+@pytest.mark.parametrize("when", ["before", "after", "between"])
+@pytest.mark.parametrize("constant", CONSTANTS)
+def test_a_constant_leaves_the_rest_of_the_derivative(constant: str, when: str) -> None:
+    """t^2 c with c = t, held constant: whether t was used before c was made, or not."""
+    make, at = CONSTANTS[constant], np.array([3.0, 2.0])
+
+    def f(t: Any) -> Any:
+        if when == "before":
+            c = make(t)
+            return (t * t * c).sum()
+        if when == "after":
+            squares = t * t
+            return (squares * make(t)).sum()
+        half = t * make(t)
+        return (half * t).sum()
+
+    np.testing.assert_allclose(cr.grad(f)(at).numpy(), 2 * at * at)
+    np.testing.assert_allclose(cr.jvp(f, (at,), (np.ones(2),))[1].numpy(), (2 * at * at).sum())
+    np.testing.assert_allclose(cr.vjp(f, at)[1](1.0)[0].numpy(), 2 * at * at)
+    np.testing.assert_allclose(cr.jacobian(f)(at).numpy(), 2 * at * at)
+    np.testing.assert_allclose(cr.hessian(f)(at).numpy(), np.diag(2 * at))
+    w = cr.tensor(at, requires_grad=True)
+    if constant != "written afterwards":  # outside transforms detach() shares the memory
+        f(w).backward()
+        assert w.grad is not None
+        np.testing.assert_allclose(w.grad.numpy(), 2 * at * at)
+    assert at.tolist() == [3.0, 2.0]
+
+
+def test_an_argument_of_a_transformed_function_is_not_changed() -> None:
+    at = np.array([3.0, 2.0])
+    for change in (
+        lambda t: t.assign(t.detach() * 0.0),
+        lambda t: setattr(t, "requires_grad", False),
+        lambda t: setattr(t, "data", np.zeros(2)),
+    ):
+
+        def f(t: Any, change: Any = change) -> Any:
+            change(t)
+            return (t * t).sum()
+
+        with pytest.raises(GradientError):
+            cr.grad(f)(at)
+    assert at.tolist() == [3.0, 2.0]

@@ -216,6 +216,8 @@ class Tensor(Operators):
                 where=describe_line(user_line()),
                 hint="use x.detach() for the value alone",
             )
+        if self.node in VARIABLES.get() and not wanted:
+            raise _differentiated("requires_grad = False")
         if wanted:
             _need_float(self.dtype)
         self._requires_grad = wanted
@@ -458,6 +460,8 @@ class Tensor(Operators):
 
     def assign(self, new: Any) -> None:
         """Replace the value in place: the buffer stays the same array, earlier graphs become outdated."""
+        if self.node in VARIABLES.get():
+            raise _differentiated("assign")
         if self.requires_grad and self.node.owner is None:
             raise GradientError(
                 "assign: this tensor is the result of a computation, whose derivative needs the value",
@@ -496,6 +500,18 @@ class Tensor(Operators):
         """Say that ``data`` changed: graphs built from the former value refuse backward()."""
         owner = weakref.ref(self) if self.requires_grad else None
         self.node, self._kept = new_leaf(self.shape, self.dtype, value=self.peek(), owner=owner), None
+
+    def __copy__(self) -> Self:
+        """The same history, or of a leaf another one over the same memory."""
+        if self.node.inputs or self._data is None:
+            twin = type(self).__new__(type(self))
+            Tensor.__init__(twin, self._data, self.node, self._requires_grad, self._memory)
+        else:
+            shared = self._lend()  # of borrowed memory a copy
+            twin = self.leaf(shared, self._requires_grad, OWN if self._memory == BORROWED else LENT)
+        for name, value in getattr(self, "__dict__", {}).items():
+            setattr(twin, name, value)
+        return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """The value in memory of its own, in the same order, and the gradient; without history."""
@@ -642,6 +658,14 @@ def as_tensor(data: Any) -> Tensor:
     if _holds_tensors(data):
         return f.stack([as_tensor(item) for item in data])
     return _make(data, None, False, copy=None)
+
+
+def _differentiated(what: str) -> GradientError:
+    return GradientError(
+        f"{what}: this tensor is an argument by which the function is being differentiated",
+        where=describe_line(user_line()),
+        hint="use the new value under a new name, or x.detach() for a constant",
+    )
 
 
 def _not_assigned() -> GradientError:

@@ -7,6 +7,7 @@ reaches it; under ``no_grad`` it has none.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -38,14 +39,17 @@ def _variables(argument: Any) -> tuple[Any, list[Tensor]]:
                 where=describe_line(user_line()),
                 hint="convert it: cr.tensor(x, dtype=cr.float64)",
             )
-        # an outer transform or a trace must see through the variable; otherwise it starts a new history
         traced = TRACE.get() is not None
-        if given.requires_grad or given._data is None or traced:
+        tracked = given.requires_grad or given._data is None or traced
+        if tracked:  # an outer transform or a trace must see through the variable
             above = given.live() if traced else given.recorded()
-            value = None if traced else above.value
-            variable = Tensor(value, Node(movement.identity, (above,), {}, value=value), True, BORROWED)
-        else:
-            variable = Tensor.leaf(np.array(given._data), requires_grad=True)  # the pullback is called later
+        else:  # a history of its own, over a copy, for the pullback may be called much later
+            above = new_leaf(given.shape, given.dtype, value=np.array(given._data))
+        value = None if traced else above.value
+        node = Node(movement.identity, (above,), {}, value=value)
+        variable = Tensor(value, node, True, BORROWED)
+        if not tracked:
+            node.owner = weakref.ref(variable)  # backward() inside the function finds it
         found.append(variable)
         return variable
 

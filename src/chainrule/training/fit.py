@@ -73,7 +73,8 @@ def fit(
     in minibatches drawn without replacement (row B21); the last one may be smaller (``drop_last`` skips it),
     and a ``batch_size`` beyond the number of rows means all of them. ``loss(prediction, target)`` gives a
     scalar; ``penalty(model)`` is added to what is minimised but not to the reported losses. The optimizer is
-    taken as a description: its state starts anew, in a copy.
+    taken as a description: its state starts anew, in a copy. Frozen parameters (``requires_grad`` False) stay as
+    they are, in fresh starts too, and a part that is frozen as a whole computes as at inference.
 
     ``restarts=1`` trains from the model's present parameters; ``restarts=R`` trains R networks
     from fresh initial values drawn by (seed, replica) and keeps the one with the lowest validation loss
