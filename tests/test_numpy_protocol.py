@@ -338,7 +338,7 @@ CONSTANTS: dict[str, Callable[[Any], Any]] = {
     "data of detach": lambda t: t.detach().data,
     "list of detach": lambda t: t.detach().tolist(),
     "NumPy on detach": lambda t: np.sort(t.detach())[::-1],
-    "no_grad": lambda t: under_no_grad(lambda: t.numpy()),
+    "no_grad": lambda t: under_no_grad(t.numpy),
     "no_grad data": lambda t: under_no_grad(lambda: t.data),
     "no_grad result": lambda t: under_no_grad(lambda: t * 1.0),
     "written afterwards": lambda t: overwritten(t.detach().numpy()),
