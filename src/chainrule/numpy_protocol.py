@@ -7,13 +7,15 @@ derivative can be lost by that: no tensor carries one, or the function is among 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import signature
 from typing import Any
 
 import numpy as np
 
 from chainrule import functions as f
+from chainrule.errors import ChainruleError, GradientError, TracingError, describe_line, user_line
+from chainrule.graph import describe_form
 from chainrule.ops import elementwise as e
 from chainrule.ops.dtypes import bool_
 from chainrule.ops.record import need_axis
@@ -281,7 +283,7 @@ REDUCTIONS: Mapping[np.ufunc, Call] = {
 }
 
 
-def reduced(ufunc: np.ufunc) -> Call | None:
+def _reduced(ufunc: np.ufunc) -> Call | None:
     """``ufunc.reduce`` by ours, if we have it."""
     of = REDUCTIONS.get(ufunc)
     if of is None:
@@ -293,13 +295,115 @@ def reduced(ufunc: np.ufunc) -> Call | None:
     return reduce
 
 
-def call(ours: Call, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Our function with NumPy's arguments; Unlike for arguments that it does not have."""
-    given = {
-        name: value for name, value in kwargs.items() if not (name in ("dtype", "out") and value is None)
-    }
+# What a tensor does when NumPy asks it
+
+
+def call_ufunc(
+    tensor: type[Any], ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """A universal function of tensors, or one of its methods; GradientError where a derivative would be lost."""
+    if method == "__call__" and ufunc in UFUNCS and not kwargs:
+        return UFUNCS[ufunc](*inputs)
+    if any(isinstance(x, tensor) for x in kwargs.get("out", ())):
+        raise not_assigned()
+    carrying = _carrying(tensor, (inputs, kwargs))
+    if carrying is None:
+        return getattr(ufunc, method)(*_lent(tensor, inputs), **_lent(tensor, kwargs))
+    if ufunc in FLAT_UFUNCS and carrying.node.value is not None and not kwargs:
+        return getattr(ufunc, method)(*_looked_at(tensor, inputs))
+    name = f"np.{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
+    ours = _reduced(ufunc) if method == "reduce" else None
+    if ours is None:
+        raise _lost(carrying, name, "with a result in an array" if "out" in kwargs else "")
+    return _ours(name, carrying, ours, inputs, kwargs)
+
+
+def call_function(tensor: type[Any], function: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Another function of NumPy's on tensors; GradientError where a derivative would be lost."""
+    written = args[0] if function in WRITERS and args else kwargs.get("out")
+    if any(isinstance(x, tensor) for x in leaves(written)):
+        raise not_assigned()
+    carrying, ours = _carrying(tensor, (args, kwargs)), FUNCTIONS.get(function)
+    if carrying is None:
+        return function(*_lent(tensor, args), **_lent(tensor, kwargs))
+    if function in FLAT and carrying.node.value is not None:
+        return function(*_looked_at(tensor, args), **_looked_at(tensor, kwargs))
+    name = f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
+    if ours is None:
+        raise _lost(carrying, name)
+    return _ours(name, carrying, ours, args, kwargs)
+
+
+def leaves(x: Any) -> Iterator[Any]:
+    """What stands in nested lists, tuples and dicts."""
+    if isinstance(x, list | tuple | dict):
+        for item in x.values() if isinstance(x, dict) else x:
+            yield from leaves(item)
+    else:
+        yield x
+
+
+def _carrying(tensor: type[Any], given: Any) -> Any:
+    """A tensor among the arguments that carries a derivative or has no value yet, the latter first; or None."""
+    found = [x for x in leaves(given) if isinstance(x, tensor) and x.carries()]
+    return min(found, key=lambda x: x.node.value is not None, default=None)
+
+
+def _lent(tensor: type[Any], given: Any) -> Any:
+    """The arguments with the tensors' own memory, of which the result may be a part."""
+    return _replaced(given, lambda x: x.lend() if isinstance(x, tensor) else x)
+
+
+def _looked_at(tensor: type[Any], given: Any) -> Any:
+    """The arguments with the tensors' values, where nothing of them remains in the result."""
+    return _replaced(given, lambda x: x.peek() if isinstance(x, tensor) else x)
+
+
+def _replaced(x: Any, by: Call) -> Any:
+    if isinstance(x, list):
+        return [_replaced(item, by) for item in x]
+    if isinstance(x, tuple):
+        return tuple(_replaced(item, by) for item in x)
+    return {name: _replaced(item, by) for name, item in x.items()} if isinstance(x, dict) else by(x)
+
+
+def _ours(name: str, carrying: Any, ours: Call, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Our function with NumPy's arguments; an error for arguments that it does not have."""
+    given = {key: value for key, value in kwargs.items() if not (key in ("dtype", "out") and value is None)}
     try:
         bound = signature(ours).bind(*args, **given)
     except TypeError as error:
-        raise Unlike(str(error)) from None
-    return ours(*bound.args, **bound.kwargs)
+        raise _lost(carrying, name, f"({error})") from None
+    try:
+        return ours(*bound.args, **bound.kwargs)
+    except Unlike as reason:
+        raise _lost(carrying, name, f"({reason})") from None
+
+
+def not_assigned() -> GradientError:
+    """The error for whoever writes into a tensor."""
+    return GradientError(
+        "tensors are not assigned into, so that their history stays true",
+        where=describe_line(user_line()),
+        hint="use cr.where, or write into .data of a leaf",
+    )
+
+
+def _lost(carrying: Any, name: str, how: str = "") -> ChainruleError:
+    """The error for a function of NumPy that would drop the derivative of a tensor, or look for its value."""
+    text, where = f"{name} {how}".rstrip(), describe_line(user_line())
+    if carrying.node.value is None:
+        return TracingError(
+            f"{text} has no counterpart here, and a traced tensor has no value yet",
+            expected="operations on tensors only",
+            got=describe_form(carrying.node),
+            where=where,
+            hint="use the functions of chainrule",
+        )
+    return GradientError(
+        f"{text} would drop the derivative of a tensor",
+        expected="a function of chainrule, or one of NumPy's that chainrule has too",
+        got=f"{describe_form(carrying.node)}, which requires a gradient",
+        where=where,
+        hint="write it with chainrule's functions, or pass x.detach() where the value is meant to be a constant",
+    )

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from chainrule import functions as f
+from chainrule import numpy_protocol
 from chainrule.backward import backward
 from chainrule.errors import (
-    ChainruleError,
     DtypeError,
     GradientError,
     ShapeError,
@@ -101,7 +101,10 @@ class Tensor(Operators):
 
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Tensor:
         """A primitive applied to tensors: recorded, and computed unless a graph is being traced."""
-        tracked = any(isinstance(x, Tensor) and x._requires_grad for x in operands)
+        tracked = False
+        for x in operands:
+            if isinstance(x, Tensor) and x._requires_grad:
+                tracked = True
         if TRACE.get() is not None:
             node = emit(primitive, [x.live() if isinstance(x, Tensor) else x for x in operands], params)
             tracked = tracked and is_float(node.dtype)
@@ -124,8 +127,11 @@ class Tensor(Operators):
         node.value = value
         if needs:
             return Tensor(value, node, True, BORROWED)
-        part = value.base is not None or any(value is x.value for x in node.inputs)
-        return Tensor.leaf(value, memory=BORROWED if part else OWN)
+        memory = OWN if value.base is None else BORROWED
+        for x in node.inputs:
+            if x.value is value:
+                memory = BORROWED
+        return Tensor.leaf(value, False, memory)
 
     # Whose memory it is
 
@@ -152,10 +158,10 @@ class Tensor(Operators):
             if self._memory == BORROWED:
                 self._data, self._memory = np.array(self._data), OWN
                 self.renew()
-            self._lend()
+            self.lend()
         return self.node
 
-    def _lend(self) -> Array:
+    def lend(self) -> Array:
         """Memory for the outside: where a recorded graph holds the present one, that is left to it."""
         assert self._data is not None
         if self._memory == BORROWED:
@@ -238,7 +244,7 @@ class Tensor(Operators):
             return None
         self._check_escape()
         if self._memory != BORROWED:
-            return self._lend()
+            return self.lend()
         view = self._data.view()
         view.flags.writeable = False
         return view
@@ -258,7 +264,7 @@ class Tensor(Operators):
         """
         self.peek()
         self._check_escape()
-        return self._lend()
+        return self.lend()
 
     def _check_escape(self) -> None:
         """GradientError where a plain number would lose the derivative that a transform is about to take."""
@@ -275,7 +281,7 @@ class Tensor(Operators):
     def _depends(self, variables: frozenset[Node]) -> bool:
         return any(node in variables for node in topological([self.node], stop=variables.__contains__))
 
-    def _carries(self) -> bool:
+    def carries(self) -> bool:
         """Whether there is a derivative, or no value yet, so that NumPy cannot have the value alone."""
         trace = TRACE.get()
         if self._data is None or (trace is not None and self in trace.assigned):
@@ -287,36 +293,11 @@ class Tensor(Operators):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """NumPy's universal functions and operators on tensors: ours where there is one."""
-        from chainrule import numpy_protocol as known
-
-        name = f"np.{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
-        if method == "__call__" and ufunc in known.UFUNCS and not kwargs:
-            return known.UFUNCS[ufunc](*inputs)
-        out = [x for x in kwargs.get("out", ()) if isinstance(x, Tensor)]
-        if out:
-            raise _not_assigned()
-        carrying = _carrying((inputs, kwargs))
-        if carrying is None or (ufunc in known.FLAT_UFUNCS and carrying._data is not None and not kwargs):
-            return getattr(ufunc, method)(*_values(inputs), **_values(kwargs))
-        ours = known.reduced(ufunc) if method == "reduce" else None
-        if ours is None:
-            raise _lost(carrying, name, "with a result in an array" if "out" in kwargs else "")
-        return _ours(known.call, name, carrying, ours, inputs, kwargs)
+        return numpy_protocol.call_ufunc(Tensor, ufunc, method, inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """NumPy's other functions on tensors that carry a derivative: ours where there is one."""
-        from chainrule import numpy_protocol as known
-
-        written = args[0] if function in known.WRITERS and args else kwargs.get("out")
-        if any(isinstance(x, Tensor) for x in _leaves(written)):
-            raise _not_assigned()
-        carrying, ours = _carrying((args, kwargs)), known.FUNCTIONS.get(function)
-        name = f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
-        if carrying is None or (function in known.FLAT and carrying._data is not None):
-            return function(*_values(args), **_values(kwargs))
-        if ours is None:
-            raise _lost(carrying, name)
-        return _ours(known.call, name, carrying, ours, args, kwargs)
+        return numpy_protocol.call_function(Tensor, function, args, kwargs)
 
     def __dlpack__(self, **kwargs: Any) -> Any:
         return self.numpy().__dlpack__(**kwargs)
@@ -507,7 +488,7 @@ class Tensor(Operators):
             twin = type(self).__new__(type(self))
             Tensor.__init__(twin, self._data, self.node, self._requires_grad, self._memory)
         else:
-            shared = self._lend()  # of borrowed memory a copy
+            shared = self.lend()  # of borrowed memory a copy
             twin = self.leaf(shared, self._requires_grad, OWN if self._memory == BORROWED else LENT)
         for name, value in getattr(self, "__dict__", {}).items():
             setattr(twin, name, value)
@@ -527,14 +508,14 @@ class Tensor(Operators):
         if self._data is None or TRACE.get() is not None:
             return Tensor(None, movement.stop_gradient(self.live())) if self.requires_grad else self
         if self._memory != BORROWED:
-            self._lend()  # so that writing into either shows in both
+            self.lend()  # so that writing into either shows in both
         return Tensor.leaf(self._data, memory=self._memory)
 
     def __getitem__(self, index: Any) -> Tensor:
         return getitem(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        raise _not_assigned()
+        raise numpy_protocol.not_assigned()
 
     # Augmented assignment: an update of parameters and state, a new tensor for everything else
 
@@ -596,7 +577,10 @@ class Tensor(Operators):
 
 def _unshared(x: Any) -> Any:
     """An operand that a graph is to hold: memory that somebody else may write into is copied."""
-    return x if isinstance(x, bool | int | float | list | tuple) else np.array(x)
+    return x if isinstance(x, _IMMUTABLE) else np.array(x)
+
+
+_IMMUTABLE = (bool, int, float, list, tuple)  # or copied in any case
 
 
 def _same_bits(a: Array, b: Array) -> bool:
@@ -668,69 +652,6 @@ def _differentiated(what: str) -> GradientError:
     )
 
 
-def _not_assigned() -> GradientError:
-    return GradientError(
-        "tensors are not assigned into, so that their history stays true",
-        where=describe_line(user_line()),
-        hint="use cr.where, or write into .data of a leaf",
-    )
-
-
-def _leaves(x: Any) -> Iterator[Any]:
-    """What stands in nested lists, tuples and dicts."""
-    if isinstance(x, list | tuple | dict):
-        for item in x.values() if isinstance(x, dict) else x:
-            yield from _leaves(item)
-    else:
-        yield x
-
-
-def _carrying(given: Any) -> Tensor | None:
-    """A tensor among NumPy's arguments that carries a derivative or has no value yet, the latter first."""
-    found = [x for x in _leaves(given) if isinstance(x, Tensor) and x._carries()]
-    return min(found, key=lambda x: x._data is not None, default=None)
-
-
-def _values(x: Any) -> Any:
-    """NumPy's arguments with arrays for tensors."""
-    if isinstance(x, Tensor):
-        return x._data
-    if isinstance(x, list | tuple):
-        return [_values(item) for item in x] if isinstance(x, list) else tuple(_values(item) for item in x)
-    return {name: _values(item) for name, item in x.items()} if isinstance(x, dict) else x
-
-
-def _ours(
-    call: Callable[..., Any], name: str, carrying: Tensor, ours: Callable[..., Any], args: Any, kwargs: Any
-) -> Any:
-    from chainrule.numpy_protocol import Unlike
-
-    try:
-        return call(ours, args, kwargs)
-    except Unlike as reason:
-        raise _lost(carrying, name, f"({reason})") from None
-
-
-def _lost(carrying: Tensor, name: str, how: str = "") -> ChainruleError:
-    """The error for a function of NumPy that would drop the derivative of a tensor, or look for its value."""
-    text = f"{name} {how}".rstrip()
-    if carrying._data is None or TRACE.get() is not None:
-        return TracingError(
-            f"{text} has no counterpart here, and a traced tensor has no value yet",
-            expected="operations on tensors only",
-            got=describe_form(carrying.node),
-            where=describe_line(user_line()),
-            hint="use the functions of chainrule",
-        )
-    return GradientError(
-        f"{text} would drop the derivative of a tensor",
-        expected="a function of chainrule, or one of NumPy's that chainrule has too",
-        got=f"{describe_form(carrying.node)}, which requires a gradient",
-        where=describe_line(user_line()),
-        hint="write it with chainrule's functions, or pass x.detach() where the value is meant to be a constant",
-    )
-
-
 def _holds_tensors(data: Any) -> bool:
     return isinstance(data, list | tuple) and any(isinstance(x, Tensor) or _holds_tensors(x) for x in data)
 
@@ -747,9 +668,11 @@ def _need_float(dtype: np.dtype[Any]) -> None:
 
 def _make(data: Any, dtype: Any, requires_grad: bool, copy: bool | None) -> Tensor:
     held = (
-        [x for x in _leaves(data) if isinstance(x, Tensor)] if isinstance(data, Tensor | list | tuple) else []
+        [x for x in numpy_protocol.leaves(data) if isinstance(x, Tensor)]
+        if isinstance(data, Tensor | list | tuple)
+        else []
     )
-    if not requires_grad and any(x._carries() for x in held):  # a copy that keeps the history
+    if not requires_grad and any(x.carries() for x in held):  # a copy that keeps the history
         joined = as_tensor(data)
         return f.astype(movement.identity(joined), joined.dtype if dtype is None else dtype)
     if isinstance(data, Tensor):

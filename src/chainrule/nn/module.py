@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import GeneratorType
@@ -386,25 +386,32 @@ class Module:
 def _attributes(module: Module) -> Iterator[tuple[str, Any]]:
     """Attributes in the order they were set; what is in lists, tuples and dicts instead of these."""
     for name, value in vars(module).items():
-        if isinstance(
-            value, Tensor | Module | int | float | str | None
-        ):  # most are, and it takes long to say so
+        if isinstance(value, _SINGLE):
             yield name, value
         else:
             yield from _within(name, value)
 
 
 def _within(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, list | tuple | deque):
-        for i, item in enumerate(value):
-            yield from _within(f"{name}.{i}", item)
+    if isinstance(value, _SEQUENCES):
+        parts: Iterable[tuple[Any, Any]] = enumerate(value)
     elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _within(f"{name}.{key}", item)
-    elif isinstance(value, set | frozenset) and any(isinstance(item, Module | Tensor) for item in value):
-        raise _lost(name, "a set, which has no order", "use a list or a dict")
+        parts = value.items()
     else:
+        if isinstance(value, set | frozenset) and any(isinstance(item, Module | Tensor) for item in value):
+            raise _lost(name, "a set, which has no order", "use a list or a dict")
         yield name, value
+        return
+    for key, item in parts:
+        if isinstance(item, _SINGLE):
+            yield f"{name}.{key}", item
+        else:
+            yield from _within(f"{name}.{key}", item)
+
+
+#: what most attributes are, and what holds no others
+_SINGLE = (Tensor, Module, int, float, str, type(None), np.dtype, np.ndarray)
+_SEQUENCES = (list, tuple, deque)
 
 
 def _check_attribute(module: Module, name: str, value: Any) -> None:
