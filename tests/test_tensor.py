@@ -98,8 +98,7 @@ def test_numpy_and_back() -> None:
         assert isinstance(result, cr.Tensor)
     np.testing.assert_array_equal((array - x).numpy(), [9.0, 18.0])
     assert (array @ x).item() == 50.0
-    with pytest.raises(TypeError):
-        np.add(array, x)  # NumPy's own functions do not know of gradients
+    assert isinstance(np.add(array, x), cr.Tensor)
 
 
 def test_comparison_is_elementwise_and_identity_hashes() -> None:
@@ -408,25 +407,17 @@ def test_deep_copy_is_independent() -> None:
 
 
 def test_other_data_are_the_value_from_then_on() -> None:
+    """They are copied into the tensor's own memory, so what was made of the former ones is outdated."""
     w = cr.tensor([1.0, 2.0], requires_grad=True)
     before = (w * w).sum()
-    memory = np.array([[3.0, 4.0]])
-    w.data = memory
-    assert w.shape == (1, 2) and w.dtype == cr.float64 and w.data is memory
-    np.testing.assert_array_equal((w * 2).numpy(), [[6.0, 8.0]])
+    given = np.array([3.0, 4.0], np.float32)
+    w.data = given
+    np.testing.assert_array_equal((w * 2).numpy(), [6.0, 8.0])
     (w * w).sum().backward()
-    np.testing.assert_array_equal(w.grad.numpy(), [[6.0, 8.0]])
+    np.testing.assert_array_equal(w.grad.numpy(), [6.0, 8.0])
     with pytest.raises(GradientError, match="changed"):
         before.backward()
-    memory[0, 0] = 10.0
-    np.testing.assert_array_equal((w + 0).numpy(), [[10.0, 4.0]])
-
-
-@pytest.mark.parametrize("wrong", [[1.0, 2.0], 3.0, np.array([1, 2]), np.array(["a"]), None])
-def test_data_that_cannot_be_a_tensors_are_refused(wrong: object) -> None:
-    w = cr.tensor([1.0, 2.0], requires_grad=True)
-    with pytest.raises(DtypeError):
-        w.data = wrong  # type: ignore[assignment]
-    np.testing.assert_array_equal(w.numpy(), [1.0, 2.0])
-    with pytest.raises(GradientError, match="data: this tensor is the result of a computation"):
-        (w * 2).data = np.ones(2)
+    given[0] = 10.0
+    np.testing.assert_array_equal(w.numpy(), [3.0, 4.0])
+    with pytest.raises(ShapeError, match="does not fit"):
+        w.data = np.ones((1, 2), np.float32)

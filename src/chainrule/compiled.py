@@ -149,7 +149,7 @@ def _as_array(x: Any) -> Any:
                 where=describe_line(user_line()),
                 hint="compile the gradient, cr.compile(cr.grad(f)), or call it on x.detach()",
             )
-        return x.numpy()
+        return x.peek()
     if isinstance(x, bool | int | float | str):
         return x
     return as_tensor(x).numpy()

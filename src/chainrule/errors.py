@@ -6,10 +6,17 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
+
 PACKAGE = str(Path(__file__).parent / "_")[:-1]  # with the separator at its end
 _STANDARD = Path(os.__file__).parent
-#: what calls a thread's first function is nobody's code
-_NOT_USERS = (PACKAGE, str(_STANDARD / "threading.py"), str(_STANDARD / "concurrent" / "futures"))
+#: what calls a thread's first function is nobody's code, and what NumPy calls back is its caller's
+_NOT_USERS = (
+    PACKAGE,
+    str(Path(np.__file__).parent / "_")[:-1],
+    str(_STANDARD / "threading.py"),
+    str(_STANDARD / "concurrent" / "futures"),
+)
 
 
 class ChainruleError(Exception):

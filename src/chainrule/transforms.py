@@ -7,6 +7,7 @@ reaches it; under ``no_grad`` it has none.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from chainrule.interpret import evaluate
 from chainrule.ops import elementwise, movement
 from chainrule.ops.record import is_float
 from chainrule.ops.reduce import sum
-from chainrule.tensor import GRAD_ENABLED, TRACE, Tensor, as_tensor
+from chainrule.tensor import BORROWED, GRAD_ENABLED, TRACE, VARIABLES, Tensor, as_tensor
 
 
 def _variables(argument: Any) -> tuple[Any, list[Tensor]]:
@@ -38,26 +39,35 @@ def _variables(argument: Any) -> tuple[Any, list[Tensor]]:
                 where=describe_line(user_line()),
                 hint="convert it: cr.tensor(x, dtype=cr.float64)",
             )
-        # an outer transform or a trace must see through the variable; otherwise it starts a new history
         traced = TRACE.get() is not None
-        if given.requires_grad or given._data is None or traced:
-            node = Node(movement.identity, (given.node,), {}, value=None if traced else given.node.value)
-            variable = Tensor(None if traced else given._data, node, requires_grad=True)
-        else:
-            variable = Tensor.leaf(given._data, requires_grad=True)
+        tracked = given.requires_grad or given._data is None or traced
+        if tracked:  # an outer transform or a trace must see through the variable
+            above = given.live() if traced else given.recorded()
+        else:  # a history of its own, over a copy, for the pullback may be called much later
+            above = new_leaf(given.shape, given.dtype, value=np.array(given._data))
+        value = None if traced else above.value
+        node = Node(movement.identity, (above,), {}, value=value)
+        variable = Tensor(value, node, True, BORROWED)
+        if not tracked:
+            node.owner = weakref.ref(variable)  # backward() inside the function finds it
         found.append(variable)
         return variable
 
     return tree.map_leaves(fresh, argument), found
 
 
-def _call(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """``f`` recorded, under ``no_grad`` too: what a transform returns never depends on where it is called."""
-    token = GRAD_ENABLED.set(True)
+def _call(variables: Sequence[Tensor], f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """``f`` recorded, under ``no_grad`` too: what a transform returns never depends on where it is called.
+
+    Meanwhile no value that depends on the variables may become a plain number, whose derivative would be lost.
+    """
+    recording = GRAD_ENABLED.set(True)
+    watched = VARIABLES.set(VARIABLES.get() | {variable.node for variable in variables})
     try:
         return f(*args, **kwargs)
     finally:
-        GRAD_ENABLED.reset(token)
+        VARIABLES.reset(watched)
+        GRAD_ENABLED.reset(recording)
 
 
 def _sweep(
@@ -138,7 +148,7 @@ def value_and_grad(
         chosen = _positions(argnums, len(args))
         replaced, variables = _variables(tuple(args[i] for i in chosen))
         places = dict(zip(chosen, replaced, strict=True))
-        out = _need_scalar(_call(f, *(places.get(i, arg) for i, arg in enumerate(args)), **kwargs))
+        out = _need_scalar(_call(variables, f, *(places.get(i, arg) for i, arg in enumerate(args)), **kwargs))
         gradients = iter(_sweep([out], [_seed(1.0, out)], variables))
         result = tree.rebuild(replaced, gradients)
         return _shut(out, variables), result[0] if isinstance(argnums, int) else result
@@ -166,7 +176,7 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[..., tuple[Any
     (tensor([ 2., 40.]),)
     """
     replaced, variables = _variables(args)
-    out = tree.map_leaves(as_tensor, _call(f, *replaced))
+    out = tree.map_leaves(as_tensor, _call(variables, f, *replaced))
     outputs = list(tree.leaves(out))
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
@@ -178,7 +188,7 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[..., tuple[Any
 
 def _match(given: Iterable[Any], like: Sequence[Tensor]) -> list[Node]:
     """Cotangents or tangents as nodes of the same shapes and dtypes as the values that they belong to."""
-    nodes = [as_tensor(x).node for x in given]
+    nodes = [x.node if TRACE.get() is not None else x.recorded() for x in map(as_tensor, given)]
     if [node.shape for node in nodes] != [x.shape for x in like]:
         raise ShapeError(
             "cotangents or tangents do not have the shapes of their values",
@@ -200,7 +210,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     """
     replaced, variables = _variables(tuple(primals))
     directions = _match(tree.leaves_like(tuple(tangents), tuple(primals)), variables)
-    out = tree.map_leaves(as_tensor, _call(f, *replaced))
+    out = tree.map_leaves(as_tensor, _call(variables, f, *replaced))
     outputs = list(tree.leaves(out))
     dummies = [new_leaf(o.shape, o.dtype, value=np.zeros(o.shape, o.dtype)) for o in outputs]
     swept = backward([o.node for o in outputs], dummies, [v.node for v in variables])
@@ -228,7 +238,7 @@ def jacobian(f: Callable[..., Any]) -> Callable[..., Any]:
 
     def wrapped(x: Any, *rest: Any) -> Any:
         replaced, variables = _variables(x)
-        out = as_tensor(_call(f, replaced, *rest))
+        out = as_tensor(_call(variables, f, replaced, *rest))
         rows = []
         for i in range(out.size):
             basis = np.zeros(out.size, out.dtype)

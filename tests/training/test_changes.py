@@ -384,7 +384,10 @@ def views_of(theta):
     model = nn.Linear(3, 3, bias=False, seed=0, dtype=np.float64)
     other = nn.Linear(3, 1, bias=False, seed=0, dtype=np.float64)
     net = nn.Sequential(model, other)
-    model.weight.data, other.weight.data = theta[:9].reshape(3, 3), theta[6:9].reshape(1, 3)
+    for layer, view in ((model, theta[:9].reshape(3, 3)), (other, theta[6:9].reshape(1, 3))):
+        parameter = nn.Parameter.leaf(view, requires_grad=True)
+        parameter.initialiser, parameter.penalised = layer.weight.initialiser, True
+        layer.weight = parameter
     return net
 
 

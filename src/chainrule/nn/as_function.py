@@ -48,14 +48,20 @@ def as_function(model: Module) -> Callable[[Any, Any], Tensor]:
     return call
 
 
+#: what makes a tensor stand for a value
+_STATE = ("node", "_data", "_requires_grad", "_memory", "_kept")
+
+
 @contextmanager
 def standing_in(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
     """While this lasts, whoever uses one of the parameters gets the value in its place."""
-    own = [(p, p.node, p._data, p._requires_grad) for p in parameters]
+    own = [(p, *(getattr(p, name) for name in _STATE)) for p in parameters]
     try:
         for p, value in zip(parameters, values, strict=True):
-            p.node, p._data, p._requires_grad = value.node, value._data, value.requires_grad
+            for name in _STATE:
+                setattr(p, name, getattr(value, name))
         yield
     finally:
-        for p, node, data, wanted in own:
-            p.node, p._data, p._requires_grad = node, data, wanted
+        for p, *state in own:
+            for name, value in zip(_STATE, state, strict=True):
+                setattr(p, name, value)

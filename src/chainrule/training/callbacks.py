@@ -58,7 +58,7 @@ class ReduceOnPlateau:
     def __call__(self, epoch: Epoch) -> None:
         """Look at an epoch; lower the step size if it is time to."""
         optimizer = epoch.optimizer
-        if optimizer is None or callable(optimizer.lr):
+        if optimizer is None or any(callable(part.lr) for part in optimizer.parts()):
             raise SettingError(
                 "ReduceOnPlateau changes a step size that is a number",
                 expected="such as optim.Adam(1e-3)",
@@ -73,8 +73,9 @@ class ReduceOnPlateau:
         self._waited[epoch.replica] = self._waited.get(epoch.replica, 0) + 1
         if self._waited[epoch.replica] >= self.patience:
             self._waited[epoch.replica] = 0
-            rate = max(float(optimizer.base_rate.numpy()) * self.factor, self.least)
-            optimizer.base_rate.assign(rate)
+            for part in optimizer.parts():
+                rate = max(float(part.base_rate.numpy()) * self.factor, self.least)
+                part.base_rate.assign(rate)
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
@@ -23,7 +22,7 @@ from chainrule.nonfinite import NonFinite
 from chainrule.ops.record import Form
 from chainrule.optim.lbfgs import LBFGS
 from chainrule.optim.optimizer import Optimizer
-from chainrule.optim.schedules import Rate, rates, tabulate, traceable
+from chainrule.optim.schedules import Rate, rates
 from chainrule.optim.settings import check_count, check_number
 from chainrule.tensor import Tensor, no_grad
 from chainrule.trace import tracing
@@ -88,7 +87,8 @@ def fit(
     all validation rows. What a loss is shows when it is evaluated on parts of the rows; one that is neither a
     mean nor a total over rows is evaluated on all validation rows at once. The optimizer is taken as a
     description: its state starts anew, in a copy. In a model that is in training, parts that are at inference
-    (``model.norm.eval()``) stay so.
+    (``model.norm.eval()``) stay so. Frozen parameters (``requires_grad`` False) stay as they are, in fresh starts
+    too, and a part that is frozen as a whole computes as at inference.
 
     ``restarts=1`` trains from the model's present parameters; ``restarts=R`` trains R networks
     from fresh initial values drawn by (seed, replica) and keeps the one with the lowest validation loss
@@ -180,7 +180,8 @@ def fit(
     parts = [part for part in (rows, held_out) if part is not None]
     for part in parts:
         copy_context().run(_check_loss, objective, part)
-    stepping = None if isinstance(optimizer, LBFGS) else _own(optimizer, rows, epochs, settings)
+    steps = steps_per_epoch(len(rows), settings.batch_size, settings.drop_last)
+    stepping = None if isinstance(optimizer, LBFGS) else optimizer.own(epochs * steps)
     how = copy_context().run(combination, objective, parts)
     look_back = held_out is None and any(isinstance(rule, EarlyStopping) for rule in rules)
     trainer = Trainer(objective, rows, held_out, stepping, settings, differing, together, how, look_back)
@@ -198,7 +199,6 @@ def fit(
     history = _train(run, work)
     history.optimizer, history.batch_size = optimizer.describe(), settings.batch_size
     if stepping is not None:
-        steps = steps_per_epoch(len(rows), settings.batch_size, settings.drop_last)
         found = rates(cast(Rate, stepping.lr), steps * np.arange(epochs))
         if differing.rates:
             found = np.array(differing.rates)[:, None]
@@ -320,23 +320,6 @@ def _record(model: Module, form: Form) -> Graph:
     with tracing() as trace:
         output = model(Tensor(None, leaf))
     return Graph((leaf,), (output.node,), trace=trace)
-
-
-def _own(optimizer: Optimizer, rows: Rows, epochs: int, settings: Settings) -> Optimizer:
-    """A copy with a state of its own, whose step size can be traced."""
-    own = copy.copy(optimizer)
-    for name in ("base_rate", "steps"):
-        setattr(own, name, Tensor.leaf(getattr(optimizer, name).numpy().copy()))
-    own.shared_state = {
-        name: Tensor.leaf(tensor.numpy().copy()) for name, tensor in optimizer.shared_state.items()
-    }
-    if isinstance(optimizer.lr, tuple):
-        own.lr = optimizer.lr[0]  # a replica's own is put into its place when it begins
-    elif not traceable(rate := cast(Rate, own.lr)):
-        # an ordinary Python function of the step cannot be traced, so its values are listed beforehand
-        steps = epochs * steps_per_epoch(len(rows), settings.batch_size, settings.drop_last)
-        own.lr = tabulate(rate, steps)
-    return own
 
 
 def _saver(

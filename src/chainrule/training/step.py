@@ -11,7 +11,8 @@ from typing import Literal
 
 import numpy as np
 
-from chainrule.graph import Node, new_leaf
+from chainrule.errors import SettingError
+from chainrule.graph import Node, describe_form, new_leaf
 from chainrule.guarded import Graph, check_closed
 from chainrule.nn.module import Module, Parameter, at_inference
 from chainrule.nn.normalisation import BatchNorm1d
@@ -98,6 +99,7 @@ def training_step(
     with tracing() as trace:
         x, y, loss, penalised = objective.traced(forms)
         norm = _backward(penalised, model, clip_norm)
+        _check_all_known(trace, model)
         if update == "two-step":
             scales = normalisation_parameters(model)
             _update_only(scales, model, optimizer, trace)
@@ -115,15 +117,28 @@ def _backward(loss: Tensor, model: Module, clip_norm: float | None) -> Tensor:
     return gradient_norm(parameters) if clip_norm is None else clip_gradients(parameters, clip_norm)
 
 
+def _check_all_known(trace: Trace, model: Module) -> None:
+    """SettingError where the loss depends on something that requires a gradient and would not be trained."""
+    known = {id(p) for p in model.parameters()}
+    strays = [t for t in trace.gradients if t.requires_grad and id(t) not in known]
+    if strays:
+        raise SettingError(
+            "the loss depends on tensors that require a gradient, and the model does not have them",
+            expected="parameters of the model: attributes of it or of the modules in it",
+            got=", ".join(describe_form(t.node) for t in strays),
+            hint="make them attributes, self.layers = [...] or self.w = nn.Parameter(array), or detach() them",
+        )
+
+
 def normalisation_parameters(model: Module) -> list[Parameter]:
-    """Scale and shift (the lectures' gamma and beta) of every batch normalisation in the model."""
+    """Scale and shift (the lectures' gamma and beta) of every batch normalisation that is not frozen."""
     layers = [module for _, module in model.named_modules() if isinstance(module, BatchNorm1d)]
-    return [p for layer in layers for p in (layer.weight, layer.bias) if p is not None]
+    return [p for layer in layers for p in (layer.weight, layer.bias) if p is not None and p.requires_grad]
 
 
 def _update_only(chosen: list[Parameter], model: Module, optimizer: Optimizer, trace: Trace) -> None:
     """Step the chosen parameters alone; the rest of the state, such as moments and counters, is as before."""
-    others = (*model.buffers(), optimizer.steps, *optimizer.shared_state.values())
+    others = (*model.buffers(), *optimizer.counters())
     before = {tensor: trace.assigned.get(tensor, tensor.node) for tensor in others}
     for p in model.parameters():
         if not any(p is other for other in chosen):
