@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from chainrule import functions as f
+from chainrule._version import __version__
 from chainrule.backward import backward
 from chainrule.errors import DtypeError, GradientError, ShapeError, TracingError, describe_line, user_line
 from chainrule.getitem import getitem
@@ -21,6 +22,7 @@ from chainrule.interpret import evaluate, value_of
 from chainrule.ops import dtypes, movement
 from chainrule.ops.operators import Operators
 from chainrule.ops.record import Array, Primitive, Shape, is_float
+from chainrule.pickles import check_version
 
 if TYPE_CHECKING:
     from chainrule.trace import Trace
@@ -323,14 +325,48 @@ class Tensor(Operators):
         owner = weakref.ref(self) if self.requires_grad else None
         self.node = new_leaf(self.shape, self.dtype, value=self.numpy(), owner=owner)
 
+    # Copies: the value in memory of its own, laid out as it was, and the gradient. A history cannot be copied
+
+    def __copy__(self) -> Self:
+        return deepcopy(self)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """The value in memory of its own, in the same order, and the gradient; without history."""
-        twin = self.leaf(np.array(self.numpy()), self._requires_grad and self.node.owner is not None)
-        memo[id(self)] = twin
-        twin._grad = deepcopy(self._grad, memo)
-        for name, value in getattr(self, "__dict__", {}).items():  # what a parameter knows besides its value
-            setattr(twin, name, deepcopy(value, memo))
+        value = self._without_history()
+        own = memo.setdefault(id(value), np.array(value))  # tensors over one array stay so
+        twin = memo[id(self)] = self.leaf(own, self._requires_grad)
+        twin.__setstate__(deepcopy(self._besides(), memo))
         return twin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What a pickle holds. It is for other processes; what is to be kept belongs in a file."""
+        value, back = self._without_history(), None
+        if not (
+            value.flags.c_contiguous or value.flags.f_contiguous
+        ):  # pickles of arrays know these two only
+            order = sorted(range(value.ndim), key=lambda axis: -abs(value.strides[axis]))
+            value, back = np.ascontiguousarray(value.transpose(order)), np.argsort(order).tolist()
+        return _unpickled, (__version__, type(self), value, back, self._requires_grad), self._besides()
+
+    def __setstate__(self, besides: tuple[Tensor | None, dict[str, Any]]) -> None:
+        self._grad, named = besides
+        for name, value in named.items():
+            setattr(self, name, value)
+
+    def _besides(self) -> tuple[Tensor | None, dict[str, Any]]:
+        """The gradient, and what a parameter knows besides its value."""
+        return self._grad, getattr(self, "__dict__", {})
+
+    def _without_history(self) -> Array:
+        """The value, of a tensor that was not computed from what requires a gradient; else a GradientError."""
+        if self._requires_grad and self.node.owner is None:
+            raise GradientError(
+                "a computed tensor cannot be copied or pickled: no gradient would pass through its copy",
+                expected="a tensor made by cr.tensor, a parameter, or one that requires no gradient",
+                got=repr(self.node),
+                where=describe_line(user_line()),
+                hint="take the value alone, x.detach(), or compute it under cr.no_grad()",
+            )
+        return self.numpy()
 
     def detach(self) -> Tensor:
         """The same value without history."""
@@ -375,6 +411,17 @@ def _value(node: Node) -> Array | None:
             x.value = value_of(x, [x.inputs[0].value])
         values.append(x.value)
     return value_of(node, values)
+
+
+def _unpickled(
+    version: str, kind: type[Tensor], value: Array, axes: list[int] | None, requires_grad: bool
+) -> Tensor:
+    """The tensor of a pickle, in memory of its own: what arrived may be a file, or foreign bytes."""
+    check_version(version)
+    if isinstance(value, np.memmap):
+        value = np.array(value)
+    own = np.require(value, dtypes.check_dtype(value.dtype), requirements="AEW")
+    return kind.leaf(own if axes is None else own.transpose(axes), requires_grad)
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -469,6 +516,7 @@ def lifted(function: Callable[..., Any]) -> Callable[..., Any]:
             x = as_tensor(x)
         return function(x, *args, **kwargs)
 
+    call.__module__ = "chainrule.namespace"  # where a pickle finds it
     return call
 
 

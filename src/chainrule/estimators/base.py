@@ -29,6 +29,7 @@ from chainrule.estimators.session import Plan, Session
 from chainrule.estimators.stochastic import EpochLoop, SolverState
 from chainrule.nn.module import Module
 from chainrule.ops.record import Array
+from chainrule.pickles import stamped, unstamped
 
 STOCHASTIC = ("sgd", "adam")
 
@@ -308,12 +309,16 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         """Arrays and settings; what is only there for speed stays behind."""
         state = dict(super().__getstate__())
         state.pop("_session", None)
-        return state
+        return stamped(state)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(unstamped(state))
 
     def _fitted_attributes(self) -> dict[str, Any]:
         """Copies of all that a fit has left, for callbacks that want an estimator as it is now."""
         settings = self.get_params(deep=False)
-        state = {n: v for n, v in self.__getstate__().items() if n not in settings and "callback" not in n}
+        apart = {*settings, "_session"}
+        state = {n: v for n, v in vars(self).items() if n not in apart and "callback" not in n}
         return copy.deepcopy(state)
 
     def _scorer(self) -> Any:

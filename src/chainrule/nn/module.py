@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from chainrule.notebook import preformatted
 from chainrule.ops.dtypes import check_dtype
 from chainrule.ops.record import Array, is_float
 from chainrule.per_replica import PerReplica
+from chainrule.pickles import STAMP, stamped, unstamped
 from chainrule.tensor import TRACE, Tensor, as_tensor, tensor
 
 if TYPE_CHECKING:
@@ -105,12 +107,17 @@ class Buffer(Tensor):
         """A buffer that starts at ``value``; ``initialise`` restores that, or draws from ``initialiser``."""
         buffer = cls.leaf(np.array(value))
         first = np.array(value)
-        buffer.initialiser = initialiser or (lambda rng, shape: first)
+        buffer.initialiser = initialiser or partial(_the_first, first)
         return buffer
 
     def initialise(self, rng: np.random.Generator) -> None:
         """Return to the first value."""
         self.assign(Tensor.leaf(np.asarray(self.initialiser(rng, self.shape), dtype=self.dtype)))
+
+
+def _the_first(value: Array, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """An initialiser that draws nothing."""
+    return value
 
 
 class Module:
@@ -247,9 +254,18 @@ class Module:
         Module._changes += 1
         super().__delattr__(name)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Any:
         """What copies and pickles hold: machine code is made anew where it is needed."""
-        return {name: value for name, value in vars(self).items() if name != "_predictor"}
+        given: Any = super().__getstate__()
+        plain, slots = given if isinstance(given, tuple) else (given, None)
+        kept = stamped({name: value for name, value in (plain or {}).items() if name != "_predictor"})
+        return (kept, slots) if slots else kept
+
+    def __setstate__(self, state: Any) -> None:
+        plain, slots = state if isinstance(state, tuple) else (state, {})
+        vars(self).update(unstamped(plain) if STAMP in plain else plain)
+        for name, value in slots.items():
+            object.__setattr__(self, name, value)
 
     def summary(self, example: Any = None) -> Summary:
         """Layers, shapes, parameters and multiply-adds; see :func:`chainrule.nn.summary`."""
