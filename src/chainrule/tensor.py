@@ -332,7 +332,9 @@ class Tensor(Operators):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         value = self._without_history()
-        own = memo.setdefault(id(value), np.array(value))  # tensors over one array stay so
+        own = memo.get(id(value))  # of another tensor over the same array
+        if own is None:
+            own = memo[id(value)] = _with_strides(np.array(value), value.strides)
         twin = memo[id(self)] = self.leaf(own, self._requires_grad)
         twin.__setstate__(deepcopy(self._besides(), memo))
         return twin
@@ -340,12 +342,14 @@ class Tensor(Operators):
     def __reduce__(self) -> tuple[Any, ...]:
         """What a pickle holds. It is for other processes; what is to be kept belongs in a file."""
         value, back = self._without_history(), None
+        strides = value.strides
         if not (
             value.flags.c_contiguous or value.flags.f_contiguous
         ):  # pickles of arrays know these two only
             order = sorted(range(value.ndim), key=lambda axis: -abs(value.strides[axis]))
             value, back = np.ascontiguousarray(value.transpose(order)), np.argsort(order).tolist()
-        return _unpickled, (__version__, type(self), value, back, self._requires_grad), self._besides()
+        arguments = (__version__, type(self), value, back, strides, self._requires_grad)
+        return _unpickled, arguments, self._besides()
 
     def __setstate__(self, besides: tuple[Tensor | None, dict[str, Any]]) -> None:
         self._grad, named = besides
@@ -414,14 +418,30 @@ def _value(node: Node) -> Array | None:
 
 
 def _unpickled(
-    version: str, kind: type[Tensor], value: Array, axes: list[int] | None, requires_grad: bool
+    version: str,
+    kind: type[Tensor],
+    value: Array,
+    axes: list[int] | None,
+    strides: tuple[int, ...],
+    requires_grad: bool,
 ) -> Tensor:
     """The tensor of a pickle, in memory of its own: what arrived may be a file, or foreign bytes."""
     check_version(version)
     if isinstance(value, np.memmap):
         value = np.array(value)
     own = np.require(value, dtypes.check_dtype(value.dtype), requirements="AEW")
-    return kind.leaf(own if axes is None else own.transpose(axes), requires_grad)
+    return kind.leaf(_with_strides(own if axes is None else own.transpose(axes), strides), requires_grad)
+
+
+def _with_strides(array: Array, strides: tuple[int, ...]) -> Array:
+    """The array with these strides on its axes of one element.
+
+    Nothing is read by them, but the keys of machine code, and hashes such as joblib's, tell them apart.
+    """
+    wanted = tuple(
+        [s if n == 1 else own for n, own, s in zip(array.shape, array.strides, strides, strict=True)]
+    )
+    return array if wanted == array.strides else np.lib.stride_tricks.as_strided(array, strides=wanted)
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:

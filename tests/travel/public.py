@@ -50,7 +50,9 @@ def instances(cls: type[Any]) -> list[Any]:
         if type(self) is cls and not any(self is one for one in made):
             made.append(self)
 
-    test = doctest.DocTestParser().get_doctest(cls.__doc__ or "", dict(vars(sys.modules[cls.__module__])), cls.__name__, None, 0)
+    test = doctest.DocTestParser().get_doctest(
+        cls.__doc__ or "", dict(vars(sys.modules[cls.__module__])), cls.__name__, None, 0
+    )
     said = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cls, "__init__", noted)

@@ -18,7 +18,9 @@ from chainrule.tensor import Tensor
 BY_NAME = (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type, np.ufunc)
 
 
-def differences(a: Any, b: Any, path: str = "it", seen: dict[int, tuple[Any, Any]] | None = None) -> Iterator[str]:
+def differences(
+    a: Any, b: Any, path: str = "it", seen: dict[int, tuple[Any, Any]] | None = None
+) -> Iterator[str]:
     """Where two objects differ, in words; nothing if they are the same."""
     seen = {} if seen is None else seen
     if type(a) is not type(b):
@@ -46,6 +48,8 @@ def _inside(a: Any, b: Any, path: str, seen: dict[int, tuple[Any, Any]]) -> Iter
         yield from _arrays(a, b, path)
     elif isinstance(a, Tensor):
         yield from _arrays(a.numpy(), b.numpy(), path)
+        if order(a.numpy()) != order(b.numpy()):
+            yield f"{path}: axes in memory {order(a.numpy())} became {order(b.numpy())}"
         if not (b.data.flags.writeable and b.node.value is b.data):
             yield f"{path}: not a tensor to work with"
         for name in ("requires_grad", "grad"):
@@ -86,8 +90,6 @@ def _arrays(a: np.ndarray, b: np.ndarray, path: str) -> Iterator[str]:
         yield f"{path}: {a.dtype}{list(a.shape)} became {b.dtype}{list(b.shape)}"
     elif a.tobytes() != b.tobytes():
         yield f"{path}: another value"
-    elif order(a) != order(b):
-        yield f"{path}: axes in memory {order(a)} became {order(b)}"
 
 
 def order(array: np.ndarray) -> list[int]:
@@ -96,7 +98,9 @@ def order(array: np.ndarray) -> list[int]:
     return sorted(axes, key=lambda i: -abs(array.strides[i])) if array.size else []
 
 
-def _states(a: dict[Any, Any], b: dict[Any, Any], path: str, seen: dict[int, tuple[Any, Any]]) -> Iterator[str]:
+def _states(
+    a: dict[Any, Any], b: dict[Any, Any], path: str, seen: dict[int, tuple[Any, Any]]
+) -> Iterator[str]:
     if list(a) != list(b):
         yield f"{path}: {list(a)} became {list(b)}"
     for name in a.keys() & b.keys():

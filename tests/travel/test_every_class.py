@@ -23,7 +23,12 @@ NET = {("x", "h"): 2.0, ("h", "o"): 3.0}
 
 def history():
     return cr.fit(
-        nn.MLP([4, 3, 1], seed=0), (X, X[:, :1]), loss=nn.squared_error, optimizer=optim.Adam(), epochs=2, restarts=2
+        nn.MLP([4, 3, 1], seed=0),
+        (X, X[:, :1]),
+        loss=nn.squared_error,
+        optimizer=optim.Adam(),
+        epochs=2,
+        restarts=2,
     )
 
 
@@ -56,8 +61,12 @@ MADE = {
         nn.Linear(4, 1), (X, X[:, :1]), loss=nn.squared_error, optimizer=optim.SGD(), steps=5
     ),
     training.TrainingWarning: lambda: cr.TrainingWarning("the loss became nan"),
-    errors.ChainruleError: lambda: errors.ChainruleError("it", expected=3, got=lambda: 4, where="a:1", hint="do"),
-    files.FileWriteError: lambda: files.FileWriteError("could not write", expected="room", got=NotImplemented),
+    errors.ChainruleError: lambda: errors.ChainruleError(
+        "it", expected=3, got=lambda: 4, where="a:1", hint="do"
+    ),
+    files.FileWriteError: lambda: files.FileWriteError(
+        "could not write", expected="room", got=NotImplemented
+    ),
     report.Report: full_report,
     report.Curves: lambda: full_report().curves,
     report.Confusion: lambda: full_report().outcome,

@@ -18,7 +18,9 @@ def predicted(model, x):
 
 def trained(model, rows, seed):
     optimizer = optim.Adam(optim.CosineDecay(0.05, steps=20), weight_decay=1e-3)
-    history = cr.fit(model, rows, loss=nn.squared_error, optimizer=optimizer, epochs=3, batch_size=8, seed=seed)
+    history = cr.fit(
+        model, rows, loss=nn.squared_error, optimizer=optimizer, epochs=3, batch_size=8, seed=seed
+    )
     return model, history
 
 

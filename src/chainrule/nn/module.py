@@ -258,7 +258,8 @@ class Module:
         """What copies and pickles hold: machine code is made anew where it is needed."""
         given: Any = super().__getstate__()
         plain, slots = given if isinstance(given, tuple) else (given, None)
-        kept = stamped({name: value for name, value in (plain or {}).items() if name != "_predictor"})
+        kept = {name: value for name, value in (plain or {}).items() if name != "_predictor"}
+        kept = stamped({**kept, "training": self.training})  # whether or not it was ever set
         return (kept, slots) if slots else kept
 
     def __setstate__(self, state: Any) -> None:
