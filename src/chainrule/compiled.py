@@ -116,8 +116,8 @@ class Compiled:
     compiled = True  # so that a drawing shows its kernels
 
     def __init__(self, f: Callable[..., Any], call: Callable[..., Any], nonfinite: NonFinite) -> None:
-        self._call, self._nonfinite = call, nonfinite
         update_wrapper(self, f)
+        self._call, self._function, self._nonfinite = call, f, nonfinite
 
     def __call__(self, *args: Any) -> Any:
         """What the function gives."""
@@ -134,8 +134,8 @@ class Compiled:
             if module != "__main__":
                 return name
             # the name in a script is taken; cloudpickle, for which other processes lack it, does not ask for one
-            self.__wrapped__.__qualname__ = f"{name}.__wrapped__"
-        return _compile_again, (self.__wrapped__, self._nonfinite)
+            self._function.__qualname__ = f"{name}.__wrapped__"
+        return _compile_again, (self._function, self._nonfinite)
 
 
 def _found(module: str | None, name: str) -> Any:

@@ -429,7 +429,7 @@ def _unpickled(
     check_version(version)
     if isinstance(value, np.memmap):
         value = np.array(value)
-    own = np.require(value, dtypes.check_dtype(value.dtype), requirements="AEW")
+    own = np.require(value, dtypes.check_dtype(value.dtype), requirements=("A", "E", "W"))
     return kind.leaf(_with_strides(own if axes is None else own.transpose(axes), strides), requires_grad)
 
 
