@@ -13,6 +13,8 @@ import numpy as np
 import polars as pl
 
 from chainrule.errors import ChainruleError
+from chainrule.inspect.derivation import Line
+from chainrule.inspect.steps import Steps
 from chainrule.tensor import Tensor
 
 BY_NAME = (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type, np.ufunc)
@@ -79,6 +81,16 @@ def _inside(a: Any, b: Any, path: str, seen: dict[int, tuple[Any, Any]]) -> Iter
     elif isinstance(a, ChainruleError | PurePath):
         if str(a) != str(b):
             yield f"{path}: {a} became {b}"
+    elif isinstance(a, Line):
+        for latex in (False, True):
+            yield from differences(a.texts(latex), b.texts(latex), path, seen)
+        yield from differences([a.value, a.note], [b.value, b.note], path, seen)
+    elif isinstance(a, Steps):
+        for x, y in zip(a.steps.values(), b.steps.values(), strict=True):
+            yield from differences(
+                [x.symbol, x.value, x.gradient], [y.symbol, y.value, y.gradient], path, seen
+            )
+            yield from differences(a.recording.names.get(x.node), b.recording.names.get(y.node), path, seen)
     elif isinstance(a, np.random.Generator):
         yield from differences(a.bit_generator.state, b.bit_generator.state, path, seen)
     else:

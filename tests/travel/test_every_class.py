@@ -205,3 +205,20 @@ def test_functions_of_functions_travel(name, called_before, worker):
     f = f if called_before else FUNCTIONS_OF_FUNCTIONS[name]()
     for found in (*(way(f)(x) for way in WAYS.values()), worker.submit(travellers.called, f, x).result()):
         assert not list(differences(expected, found))
+
+
+def test_a_derivation_says_the_same_elsewhere():
+    w, x = cr.tensor([0.5, 2.0], requires_grad=True), cr.tensor([2.0, 1.0])
+    r = cr.tanh(w * x)
+    loss = (r * r).sum()
+    net = nn.GraphNetwork(NET, ["x"], ["o"])
+    for found in (cr.explain(loss, paths=["w", "w[1]"]), cr.explain(net, [1.0])):
+        for way in WAYS.values():
+            other = way(found)
+            assert str(other) == str(found)
+            assert other.markdown() == found.markdown()
+            assert other.html() == found.html()
+            assert not list(differences(found.paths, other.paths))
+            if found.steps is not None:
+                np.testing.assert_array_equal(other["w"].gradient, found["w"].gradient)
+                np.testing.assert_array_equal(other["r"].value, r.numpy())
