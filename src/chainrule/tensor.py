@@ -343,9 +343,7 @@ class Tensor(Operators):
         """What a pickle holds. It is for other processes; what is to be kept belongs in a file."""
         value, back = self._without_history(), None
         strides = value.strides
-        if not (
-            value.flags.c_contiguous or value.flags.f_contiguous
-        ):  # pickles of arrays know these two only
+        if not value.flags.forc:  # the two layouts that pickles of arrays know
             order = sorted(range(value.ndim), key=lambda axis: -abs(value.strides[axis]))
             value, back = np.ascontiguousarray(value.transpose(order)), np.argsort(order).tolist()
         arguments = (__version__, type(self), value, back, strides, self._requires_grad)
@@ -362,6 +360,13 @@ class Tensor(Operators):
 
     def _without_history(self) -> Array:
         """The value, of a tensor that was not computed from what requires a gradient; else a GradientError."""
+        if self.data is None:
+            raise TracingError(
+                "a traced tensor cannot be copied or pickled: it has no value",
+                got=describe_form(self.node),
+                where=describe_line(user_line()),
+                hint="do not keep what a forward pass computes, or set the attribute to None before",
+            )
         if self._requires_grad and self.node.owner is None:
             raise GradientError(
                 "a computed tensor cannot be copied or pickled: no gradient would pass through its copy",

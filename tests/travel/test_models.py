@@ -14,7 +14,7 @@ from ways import WAYS
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.errors import GradientError, ModelFileError
+from chainrule.errors import GradientError, ModelFileError, TracingError
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(20, 4)).astype(np.float32)
@@ -287,6 +287,39 @@ def test_a_tensor_with_a_history_is_refused(way):
         plain = w * w
     for value in (y.detach(), plain, cr.tensor([1.0]) * 2.0):
         same(value, way(value))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_a_traced_forward_pass_has_left_behind_is_refused(way):
+    model = travellers.Remembering()
+    cr.fit(model, ROWS, loss=nn.squared_error, optimizer=optim.SGD(0.01), epochs=1)
+    with pytest.raises(TracingError, match=r"(?s)traced tensor.*set the attribute to None"):
+        WAYS[way](model)
+    model.last = None
+    same(model, WAYS[way](model))
+
+
+def test_callbacks_may_copy_the_model_as_it_is(way):
+    model, kept = MODELS["dropout and batch norm"](), []
+
+    def keep(epoch):
+        kept.append(
+            (way(epoch.model), way(epoch.optimizer), epoch.model.state_dict(), epoch.model.predict(X))
+        )
+
+    cr.fit(
+        *(model, ROWS),
+        loss=nn.squared_error,
+        optimizer=optim.Adam(0.05),
+        epochs=3,
+        restarts=2,
+        callbacks=[keep],
+    )
+    assert len(kept) == 6
+    for twin, optimizer, state, predicted in kept:
+        same(twin.state_dict(), state)
+        assert optimizer.steps.item() > 0
+        np.testing.assert_array_equal(twin.predict(X), predicted)
 
 
 def test_gradients_and_frozen_parameters_stay(way):

@@ -46,6 +46,8 @@ class Predictor:
 
     def __init__(self, module: Module) -> None:
         self._module, self._made_of, self._changes = module, fingerprint(module), -1
+        # kept, since something else may get the identity of what is freed
+        self._parts = [list(x.values() if isinstance(x, dict) else x) for x in holders(module)]
         self.dtype = module.dtype
         self._lists: list[tuple[Any, list[int]]] = []
         self._programs: dict[Form, Program] = {}
