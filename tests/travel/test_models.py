@@ -10,7 +10,7 @@ import pytest
 import travellers
 from joblib import Parallel, delayed
 from sameness import differences, order
-from ways import WAYS
+from ways import WAYS, cloudpickled
 
 import chainrule as cr
 from chainrule import nn, optim
@@ -166,6 +166,31 @@ def test_compiled_steps_of_copies(way):
     losses = [[float(s(X, Y)) for _ in range(3)] for s in (step, other)]
     assert losses[0] == losses[1]
     same((model, optimizer), (twin, own))
+
+
+def test_a_compiled_step_goes_to_a_worker_with_all_that_it_uses(worker):
+    model, optimizer = under_way(MODELS["dropout and batch norm"]())
+
+    @cr.compile
+    def step(x, y):
+        loss = nn.squared_error(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    model.zero_grad()
+    step(X, Y)
+    sent = bytes(cloudpickled(step))
+    there = [float(loss) for loss in worker.submit(travellers.repeated, sent, 3, X, Y).result()]
+    assert there == [float(step(X, Y)) for _ in range(3)]
+
+
+@pytest.mark.parametrize("way", [*WAYS, "copy"])
+def test_a_module_says_itself_what_is_left_behind(way):
+    model = travellers.Caching()
+    twin = {**WAYS, "copy": copy.copy}[way](model)
+    assert model.cache() == 1 and twin.cache is None
+    np.testing.assert_array_equal(twin.predict(X), model.predict(X))
 
 
 OPTIMIZERS = {

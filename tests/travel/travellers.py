@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 
 import chainrule as cr
@@ -35,6 +37,11 @@ def steps(model, optimizer, rows, count):
 
 def called(f, *args):
     return f(*args)
+
+
+def repeated(pickled, count, *args):
+    f = pickle.loads(pickled)
+    return [f(*args) for _ in range(count)]
 
 
 def failing(error):
@@ -95,6 +102,26 @@ class Remembering(nn.Module):
     def forward(self, x):
         self.last = self.linear(x)
         return self.last
+
+
+class Caching(nn.Module):
+    """Leaves something behind, in the way that Python's own documentation shows."""
+
+    def __init__(self):
+        self.linear = nn.Linear(4, 1, seed=0)
+        self.cache = lambda: 1
+
+    def forward(self, x):
+        return self.linear(x)
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        del state["cache"]
+        return state
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self.cache = None
 
 
 class SignDescent(optim.Optimizer):
