@@ -119,9 +119,9 @@ class Compiled:
         update_wrapper(self, f)
         self._call, self._function, self._nonfinite = call, f, nonfinite
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **named: Any) -> Any:
         """What the function gives."""
-        return self._call(*args)
+        return self._call(*args, **named)
 
     def __get__(self, owner: Any, kind: Any = None) -> Any:
         """As of a function: an attribute of a class becomes a method."""

@@ -11,7 +11,7 @@ import pytest
 import travellers
 from sameness import differences
 from sklearn.model_selection import GridSearchCV, cross_val_predict
-from ways import WAYS
+from ways import FEW as WAYS
 
 import chainrule as cr
 from chainrule import data, estimators, nn, tables

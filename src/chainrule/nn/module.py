@@ -257,9 +257,9 @@ class Module:
     def __getstate__(self) -> Any:
         """What copies and pickles hold: machine code is made anew where it is needed."""
         given: Any = super().__getstate__()
-        plain, slots = given if isinstance(given, tuple) else (given, None)
-        kept = {name: value for name, value in (plain or {}).items() if name != "_predictor"}
-        kept = stamped({**kept, "training": self.training})  # whether or not it was ever set
+        parts = given if isinstance(given, tuple) else (given, None)
+        plain, slots = ({n: v for n, v in (part or {}).items() if n != "_predictor"} for part in parts)
+        kept = stamped({**plain, "training": self.training})  # whether or not it was ever set
         return (kept, slots) if slots else kept
 
     def __setstate__(self, state: Any) -> None:
