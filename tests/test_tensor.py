@@ -395,10 +395,12 @@ def test_error_classes_are_those_of_python_too() -> None:
 def test_deep_copy_is_independent() -> None:
     w = leaf(1.0, 2.0)
     w.sum().backward()
-    model = {"w": w, "same": w, "y": w * 2.0}
+    model = {"w": w, "same": w, "y": (w * 2.0).detach()}
     twins = copy.deepcopy(model)
     twin = twins["w"]
     assert twins["same"] is twin and not twins["y"].requires_grad and twins["y"].tolist() == [2.0, 4.0]
+    with pytest.raises(GradientError, match=r"(?s)a computed tensor cannot be copied.*detach"):
+        copy.deepcopy(w * 2.0)  # a derivative through the copy would end there without a word
     assert twin.grad.tolist() == [1.0, 1.0] and twin.grad is not w.grad
     (twin * 2.0).sum().backward()
     assert twin.grad.tolist() == [3.0, 3.0] and w.grad.tolist() == [1.0, 1.0]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
+from functools import update_wrapper
+from types import MethodType
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -85,7 +87,6 @@ def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callab
     variants: dict[Any, list[_Variant]] = {}  # the one used last comes first
     lock = threading.Lock()  # a program works in memory of its own
 
-    @wraps(f)
     def call(*args: Any, **named: Any) -> Any:
         if TRACE.get() is not None:  # inside another trace this is an ordinary function
             return f(*args, **named)
@@ -116,8 +117,46 @@ def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callab
             lambda leaf: Tensor.leaf(next(results)) if isinstance(leaf, Tensor) else leaf, variant.result
         )
 
-    vars(call)["compiled"] = True  # so that a drawing shows its kernels
-    return call
+    return Compiled(f, call, nonfinite)
+
+
+class Compiled:
+    """What ``compile`` returns. Copies and pickles hold the function alone, whose machine code is made anew."""
+
+    compiled = True  # so that a drawing shows its kernels
+
+    def __init__(self, f: Callable[..., Any], call: Callable[..., Any], nonfinite: NonFinite) -> None:
+        update_wrapper(self, f)
+        self._call, self._function, self._nonfinite = call, f, nonfinite
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        """What the function gives."""
+        return self._call(*args, **named)
+
+    def __get__(self, owner: Any, kind: Any = None) -> Any:
+        """As of a function: an attribute of a class becomes a method."""
+        return self if owner is None else MethodType(self, owner)
+
+    def __reduce__(self) -> Any:
+        """By name where this stands under its function's name, else by the function that it was made of."""
+        module, name = getattr(self, "__module__", None), getattr(self, "__qualname__", "")
+        if name and _found(module, name) is self:
+            if module != "__main__":
+                return name
+            # the name in a script is taken; cloudpickle, for which other processes lack it, does not ask for one
+            self._function.__qualname__ = f"{name}.__wrapped__"
+        return _compile_again, (self._function, self._nonfinite)
+
+
+def _found(module: str | None, name: str) -> Any:
+    found: Any = sys.modules.get(module or "")
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def _compile_again(f: Callable[..., Any], nonfinite: NonFinite) -> Callable[..., Any]:
+    return compile(f, nonfinite=nonfinite)
 
 
 def _check_finite(

@@ -14,6 +14,7 @@ import numpy as np
 
 from chainrule import functions as f
 from chainrule import numpy_protocol
+from chainrule._version import __version__
 from chainrule.backward import backward
 from chainrule.errors import (
     DtypeError,
@@ -29,6 +30,7 @@ from chainrule.interpret import evaluate, value_of
 from chainrule.ops import dtypes, movement
 from chainrule.ops.operators import Operators
 from chainrule.ops.record import Array, Primitive, Shape, is_float
+from chainrule.pickles import check_version
 
 if TYPE_CHECKING:
     from chainrule.trace import Trace
@@ -493,26 +495,58 @@ class Tensor(Operators):
         if trace is not None and before in trace.made:
             trace.made.add(self.node)
 
+    # Copies: the value in memory of its own, laid out as it was, and the gradient. A history cannot be copied
+
     def __copy__(self) -> Self:
-        """The same history, or of a leaf another one over the same memory."""
-        if self.node.inputs or self._data is None:
-            twin = type(self).__new__(type(self))
-            Tensor.__init__(twin, self._data, self.node, self._requires_grad, self._memory)
-        else:
-            shared = self.lend()  # of borrowed memory a copy
-            twin = self.leaf(shared, self._requires_grad, OWN if self._memory == BORROWED else LENT)
-        for name, value in getattr(self, "__dict__", {}).items():
-            setattr(twin, name, value)
-        return twin
+        return deepcopy(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """The value in memory of its own, in the same order, and the gradient; without history."""
-        twin = self.leaf(np.array(self._number()), self._requires_grad and self.node.owner is not None)
-        memo[id(self)] = twin
-        twin._grad = deepcopy(self._grad, memo)
-        for name, value in getattr(self, "__dict__", {}).items():  # what a parameter knows besides its value
-            setattr(twin, name, deepcopy(value, memo))
+        value = self._without_history()
+        own = memo.get(id(value))  # of another tensor over the same array
+        if own is None:
+            own = memo[id(value)] = _with_strides(np.array(value), value.strides)
+        twin = memo[id(self)] = self.leaf(own, self._requires_grad, LENT if self._memory == LENT else OWN)
+        twin.__setstate__(deepcopy(self._besides(), memo))
         return twin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What a pickle holds. It is for other processes; what is to be kept belongs in a file."""
+        value, back = self._without_history(), None
+        strides = value.strides
+        if not value.flags.forc:  # the two layouts that pickles of arrays know
+            order = sorted(range(value.ndim), key=lambda axis: -abs(value.strides[axis]))
+            value, back = np.ascontiguousarray(value.transpose(order)), np.argsort(order).tolist()
+        memory = LENT if self._memory == LENT else OWN
+        arguments = (__version__, type(self), value, back, strides, self._requires_grad, memory)
+        return _unpickled, arguments, self._besides()
+
+    def __setstate__(self, besides: tuple[Tensor | None, dict[str, Any]]) -> None:
+        self._grad, named = besides
+        for name, value in named.items():
+            setattr(self, name, value)
+
+    def _besides(self) -> tuple[Tensor | None, dict[str, Any]]:
+        """The gradient, and what a parameter knows besides its value."""
+        return self._grad, getattr(self, "__dict__", {})
+
+    def _without_history(self) -> Array:
+        """The value, of a tensor that was not computed from what requires a gradient; else a GradientError."""
+        if self._data is None:
+            raise TracingError(
+                "a traced tensor cannot be copied or pickled: it has no value",
+                got=describe_form(self.node),
+                where=describe_line(user_line()),
+                hint="do not keep what a forward pass computes, or set the attribute to None before",
+            )
+        if self._requires_grad and self.node.owner is None:
+            raise GradientError(
+                "a computed tensor cannot be copied or pickled: no gradient would pass through its copy",
+                expected="a tensor made by cr.tensor, a parameter, or one that requires no gradient",
+                got=repr(self.node),
+                where=describe_line(user_line()),
+                hint="take the value alone, x.detach(), or compute it under cr.no_grad()",
+            )
+        return self.peek()
 
     def detach(self) -> Tensor:
         """The same value without history."""
@@ -614,6 +648,35 @@ def _value(node: Node) -> Array | None:
             x.value = value_of(x, [x.inputs[0].value])
         values.append(x.value)
     return value_of(node, values)
+
+
+def _unpickled(
+    version: str,
+    kind: type[Tensor],
+    value: Array,
+    axes: list[int] | None,
+    strides: tuple[int, ...],
+    requires_grad: bool,
+    memory: int,
+) -> Tensor:
+    """The tensor of a pickle, in memory of its own: what arrived may be a file, or foreign bytes."""
+    check_version(version)
+    if isinstance(value, np.memmap):
+        value = np.array(value)
+    own = np.require(value, dtypes.check_dtype(value.dtype), requirements=("A", "E", "W"))
+    laid_out = _with_strides(own if axes is None else own.transpose(axes), strides)
+    return kind.leaf(laid_out, requires_grad, memory)
+
+
+def _with_strides(array: Array, strides: tuple[int, ...]) -> Array:
+    """The array with these strides on its axes of one element.
+
+    Nothing is read by them, but the keys of machine code, and hashes such as joblib's, tell them apart.
+    """
+    wanted = tuple(
+        [s if n == 1 else own for n, own, s in zip(array.shape, array.strides, strides, strict=True)]
+    )
+    return array if wanted == array.strides else np.lib.stride_tricks.as_strided(array, strides=wanted)
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -728,6 +791,7 @@ def lifted(function: Callable[..., Any]) -> Callable[..., Any]:
             x = as_tensor(x)
         return function(x, *args, **kwargs)
 
+    call.__module__ = "chainrule.namespace"  # where a pickle finds it
     return call
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -143,17 +144,19 @@ def value_and_grad(
     >>> value.item(), gradient["w"]
     (10.0, tensor([2., 6.]))
     """
+    return partial(_value_and_grad, f, argnums)  # which can be pickled if f can
 
-    def wrapped(*args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
-        chosen = _positions(argnums, len(args))
-        replaced, variables = _variables(tuple(args[i] for i in chosen))
-        places = dict(zip(chosen, replaced, strict=True))
-        out = _need_scalar(_call(variables, f, *(places.get(i, arg) for i, arg in enumerate(args)), **kwargs))
-        gradients = iter(_sweep([out], [_seed(1.0, out)], variables))
-        result = tree.rebuild(replaced, gradients)
-        return _shut(out, variables), result[0] if isinstance(argnums, int) else result
 
-    return wrapped
+def _value_and_grad(
+    f: Callable[..., Any], argnums: int | tuple[int, ...], /, *args: Any, **kwargs: Any
+) -> tuple[Tensor, Any]:
+    chosen = _positions(argnums, len(args))
+    replaced, variables = _variables(tuple(args[i] for i in chosen))
+    places = dict(zip(chosen, replaced, strict=True))
+    out = _need_scalar(_call(variables, f, *(places.get(i, arg) for i, arg in enumerate(args)), **kwargs))
+    gradients = iter(_sweep([out], [_seed(1.0, out)], variables))
+    result = tree.rebuild(replaced, gradients)
+    return _shut(out, variables), result[0] if isinstance(argnums, int) else result
 
 
 def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
@@ -163,8 +166,11 @@ def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[
     >>> cr.grad(cr.grad(lambda x: x**3))(2.0).item()
     12.0
     """
-    both = value_and_grad(f, argnums)
-    return lambda *args, **kwargs: both(*args, **kwargs)[1]
+    return partial(_grad, f, argnums)
+
+
+def _grad(f: Callable[..., Any], argnums: int | tuple[int, ...], /, *args: Any, **kwargs: Any) -> Any:
+    return _value_and_grad(f, argnums, *args, **kwargs)[1]
 
 
 def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
@@ -235,24 +241,24 @@ def jacobian(f: Callable[..., Any]) -> Callable[..., Any]:
     tensor([[2., 0.],
             [0., 4.]])
     """
+    return partial(_jacobian, f)
 
-    def wrapped(x: Any, *rest: Any) -> Any:
-        replaced, variables = _variables(x)
-        out = as_tensor(_call(variables, f, replaced, *rest))
-        rows = []
-        for i in range(out.size):
-            basis = np.zeros(out.size, out.dtype)
-            basis[i] = 1.0
-            rows.append(_sweep([out], [as_node(basis.reshape(out.shape))], variables))
-        blocks = [
-            stack([row[k] for row in rows]).reshape((*out.shape, *v.shape))
-            if rows
-            else Tensor.leaf(np.zeros((*out.shape, *v.shape), v.dtype))
-            for k, v in enumerate(variables)
-        ]
-        return tree.rebuild(replaced, iter(blocks))
 
-    return wrapped
+def _jacobian(f: Callable[..., Any], x: Any, *rest: Any) -> Any:
+    replaced, variables = _variables(x)
+    out = as_tensor(_call(variables, f, replaced, *rest))
+    rows = []
+    for i in range(out.size):
+        basis = np.zeros(out.size, out.dtype)
+        basis[i] = 1.0
+        rows.append(_sweep([out], [as_node(basis.reshape(out.shape))], variables))
+    blocks = [
+        stack([row[k] for row in rows]).reshape((*out.shape, *v.shape))
+        if rows
+        else Tensor.leaf(np.zeros((*out.shape, *v.shape), v.dtype))
+        for k, v in enumerate(variables)
+    ]
+    return tree.rebuild(replaced, iter(blocks))
 
 
 def hessian(f: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing, check_random_state
@@ -27,6 +26,7 @@ from chainrule.estimators.rows import Part, Watched
 from chainrule.estimators.rules import Rule
 from chainrule.estimators.session import Plan, Session
 from chainrule.estimators.stochastic import EpochLoop, SolverState
+from chainrule.estimators.versioned import Versioned
 from chainrule.nn.module import Module
 from chainrule.ops.record import Array
 from chainrule.training.sparse_rows import as_csr, is_sparse
@@ -47,7 +47,7 @@ def stochastic_only(method: Method) -> Method:
     return cast(Method, available_if(_is_stochastic)(method))
 
 
-class NetworkEstimator(CallbackSupport, BaseEstimator):  # type: ignore[misc]
+class NetworkEstimator(CallbackSupport, Versioned):  # type: ignore[misc]
     """Base of the estimators that train a network.
 
     A subclass says what the network is (``_recipe``) and, where it shows the arrays under other names, how
@@ -101,6 +101,7 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         else:
             if first:
                 self._start(recipe, rng)
+            self.__dict__.pop("_members", None)  # an ensemble ends where one network is trained further
             rows, watched = self._split(rows, validation, rng)
             self._fit_one(recipe, rows, watched, rng, hooks, incremental)
         if not all(np.isfinite(v).all() for v in self._values().values()):
@@ -314,14 +315,13 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         """Arrays and settings; what is only there for speed stays behind."""
-        state = dict(super().__getstate__())
-        state.pop("_session", None)
-        return state
+        return {name: value for name, value in super().__getstate__().items() if name != "_session"}
 
     def _fitted_attributes(self) -> dict[str, Any]:
         """Copies of all that a fit has left, for callbacks that want an estimator as it is now."""
         settings = self.get_params(deep=False)
-        state = {n: v for n, v in self.__getstate__().items() if n not in settings and "callback" not in n}
+        apart = {*settings, "_session"}
+        state = {n: v for n, v in vars(self).items() if n not in apart and "callback" not in n}
         return copy.deepcopy(state)
 
     def _scorer(self) -> Any:

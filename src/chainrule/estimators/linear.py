@@ -8,7 +8,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -22,10 +22,11 @@ from chainrule.estimators.base import NetworkEstimator
 from chainrule.estimators.inputs import dense, features_of, row_weights
 from chainrule.estimators.network import MLPRecipe
 from chainrule.estimators.tasks import ClassificationTask
+from chainrule.estimators.versioned import Versioned
 from chainrule.ops.record import Array
 
 
-class Ridge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class Ridge(RegressorMixin, Versioned):  # type: ignore[misc]
     """Least squares with a penalty, solved exactly: sum of (y - w x - b)^2 plus alpha times the sum of w^2 (row A17).
 
     The intercept is not penalised. ``alpha`` 0 is ordinary least squares; where columns depend on each other it
@@ -165,7 +166,7 @@ class MultinomialLogisticRegression(ClassificationTask, NetworkEstimator):
         return np.asarray(scores.ravel() if scores.shape[1] == 1 else scores)
 
 
-class Perceptron(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class Perceptron(ClassifierMixin, Versioned):  # type: ignore[misc]
     """Rosenblatt's rule (row B8): at each mistake, add the row to the weights. ``cr.classic.perceptron``.
 
     With several classes one neuron is trained for each of them against the rest, and the largest score wins.

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -26,6 +27,7 @@ from chainrule.notebook import preformatted
 from chainrule.ops.dtypes import check_dtype
 from chainrule.ops.record import Array, is_float
 from chainrule.per_replica import PerReplica
+from chainrule.pickles import STAMP, stamped, unstamped
 from chainrule.tensor import TRACE, Tensor, as_tensor, tensor
 
 if TYPE_CHECKING:
@@ -150,12 +152,17 @@ class Buffer(Tensor):
         """A buffer that starts at ``value``; ``initialise`` restores that, or draws from ``initialiser``."""
         buffer = cls.leaf(np.array(value))
         first = np.array(value)
-        buffer.initialiser = initialiser or (lambda rng, shape: first)
+        buffer.initialiser = initialiser or partial(_the_first, first)
         return buffer
 
     def initialise(self, rng: np.random.Generator) -> None:
         """Return to the first value."""
         self.assign(Tensor.leaf(np.asarray(self.initialiser(rng, self.shape), dtype=self.dtype)))
+
+
+def _the_first(value: Array, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """An initialiser that draws nothing."""
+    return value
 
 
 class Module:
@@ -334,9 +341,19 @@ class Module:
         _check_attribute(self, name, value)
         super().__setattr__(name, value)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Any:
         """What copies and pickles hold: machine code is made anew where it is needed."""
-        return dict(vars(self))
+        given: Any = super().__getstate__()
+        parts = given if isinstance(given, tuple) else (given, None)
+        plain, slots = ({n: v for n, v in (part or {}).items() if n != "_predictor"} for part in parts)
+        kept = stamped({**plain, "training": self.training})  # whether or not it was ever set
+        return (kept, slots) if slots else kept
+
+    def __setstate__(self, state: Any) -> None:
+        plain, slots = state if isinstance(state, tuple) else (state, {})
+        vars(self).update(unstamped(plain) if STAMP in plain else plain)
+        for name, value in slots.items():
+            object.__setattr__(self, name, value)
 
     def summary(self, example: Any = None) -> Summary:
         """Layers, shapes, parameters and multiply-adds; see :func:`chainrule.nn.summary`."""

@@ -50,7 +50,9 @@ class Optimizer:
     of a parameter to its gradient or, ``decoupled``, shrinks the parameter itself by lr * weight_decay
     (2 lambda is the same as a penalty lambda w^2, row A17).
     Biases (parameters with ``penalised`` False) decay only with ``decay_biases``. ``attach`` a model, then
-    ``step()`` after each ``backward()``. Raises SettingError for settings out of range.
+    ``step()`` after each ``backward()``. Copy or pickle a model and an optimizer that is attached to it together,
+    ``copy.deepcopy((model, opt))``, or the optimizer's copy has parameters that are nobody's. Raises SettingError
+    for settings out of range.
 
     >>> import chainrule as cr
     >>> from chainrule import optim
@@ -142,6 +144,15 @@ class Optimizer:
         return self._schedule(self.steps.astype(np.float64)).astype(np.float64)
 
     # Training
+
+    def __copy__(self) -> Self:
+        """Another one for the same parameters, with a state of its own."""
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        twin.base_rate, twin.steps = copy(self.base_rate), copy(self.steps)
+        twin.shared_state = {name: copy(tensor) for name, tensor in self.shared_state.items()}
+        twin.state = [{slot: copy(tensor) for slot, tensor in slots.items()} for slots in self.state]
+        return twin
 
     def attach(self, model: HasParameters | Iterable[Tensor]) -> Self:
         """Say what to update, the parameters of a model or single tensors; their state starts anew.
@@ -271,8 +282,6 @@ class Optimizer:
     def own(self, steps: int) -> Self:
         """A copy with a state of its own, whose step size can be traced over so many ``steps``."""
         own = copy(self)
-        own.base_rate, own.steps = (Tensor.leaf(x.peek().copy()) for x in (self.base_rate, self.steps))
-        own.shared_state = {name: Tensor.leaf(x.peek().copy()) for name, x in self.shared_state.items()}
         if isinstance(self.lr, tuple):
             own.lr = self.lr[0]  # a replica's own is put into its place when it begins
         elif not traceable(rate := cast(Rate, own.lr)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from fnmatch import fnmatchcase
 from typing import Any, Never, Self
 
@@ -65,6 +66,13 @@ class Groups(Optimizer):
         self._members: list[list[str]] = [[] for _ in self.optimizers]
         self.names, self.parameters, self._model = [], [], None
         self._lr = 0.0  # each part has its own
+
+    def __copy__(self) -> Self:
+        """Another one for the same parameters, whose parts have states of their own."""
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        twin.optimizers = {key: copy(optimizer) for key, optimizer in self.optimizers.items()}
+        return twin
 
     def parts(self) -> list[Optimizer]:
         """The optimizers, in the order in which they were given."""

@@ -146,6 +146,10 @@ class TensorBoardLog:
         self._writers: dict[int, Any] = {}
         _event_writer()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles hold: they open files of their own."""
+        return vars(self) | {"_writers": {}}
+
     def __call__(self, epoch: Epoch) -> None:
         """Write an epoch's events."""
         from tensorboard.compat.proto.event_pb2 import Event
