@@ -971,7 +971,7 @@ def test_only_so_many_variants_are_kept():
     from chainrule.compiled import MOST_VARIANTS
 
     (variants,) = next(
-        c.cell_contents for c in fast.__closure__ if isinstance(c.cell_contents, dict) and c.cell_contents
+        c.cell_contents for c in fast._call.__closure__ if isinstance(c.cell_contents, dict) and c.cell_contents
     ).values()
     assert len(variants) == MOST_VARIANTS
 

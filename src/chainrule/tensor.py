@@ -516,8 +516,7 @@ class Tensor(Operators):
         if not value.flags.forc:  # the two layouts that pickles of arrays know
             order = sorted(range(value.ndim), key=lambda axis: -abs(value.strides[axis]))
             value, back = np.ascontiguousarray(value.transpose(order)), np.argsort(order).tolist()
-        memory = LENT if self._memory == LENT else OWN
-        arguments = (__version__, type(self), value, back, strides, self._requires_grad, memory)
+        arguments = (__version__, type(self), value, back, strides, self._requires_grad)
         return _unpickled, arguments, self._besides()
 
     def __setstate__(self, besides: tuple[Tensor | None, dict[str, Any]]) -> None:
@@ -657,15 +656,17 @@ def _unpickled(
     axes: list[int] | None,
     strides: tuple[int, ...],
     requires_grad: bool,
-    memory: int,
 ) -> Tensor:
-    """The tensor of a pickle, in memory of its own: what arrived may be a file, or foreign bytes."""
+    """The tensor of a pickle, in memory of its own: what arrived may be a file, or foreign bytes.
+
+    Another tensor of the pickle may lie in the same memory, so it counts as lent.
+    """
     check_version(version)
     if isinstance(value, np.memmap):
         value = np.array(value)
     own = np.require(value, dtypes.check_dtype(value.dtype), requirements=("A", "E", "W"))
     laid_out = _with_strides(own if axes is None else own.transpose(axes), strides)
-    return kind.leaf(laid_out, requires_grad, memory)
+    return kind.leaf(laid_out, requires_grad, LENT)
 
 
 def _with_strides(array: Array, strides: tuple[int, ...]) -> Array:

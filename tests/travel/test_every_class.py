@@ -61,6 +61,7 @@ MADE = {
         nn.Linear(4, 1), (X, X[:, :1]), loss=nn.squared_error, optimizer=optim.SGD(), steps=5
     ),
     training.TrainingWarning: lambda: cr.TrainingWarning("the loss became nan"),
+    training.DataWarning: lambda: cr.DataWarning("two years are one in float32"),
     errors.ChainruleError: lambda: errors.ChainruleError(
         "it", expected=3, got=lambda: 4, where="a:1", hint="do"
     ),
