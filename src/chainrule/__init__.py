@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from chainrule.training import (
         Checkpoint,
         CSVLog,
+        DataWarning,
         EarlyStopping,
         Epoch,
         GradientNorm,
@@ -106,6 +107,7 @@ else:
     _ROOMS = {
         "CSVLog": "training",
         "Checkpoint": "training",
+        "DataWarning": "training",
         "Diagnosis": "inspect.diagnosis",
         "Drawing": "inspect.drawing",
         "EarlyStopping": "training",
@@ -157,6 +159,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "CSVLog",
     "Checkpoint",
+    "DataWarning",
     "Diagnosis",
     "Drawing",
     "EarlyStopping",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
+from functools import update_wrapper
+from types import MethodType
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -28,6 +30,8 @@ from chainrule.trace import tracing
 
 if TYPE_CHECKING:
     from chainrule.compiler.program import Instance
+    from chainrule.guarded import Graph
+    from chainrule.guards import Guards
 
 
 @dataclass
@@ -38,12 +42,10 @@ class _Variant:
     result: Any  # the function's result, with a tensor wherever the program gives an array
     updated: list[Tensor]
     ends: list[Node]  # outputs, then new values of what is updated
-    modules: list[Any]  # those that took part
-    modes: list[bool]  # and whether each was in training
+    guards: Guards  # over whatever the trace has read from outside
 
-    def fits(self) -> bool:
-        """Whether all modules are in training or at inference as they were."""
-        return [module.training for module in self.modules] == self.modes
+
+MOST_VARIANTS = 16  # for arguments of one form; the one that was used least recently goes
 
 
 def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callable[..., Any]:
@@ -52,17 +54,26 @@ def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callab
     ``f`` takes tensors, arrays, or nested dicts, lists and tuples of them, and gives tensors (or a nest of
     them). It may also be a step that calls ``loss.backward()`` and ``optimizer.step()``: parameters and
     optimizer state change in place, in their own buffers; gradients are not left behind in ``grad``. Another
-    shape or dtype makes another variant; numbers, strings and None are part of the form as well, and so is
-    whether each module is in training or at inference. Whatever else ``f`` looks up in Python is as it was when
-    the variant was made. Threads that call the same compiled function take turns.
+    shape or dtype makes another variant; numbers, strings and None are part of the form as well, and so are
+    keyword arguments. Threads that call the same compiled function take turns.
+
+    ``f`` runs as Python only when a variant is made, so everything that it reads there is watched: globals and
+    closures, defaults, attributes of objects and modules (``training`` too), lists and dicts, parameters (also one
+    that is replaced, or whose ``data``, ``grad`` or ``requires_grad`` is set), the contents of NumPy arrays, and
+    whatever the functions that it calls read. A change makes another variant, never an old answer. Contents of
+    arrays are compared at each call, about 0.1 ms for each MB: pass large ones as arguments, or as
+    ``cr.tensor(array)``, which is read where it lies. An ``f`` that changes in Python what it reads (a counter), or
+    reads what cannot be watched (a file, the clock), is traced at each call: right, and slow. What else it does in
+    Python, such as printing, it does when it is traced.
 
     With ``nonfinite="raise"`` a result or an updated tensor that is not finite raises NonFiniteError, which
     names the first node that gave such a number, its line and its inputs' ranges; parameters and state are then
     as they were before the call. "warn" says it in a RuntimeWarning and goes on. Either looks at every result,
     and copies what is about to be updated.
 
-    Raises TracingError where ``f`` asks for a value (``if x > 0``, ``x.item()``), and GradientError where the
-    result would be differentiated from outside: compile the gradient instead.
+    Raises TracingError where ``f`` asks for a value (``if x > 0``, ``x.item()``), draws random numbers that are
+    not the same each time, or updates a tensor whose memory another one shares, and GradientError where the result
+    would be differentiated from outside: compile the gradient instead.
 
     >>> import chainrule as cr
     >>> fast = cr.compile(cr.grad(lambda x: (x * x).sum()))
@@ -73,28 +84,28 @@ def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callab
         raise SettingError(
             "nonfinite: not known", expected=" or ".join(get_args(NonFinite)), got=repr(nonfinite)
         )
-    variants: dict[Any, list[_Variant]] = {}
+    variants: dict[Any, list[_Variant]] = {}  # the one used last comes first
     lock = threading.Lock()  # a program works in memory of its own
 
-    @wraps(f)
-    def call(*args: Any) -> Any:
+    def call(*args: Any, **named: Any) -> Any:
         if TRACE.get() is not None:  # inside another trace this is an ordinary function
-            return f(*args)
-        given = [_as_array(x) for x in tree.leaves(args)]
-        key = (_structure(args), tuple(_form(x) for x in given))
+            return f(*args, **named)
+        every = (args, named) if named else args
+        given = [_as_array(x) for x in tree.leaves(every)]
+        key = (_structure(every), tuple(_form(x) for x in given), bool(named), GRAD_ENABLED.get())
         inputs = [x for x in given if isinstance(x, np.ndarray)]
         with lock:
-            for variant in variants.get(key, ()):
-                if variant.fits():
+            known = variants.setdefault(key, [])
+            for i, variant in enumerate(known):
+                if variant.guards.hold():
+                    if i:
+                        known.insert(0, known.pop(i))
                     break
             else:
-                variant = _trace(f, args, given)
-                others = [
-                    each
-                    for each in variants.get(key, ())
-                    if (each.modules, each.modes) != (variant.modules, variant.modes)
-                ]
-                variants[key] = [*others, variant]
+                variant = _trace(f, args, named, given)
+                if not variant.guards.blind:
+                    known.insert(0, variant)
+                    del known[MOST_VARIANTS:]
             before = [] if nonfinite == "ignore" else [tensor.numpy().copy() for tensor in variant.updated]
             arrays = variant.program(*inputs)
             if nonfinite != "ignore":
@@ -106,8 +117,46 @@ def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callab
             lambda leaf: Tensor.leaf(next(results)) if isinstance(leaf, Tensor) else leaf, variant.result
         )
 
-    vars(call)["compiled"] = True  # so that a drawing shows its kernels
-    return call
+    return Compiled(f, call, nonfinite)
+
+
+class Compiled:
+    """What ``compile`` returns. Copies and pickles hold the function alone, whose machine code is made anew."""
+
+    compiled = True  # so that a drawing shows its kernels
+
+    def __init__(self, f: Callable[..., Any], call: Callable[..., Any], nonfinite: NonFinite) -> None:
+        update_wrapper(self, f)
+        self._call, self._function, self._nonfinite = call, f, nonfinite
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        """What the function gives."""
+        return self._call(*args, **named)
+
+    def __get__(self, owner: Any, kind: Any = None) -> Any:
+        """As of a function: an attribute of a class becomes a method."""
+        return self if owner is None else MethodType(self, owner)
+
+    def __reduce__(self) -> Any:
+        """By name where this stands under its function's name, else by the function that it was made of."""
+        module, name = getattr(self, "__module__", None), getattr(self, "__qualname__", "")
+        if name and _found(module, name) is self:
+            if module != "__main__":
+                return name
+            # the name in a script is taken; cloudpickle, for which other processes lack it, does not ask for one
+            self._function.__qualname__ = f"{name}.__wrapped__"
+        return _compile_again, (self._function, self._nonfinite)
+
+
+def _found(module: str | None, name: str) -> Any:
+    found: Any = sys.modules.get(module or "")
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def _compile_again(f: Callable[..., Any], nonfinite: NonFinite) -> Callable[..., Any]:
+    return compile(f, nonfinite=nonfinite)
 
 
 def _check_finite(
@@ -139,7 +188,7 @@ def _as_array(x: Any) -> Any:
                 where=describe_line(user_line()),
                 hint="compile the gradient, cr.compile(cr.grad(f)), or call it on x.detach()",
             )
-        return x.numpy()
+        return x.peek()
     if isinstance(x, bool | int | float | str):
         return x
     return as_tensor(x).numpy()
@@ -152,37 +201,58 @@ def _form(x: Any) -> Any:
 
 def _structure(value: Any) -> Any:
     if isinstance(value, dict):
-        return ("dict", *((key, _structure(item)) for key, item in value.items()))
+        return ("dict", *((type(key), key, _structure(item)) for key, item in value.items()))
     if isinstance(value, list | tuple):
-        return (type(value).__name__, *(_structure(item) for item in value))
+        return (type(value), *(_structure(item) for item in value))
     return None if value is None else "leaf"
 
 
-def _trace(f: Callable[..., Any], args: tuple[Any, ...], given: list[Any]) -> _Variant:
+def _trace(f: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any], given: list[Any]) -> _Variant:
     from chainrule.compiler.program import Binary, Instance
+    from chainrule.guarded import trace_guarded
+    from chainrule.guards import Guards
+
+    guards = Guards({getattr(f, "__name__", type(f).__name__): f})
+    made = trace_guarded(guards, lambda: _record(f, args, named, given), lambda made: made.graph).made
+    program = Instance(Binary(made.graph.inputs, made.outputs, [(a, b) for _, a, b in made.updates]))
+    updated = [tensor for tensor, _, _ in made.updates]
+    return _Variant(program, made.result, updated, list(made.graph.ends), guards)
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What a call of the function did while it was traced."""
+
+    graph: Graph
+    outputs: list[Node]
+    updates: list[tuple[Tensor, Node, Node]]
+    result: Any
+
+
+def _record(f: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any], given: list[Any]) -> _Record:
+    from chainrule.guarded import Graph, check_closed
 
     inputs = [new_leaf(x.shape, x.dtype, "argument") if isinstance(x, np.ndarray) else x for x in given]
-    nodes = [x for x, array in zip(inputs, given, strict=True) if isinstance(array, np.ndarray)]
+    nodes = tuple(x for x, array in zip(inputs, given, strict=True) if isinstance(array, np.ndarray))
     with tracing() as trace:
         stand_ins = iter(
             Tensor(None, x) if isinstance(array, np.ndarray) else x
             for x, array in zip(inputs, given, strict=True)
         )
-        result = f(*tree.rebuild(args, stand_ins))
-    outputs = []
-    for leaf in tree.leaves(result):
-        if isinstance(leaf, Tensor):
-            outputs.append(leaf.node)
-        elif not isinstance(leaf, bool | int | float | str):
+        new_args, new_named = tree.rebuild((args, named), stand_ins)
+        result = f(*new_args, **new_named)
+        parts = list(tree.leaves(result))
+        outputs = [leaf.node for leaf in parts if isinstance(leaf, Tensor)]
+    others = tuple(leaf for leaf in parts if not isinstance(leaf, Tensor))
+    for leaf in others:
+        if not isinstance(leaf, bool | int | float | str):
             raise TracingError(
                 "a compiled function returned something that is no tensor",
                 expected="tensors, numbers, or dicts, lists and tuples of them",
                 got=type(leaf).__name__,
                 where=describe_line(user_line()),
             )
-    updates = [(before, after) for _, before, after in trace.updates]
-    program = Instance(Binary(nodes, outputs, updates))
-    ends = [*outputs, *(after for _, after in updates)]
-    modules = list(trace.called.values())
-    modes = [module.training for module in modules]
-    return _Variant(program, result, [tensor for tensor, _, _ in trace.updates], ends, modules, modes)
+    updates = list(trace.updates)
+    graph = Graph(nodes, (*outputs, *(after for _, _, after in updates)), others, trace)
+    check_closed(nodes, graph.ends, updates)
+    return _Record(graph, outputs, updates, result)

@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 PACKAGE = str(Path(__file__).parent / "_")[:-1]  # with the separator at its end
 _STANDARD = Path(os.__file__).parent
-#: what calls a thread's first function is nobody's code
-_NOT_USERS = (PACKAGE, str(_STANDARD / "threading.py"), str(_STANDARD / "concurrent" / "futures"))
+#: what calls a thread's first function, or copies, is nobody's code, and what NumPy calls back is its caller's
+_NOT_USERS = (
+    PACKAGE,
+    str(Path(np.__file__).parent / "_")[:-1],
+    *(str(_STANDARD / name) for name in ("threading.py", "copy.py", "pickle.py")),
+    str(_STANDARD / "concurrent" / "futures"),
+)
 
 
 class ChainruleError(Exception):
@@ -38,6 +46,22 @@ class ChainruleError(Exception):
         parts = [("expected", self.expected), ("got", self.got), ("where", self.where), ("try", self.hint)]
         lines = [f"  {f'{name}:':<10}{text}" for name, text in parts if text not in (None, "")]
         return "\n".join([self.what, *lines])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What a pickle holds: the message as text, for what it names need not be fit to travel."""
+        texts = {
+            name: str(value)
+            for name, value in vars(self).items()
+            if name in ("expected", "got") and not isinstance(value, str | int | float | None)
+        }
+        return _unpickled, (type(self), self.args), vars(self) | texts
+
+
+def _unpickled(kind: type[ChainruleError], args: tuple[Any, ...]) -> ChainruleError:
+    """An error that has not been told anything but its arguments: kinds may have an __init__ of their own."""
+    error = kind.__new__(kind)
+    error.args = args
+    return error
 
 
 class ShapeError(ChainruleError, ValueError):

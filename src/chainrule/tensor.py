@@ -13,21 +13,39 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from chainrule import functions as f
+from chainrule import numpy_protocol
+from chainrule._version import __version__
 from chainrule.backward import backward
-from chainrule.errors import DtypeError, GradientError, ShapeError, TracingError, describe_line, user_line
+from chainrule.errors import (
+    DtypeError,
+    GradientError,
+    ShapeError,
+    TracingError,
+    describe_line,
+    user_line,
+)
 from chainrule.getitem import getitem
 from chainrule.graph import Node, as_node, describe_form, emit, new_leaf, topological
 from chainrule.interpret import evaluate, value_of
 from chainrule.ops import dtypes, movement
 from chainrule.ops.operators import Operators
 from chainrule.ops.record import Array, Primitive, Shape, is_float
+from chainrule.pickles import check_version
 
 if TYPE_CHECKING:
     from chainrule.trace import Trace
 
+#: whose memory a tensor's value lies in. What a recorded graph holds is never written to: its derivatives are taken
+#: later, and need the values that were computed with.
+OWN = 0  # nobody else's; graphs may hold it, so a new value gets new memory then
+LENT = 1  # also somebody's outside, who may write into it at any time; graphs get copies
+BORROWED = 2  # a graph's, or a part of another tensor's; outside sees copies
+
 MOST_CELLS = 20  # along an axis, that a notebook shows as a table
 
 GRAD_ENABLED: ContextVar[bool] = ContextVar("chainrule_grad_enabled", default=True)
+#: nodes by which a transform, such as ``grad``, is about to differentiate the function that runs now
+VARIABLES: ContextVar[frozenset[Node]] = ContextVar("chainrule_variables", default=frozenset())
 TRACE: ContextVar[Trace | None] = ContextVar("chainrule_trace", default=None)
 
 
@@ -62,30 +80,48 @@ class Tensor(Operators):
     ((2,), tensor([2., 4.]))
     """
 
-    __slots__ = ("__weakref__", "_grad", "_requires_grad", "data", "node")
+    __slots__ = ("__weakref__", "_data", "_grad", "_kept", "_memory", "_requires_grad", "node")
 
-    def __init__(self, data: Array | None, node: Node, requires_grad: bool = False) -> None:
-        self.data = data
+    def __init__(
+        self, data: Array | None, node: Node, requires_grad: bool = False, memory: int = OWN
+    ) -> None:
+        self._data = data
         self.node = node
         self._requires_grad = requires_grad
         self._grad: Tensor | None = None
+        self._memory = memory
+        self._kept: Node | None = None  # of a leaf: the one that recorded graphs hold
 
     @classmethod
-    def leaf(cls, data: Array, requires_grad: bool = False) -> Self:
+    def leaf(cls, data: Array, requires_grad: bool = False, memory: int = OWN) -> Self:
         """A tensor that holds ``data`` itself, not a copy, and has no history."""
         self = cls.__new__(cls)
         owner = weakref.ref(self) if requires_grad else None
-        Tensor.__init__(self, data, new_leaf(data.shape, data.dtype, value=data, owner=owner), requires_grad)
+        node = new_leaf(data.shape, data.dtype, value=data, owner=owner)
+        Tensor.__init__(self, data, node, requires_grad, memory)
+        trace = TRACE.get()
+        if trace is not None:
+            trace.made.add(node)
         return self
 
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Tensor:
         """A primitive applied to tensors: recorded, and computed unless a graph is being traced."""
-        given = [x.node if isinstance(x, Tensor) else x for x in operands]
-        node = emit(primitive, given, params)
-        tracked = any(isinstance(x, Tensor) and x._requires_grad for x in operands) and is_float(node.dtype)
-        needs = tracked and GRAD_ENABLED.get()
+        tracked = False
+        for x in operands:
+            if isinstance(x, Tensor) and x._requires_grad:
+                tracked = True
         if TRACE.get() is not None:
+            node = emit(primitive, [x.live() if isinstance(x, Tensor) else x for x in operands], params)
+            tracked = tracked and is_float(node.dtype)
+            needs = tracked and GRAD_ENABLED.get()
             return Tensor(None, node if needs or not tracked else movement.stop_gradient(node), needs)
+        recording = tracked and GRAD_ENABLED.get()
+        if recording:
+            given = [x.recorded() if isinstance(x, Tensor) else _unshared(x) for x in operands]
+        else:
+            given = [x.node if isinstance(x, Tensor) else x for x in operands]
+        node = emit(primitive, given, params)
+        needs = recording and is_float(node.dtype)
         value = _value(node)
         if value is None:
             raise TracingError(
@@ -94,7 +130,69 @@ class Tensor(Operators):
                 hint="return it from the traced function instead of keeping it",
             )
         node.value = value
-        return Tensor(value, node, True) if needs else Tensor.leaf(value)
+        if needs:
+            return Tensor(value, node, True, BORROWED)
+        memory = OWN if value.base is None else BORROWED
+        for x in node.inputs:
+            if x.value is value:
+                memory = BORROWED
+        return Tensor.leaf(value, False, memory)
+
+    # Whose memory it is
+
+    def recorded(self) -> Node:
+        """The node that a graph with history may hold: nobody writes into its value."""
+        if self.node.inputs or self._data is None:
+            return self.node
+        kept = self._kept
+        if self._memory == OWN:
+            kept = self.node
+        elif kept is None or kept.value is None or not _same_bits(kept.value, self._data):
+            owner = weakref.ref(self) if self._requires_grad else None
+            kept = new_leaf(self.shape, self.dtype, value=np.array(self._data), owner=owner)
+        self._kept = kept
+        return kept
+
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes that stand for this tensor: in traced graphs, and in recorded ones if that is another."""
+        return (self.node,) if self._kept is None or self._kept is self.node else (self.node, self._kept)
+
+    def live(self) -> Node:
+        """The node that a traced graph holds: its value is the memory that later updates are written into."""
+        if self._memory != LENT and self._data is not None and not self.node.inputs:
+            if self._memory == BORROWED:
+                self._data, self._memory = np.array(self._data), OWN
+                self.renew()
+            self.lend()
+        return self.node
+
+    def lend(self) -> Array:
+        """Memory for the outside: where a recorded graph holds the present one, that is left to it."""
+        assert self._data is not None
+        if self._memory == BORROWED:
+            return np.array(self._data)
+        if self._memory == OWN:
+            self._memory = LENT
+            if self._kept is not None:
+                kept, self._data = self._kept, np.array(self._data)
+                self.renew()
+                self._kept = kept
+        return self._data
+
+    def peek(self) -> Array:
+        """The value, to be looked at: neither kept nor written into. TracingError while a graph is being traced."""
+        trace = TRACE.get()
+        if self._data is None or (trace is not None and self in trace.assigned):
+            raise TracingError(
+                "a traced tensor has no value yet",
+                expected="operations on tensors only",
+                got=describe_form(self.node),
+                where=describe_line(user_line()),
+                hint="use cr.where instead of if; keep .item(), .numpy() and print out of compiled functions",
+            )
+        if trace is not None:
+            trace.note_value(self)
+        return self._data
 
     # What it is
 
@@ -131,6 +229,8 @@ class Tensor(Operators):
                 where=describe_line(user_line()),
                 hint="use x.detach() for the value alone",
             )
+        if self.node in VARIABLES.get() and not wanted:
+            raise _differentiated("requires_grad = False")
         if wanted:
             _need_float(self.dtype)
         self._requires_grad = wanted
@@ -141,21 +241,73 @@ class Tensor(Operators):
         """The axes reversed."""
         return f.transpose(self)
 
-    def numpy(self) -> Array:
-        """The value as a NumPy array, not a copy; a TracingError while a graph is being traced."""
+    @property
+    def data(self) -> Array | None:
+        """The NumPy array under this tensor, to be read or assigned into; None while a graph is being traced.
+
+        Of a tensor that was computed with a history it cannot be assigned into, for derivatives need the value.
+        """
+        if self._data is None:
+            return None
         trace = TRACE.get()
-        if self.data is None or (trace is not None and self in trace.assigned):
-            raise TracingError(
-                "a traced tensor has no value yet",
-                expected="operations on tensors only",
+        if trace is not None:
+            trace.note_value(self)
+        self._check_escape()
+        if self._memory != BORROWED:
+            return self.lend()
+        view = self._data.view()
+        view.flags.writeable = False
+        return view
+
+    @data.setter
+    def data(self, new: Any) -> None:
+        if new is self._data:  # as p.data -= 1 ends
+            self.renew()
+        else:
+            self.assign(new)
+
+    def numpy(self) -> Array:
+        """The value as a NumPy array: a leaf's own memory, and a copy of what was computed with a history.
+
+        Raises TracingError while a graph is being traced, and GradientError inside ``cr.grad`` and the like where
+        the value depends on what is being differentiated by: what is computed from an array has no derivative.
+        """
+        self.peek()
+        self._check_escape()
+        return self.lend()
+
+    def _check_escape(self) -> None:
+        """GradientError where a plain number would lose the derivative that a transform is about to take."""
+        if self._requires_grad and VARIABLES.get() and GRAD_ENABLED.get() and self._depends(VARIABLES.get()):
+            raise GradientError(
+                "a value that is being differentiated would become a plain number, and lose its derivative",
+                expected="operations on tensors, such as cr.exp(x) for math.exp(x) and cr.stack([x, y]) "
+                "for np.array([x, y])",
                 got=describe_form(self.node),
                 where=describe_line(user_line()),
-                hint="use cr.where instead of if; keep .item(), .numpy() and print out of compiled functions",
+                hint="x.detach() where the value is meant to be a constant, as in float(x.detach())",
             )
-        return self.data
+
+    def _depends(self, variables: frozenset[Node]) -> bool:
+        return any(node in variables for node in topological([self.node], stop=variables.__contains__))
+
+    def carries(self) -> bool:
+        """Whether there is a derivative, or no value yet, so that NumPy cannot have the value alone."""
+        trace = TRACE.get()
+        if self._data is None or (trace is not None and self in trace.assigned):
+            return True
+        return self._requires_grad and GRAD_ENABLED.get()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """NumPy's universal functions and operators on tensors: ours where there is one."""
+        return numpy_protocol.call_ufunc(Tensor, ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """NumPy's other functions on tensors that carry a derivative: ours where there is one."""
+        return numpy_protocol.call_function(Tensor, function, args, kwargs)
 
     def __dlpack__(self, **kwargs: Any) -> Any:
         return self.numpy().__dlpack__(**kwargs)
@@ -165,11 +317,11 @@ class Tensor(Operators):
 
     def item(self) -> Any:
         """The only element, as a Python number."""
-        return self.numpy().item()
+        return self._number().item()
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers."""
-        return self.numpy().tolist()
+        return self._number().tolist()
 
     def __float__(self) -> float:
         return float(self.item())
@@ -178,10 +330,16 @@ class Tensor(Operators):
         return int(self.item())
 
     def __index__(self) -> int:
-        return self.numpy().__index__()
+        return self._number().__index__()
+
+    def _number(self) -> Array:
+        value = self.peek()
+        self._check_escape()
+        return value
 
     def __bool__(self) -> bool:
-        return bool(self.numpy())
+        # the branch that is taken has a derivative of its own, so a truth value loses none
+        return bool(self.peek())
 
     def __len__(self) -> int:
         if not self.shape:
@@ -192,9 +350,9 @@ class Tensor(Operators):
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
-        if self.data is None:
+        if self._data is None:
             return f"<traced tensor {describe_form(self.node)}>"
-        text = np.array2string(self.data, separator=", ", prefix="tensor(", threshold=200)
+        text = np.array2string(self._data, separator=", ", prefix="tensor(", threshold=200)
         shown = (
             "" if self.dtype in (dtypes.DEFAULT_FLOAT, dtypes.DEFAULT_INT, dtypes.bool_) else self.dtype.name
         )
@@ -204,17 +362,18 @@ class Tensor(Operators):
     def _repr_html_(self) -> str:
         from chainrule.notebook import html_table, preformatted
 
-        if self.data is None or self.ndim != 2 or not self.size or max(self.shape) > MOST_CELLS:
+        if self._data is None or self.ndim != 2 or not self.size or max(self.shape) > MOST_CELLS:
             return preformatted(repr(self))
         rows = [
             [str(i), *(f"{x:.6g}" if is_float(self.dtype) else str(x) for x in row)]
-            for i, row in enumerate(self.data)
+            for i, row in enumerate(self._data)
         ]
         grad = ", requires_grad" if self.requires_grad else ""
         return html_table(["", *map(str, range(self.shape[1]))], rows, f"{describe_form(self.node)}{grad}")
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and self.shape == () else format(str(self), spec)
+        # text is not computed with, so it may show a value that is being differentiated
+        return format(self.peek().item(), spec) if spec and self.shape == () else format(str(self), spec)
 
     def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
         return f.equal(self, other)
@@ -282,7 +441,7 @@ class Tensor(Operators):
                 hint="reduce first, as in loss.mean().backward()",
             )
         for leaf, owner in zip(leaves, owners, strict=True):
-            if owner.node is not leaf:
+            if leaf is not owner.node and leaf is not owner._kept:
                 raise GradientError(
                     "a parameter changed after this tensor was computed from it",
                     got=f"a parameter of shape {owner.shape} that was updated in between",
@@ -292,6 +451,8 @@ class Tensor(Operators):
 
     def assign(self, new: Any) -> None:
         """Replace the value in place: the buffer stays the same array, earlier graphs become outdated."""
+        if self.node in VARIABLES.get():
+            raise _differentiated("assign")
         if self.requires_grad and self.node.owner is None:
             raise GradientError(
                 "assign: this tensor is the result of a computation, whose derivative needs the value",
@@ -311,42 +472,139 @@ class Tensor(Operators):
         trace = TRACE.get()
         if trace is not None:
             owner = weakref.ref(self) if self.requires_grad else None
-            trace.assigned.setdefault(self, self.node)
+            trace.assigned.setdefault(self, self.live())
             # a node of its own: later gradients stop here, and do not reach what the new value was made of
             self.node = Node(movement.stop_gradient, (value.node,), {}, line=value.node.line, owner=owner)
             return
-        np.copyto(self.numpy(), value.numpy())
+        self._overwrite(value.peek())
         self.renew()
+
+    def _overwrite(self, value: Array) -> None:
+        """Put a value into the buffer, or into a new one where a recorded graph holds the buffer."""
+        buffer = self.peek()
+        if self._memory == BORROWED or (self._memory == OWN and self._kept is not None):
+            buffer = np.empty_like(buffer)
+            self._data, self._memory = buffer, OWN
+        np.copyto(buffer, value)
 
     def renew(self) -> None:
         """Say that ``data`` changed: graphs built from the former value refuse backward()."""
         owner = weakref.ref(self) if self.requires_grad else None
-        self.node = new_leaf(self.shape, self.dtype, value=self.numpy(), owner=owner)
+        trace, before = TRACE.get(), self.node
+        self.node, self._kept = new_leaf(self.shape, self.dtype, value=self._data, owner=owner), None
+        if trace is not None and before in trace.made:
+            trace.made.add(self.node)
+
+    # Copies: the value in memory of its own, laid out as it was, and the gradient. A history cannot be copied
+
+    def __copy__(self) -> Self:
+        return deepcopy(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """The value in memory of its own, in the same order, and the gradient; without history."""
-        twin = self.leaf(np.array(self.numpy()), self._requires_grad and self.node.owner is not None)
-        memo[id(self)] = twin
-        twin._grad = deepcopy(self._grad, memo)
-        for name, value in getattr(self, "__dict__", {}).items():  # what a parameter knows besides its value
-            setattr(twin, name, deepcopy(value, memo))
+        value = self._without_history()
+        own = memo.get(id(value))  # of another tensor over the same array
+        if own is None:
+            own = memo[id(value)] = _with_strides(np.array(value), value.strides)
+        twin = memo[id(self)] = self.leaf(own, self._requires_grad, LENT if self._memory == LENT else OWN)
+        twin.__setstate__(deepcopy(self._besides(), memo))
         return twin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What a pickle holds. It is for other processes; what is to be kept belongs in a file."""
+        value, back = self._without_history(), None
+        strides = value.strides
+        if not value.flags.forc:  # the two layouts that pickles of arrays know
+            order = sorted(range(value.ndim), key=lambda axis: -abs(value.strides[axis]))
+            value, back = np.ascontiguousarray(value.transpose(order)), np.argsort(order).tolist()
+        arguments = (__version__, type(self), value, back, strides, self._requires_grad)
+        return _unpickled, arguments, self._besides()
+
+    def __setstate__(self, besides: tuple[Tensor | None, dict[str, Any]]) -> None:
+        self._grad, named = besides
+        for name, value in named.items():
+            setattr(self, name, value)
+
+    def _besides(self) -> tuple[Tensor | None, dict[str, Any]]:
+        """The gradient, and what a parameter knows besides its value."""
+        return self._grad, getattr(self, "__dict__", {})
+
+    def _without_history(self) -> Array:
+        """The value, of a tensor that was not computed from what requires a gradient; else a GradientError."""
+        if self._data is None:
+            raise TracingError(
+                "a traced tensor cannot be copied or pickled: it has no value",
+                got=describe_form(self.node),
+                where=describe_line(user_line()),
+                hint="do not keep what a forward pass computes, or set the attribute to None before",
+            )
+        if self._requires_grad and self.node.owner is None:
+            raise GradientError(
+                "a computed tensor cannot be copied or pickled: no gradient would pass through its copy",
+                expected="a tensor made by cr.tensor, a parameter, or one that requires no gradient",
+                got=repr(self.node),
+                where=describe_line(user_line()),
+                hint="take the value alone, x.detach(), or compute it under cr.no_grad()",
+            )
+        return self.peek()
 
     def detach(self) -> Tensor:
         """The same value without history."""
-        if self.data is None or TRACE.get() is not None:
-            return Tensor(None, movement.stop_gradient(self.node)) if self.requires_grad else self
-        return Tensor.leaf(self.data)
+        before = (
+            bool(self.node.inputs) and self.node.value is not None
+        )  # computed before the trace, if there is one
+        if self._data is None or (TRACE.get() is not None and not before):
+            return Tensor(None, movement.stop_gradient(self.live())) if self.requires_grad else self
+        if self._memory != BORROWED:
+            self.lend()  # so that writing into either shows in both
+        return Tensor.leaf(self._data, memory=self._memory)
 
     def __getitem__(self, index: Any) -> Tensor:
         return getitem(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        raise GradientError(
-            "tensors are not assigned into, so that their history stays true",
-            where=describe_line(user_line()),
-            hint="use cr.where, or write into .data of a leaf",
-        )
+        raise numpy_protocol.not_assigned()
+
+    # Augmented assignment: an update of parameters and state, a new tensor for everything else
+
+    def _updated(self, new: Tensor) -> Tensor:
+        """What ``p += x`` leaves in p: itself with a new value if it is a leaf that is kept, else the result."""
+        kept = type(self) is not Tensor or (self._requires_grad and self.node.owner is not None)
+        if not kept or self.node in VARIABLES.get():
+            return new
+        if GRAD_ENABLED.get() and (self._requires_grad or (is_float(self.dtype) and new._requires_grad)):
+            raise GradientError(
+                "a tensor that requires a gradient is updated in place where derivatives are recorded",
+                got=describe_form(self.node),
+                where=describe_line(user_line()),
+                hint="with cr.no_grad(): p -= lr * p.grad; or give the result another name: q = p - x",
+            )
+        same_kind = is_float(self.dtype) and is_float(new.dtype)
+        self.assign(new.astype(self.dtype) if same_kind else new)
+        return self
+
+    def __iadd__(self, other: Any) -> Tensor:
+        return self._updated(self + other)
+
+    def __isub__(self, other: Any) -> Tensor:
+        return self._updated(self - other)
+
+    def __imul__(self, other: Any) -> Tensor:
+        return self._updated(self * other)
+
+    def __itruediv__(self, other: Any) -> Tensor:
+        return self._updated(self / other)
+
+    def __ipow__(self, other: Any) -> Tensor:
+        return self._updated(self**other)
+
+    def __imatmul__(self, other: Any) -> Tensor:
+        return self._updated(self @ other)
+
+    def __iand__(self, other: Any) -> Tensor:
+        return self._updated(self & other)
+
+    def __ior__(self, other: Any) -> Tensor:
+        return self._updated(self | other)
 
     def __matmul__(self, other: Any) -> Tensor:
         return f.matmul(self, other)
@@ -364,6 +622,20 @@ class Tensor(Operators):
     expand_dims, squeeze, astype, flip, take = f.expand_dims, f.squeeze, f.astype, f.flip, f.take
 
 
+def _unshared(x: Any) -> Any:
+    """An operand that a graph is to hold: memory that somebody else may write into is copied."""
+    return x if isinstance(x, _IMMUTABLE) else np.array(x)
+
+
+_IMMUTABLE = (bool, int, float, list, tuple)  # or copied in any case
+
+
+def _same_bits(a: Array, b: Array) -> bool:
+    """Whether two arrays of one form are equal, NaN for NaN."""
+    bits = f"u{a.itemsize}"
+    return bool((a.view(bits) == b.view(bits)).all())
+
+
 @np.errstate(all="ignore")
 def _value(node: Node) -> Array | None:
     """The value, and on the way those of casts that promotion put before it; None if an operand has none."""
@@ -377,11 +649,43 @@ def _value(node: Node) -> Array | None:
     return value_of(node, values)
 
 
+def _unpickled(
+    version: str,
+    kind: type[Tensor],
+    value: Array,
+    axes: list[int] | None,
+    strides: tuple[int, ...],
+    requires_grad: bool,
+) -> Tensor:
+    """The tensor of a pickle, in memory of its own: what arrived may be a file, or foreign bytes.
+
+    Another tensor of the pickle may lie in the same memory, so it counts as lent.
+    """
+    check_version(version)
+    if isinstance(value, np.memmap):
+        value = np.array(value)
+    own = np.require(value, dtypes.check_dtype(value.dtype), requirements=("A", "E", "W"))
+    laid_out = _with_strides(own if axes is None else own.transpose(axes), strides)
+    return kind.leaf(laid_out, requires_grad, LENT)
+
+
+def _with_strides(array: Array, strides: tuple[int, ...]) -> Array:
+    """The array with these strides on its axes of one element.
+
+    Nothing is read by them, but the keys of machine code, and hashes such as joblib's, tell them apart.
+    """
+    wanted = tuple(
+        [s if n == 1 else own for n, own, s in zip(array.shape, array.strides, strides, strict=True)]
+    )
+    return array if wanted == array.strides else np.lib.stride_tricks.as_strided(array, strides=wanted)
+
+
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor from numbers, nested lists or an array; the data are copied.
 
     Python floats become float32 and integers int64; NumPy arrays keep their dtype. Raises DtypeError for a
     dtype that chainrule does not have, and where a gradient is asked for something that is not a float.
+    What is made of tensors keeps their derivatives, unless ``requires_grad=True`` asks for a new leaf.
 
     >>> import chainrule as cr
     >>> cr.tensor([[1.0, 2.0]]).dtype.name, cr.tensor([1, 2]).dtype.name
@@ -403,7 +707,7 @@ def from_dlpack(data: Any) -> Tensor:
     """
     array = np.from_dlpack(data)
     dtypes.check_dtype(array.dtype)
-    return Tensor.leaf(array)
+    return Tensor.leaf(array, memory=LENT)
 
 
 def as_tensor(data: Any) -> Tensor:
@@ -416,6 +720,14 @@ def as_tensor(data: Any) -> Tensor:
     if _holds_tensors(data):
         return f.stack([as_tensor(item) for item in data])
     return _make(data, None, False, copy=None)
+
+
+def _differentiated(what: str) -> GradientError:
+    return GradientError(
+        f"{what}: this tensor is an argument by which the function is being differentiated",
+        where=describe_line(user_line()),
+        hint="use the new value under a new name, or x.detach() for a constant",
+    )
 
 
 def _holds_tensors(data: Any) -> bool:
@@ -433,9 +745,17 @@ def _need_float(dtype: np.dtype[Any]) -> None:
 
 
 def _make(data: Any, dtype: Any, requires_grad: bool, copy: bool | None) -> Tensor:
+    held = (
+        [x for x in numpy_protocol.leaves(data) if isinstance(x, Tensor)]
+        if isinstance(data, Tensor | list | tuple)
+        else []
+    )
+    if not requires_grad and any(x.carries() for x in held):  # a copy that keeps the history
+        joined = as_tensor(data)
+        return f.astype(movement.identity(joined), joined.dtype if dtype is None else dtype)
     if isinstance(data, Tensor):
-        data = data.numpy()
-    elif isinstance(data, list | tuple) and any(isinstance(x, Tensor) for x in data):
+        data = data._number()
+    elif held:
         data = [np.asarray(x) for x in data]
     typed = hasattr(data, "dtype") or (
         isinstance(data, list | tuple) and len(data) > 0 and hasattr(data[0], "dtype")
@@ -454,7 +774,10 @@ def _make(data: Any, dtype: Any, requires_grad: bool, copy: bool | None) -> Tens
     wanted = dtypes.check_dtype(dtype)
     if requires_grad:
         _need_float(wanted)
-    return Tensor.leaf(np.array(array, dtype=wanted, copy=copy), requires_grad)
+    theirs = copy is None and not isinstance(data, list | tuple | int | float)
+    return Tensor.leaf(
+        np.array(array, dtype=wanted, copy=copy), requires_grad, memory=LENT if theirs else OWN
+    )
 
 
 def lifted(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -469,6 +792,7 @@ def lifted(function: Callable[..., Any]) -> Callable[..., Any]:
             x = as_tensor(x)
         return function(x, *args, **kwargs)
 
+    call.__module__ = "chainrule.namespace"  # where a pickle finds it
     return call
 
 

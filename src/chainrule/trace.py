@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
+from chainrule.errors import SourceLine, user_line
 from chainrule.graph import Node
+from chainrule.ops.record import Array
 from chainrule.tensor import TRACE, Tensor
+
+#: values that code asked for while it was traced: of which tensor, as it then was, and the user's line
+Values = dict[Tensor, tuple[Array, SourceLine | None]]
 
 
 @dataclass
@@ -22,7 +26,13 @@ class Trace:
     assigned: dict[Tensor, Node] = field(default_factory=dict)
     gradients: dict[Tensor, Tensor | None] = field(default_factory=dict)
     updates: list[tuple[Tensor, Node, Node]] = field(default_factory=list)  # (tensor, before, after)
-    called: dict[int, Any] = field(default_factory=dict)  # the modules that took part, by identity
+    values: Values = field(default_factory=dict)
+    made: set[Node] = field(default_factory=set)  # leaves of tensors that did not exist before
+
+    def note_value(self, tensor: Tensor) -> None:
+        """A value of a tensor from outside was asked for, so the graph may depend on it."""
+        if tensor not in self.values and tensor._data is not None:
+            self.values[tensor] = tensor._data.copy(), user_line()
 
 
 @contextmanager

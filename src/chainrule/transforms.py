@@ -7,7 +7,9 @@ reaches it; under ``no_grad`` it has none.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from chainrule.interpret import evaluate
 from chainrule.ops import elementwise, movement
 from chainrule.ops.record import is_float
 from chainrule.ops.reduce import sum
-from chainrule.tensor import GRAD_ENABLED, TRACE, Tensor, as_tensor
+from chainrule.tensor import BORROWED, GRAD_ENABLED, TRACE, VARIABLES, Tensor, as_tensor
 
 
 def _variables(argument: Any) -> tuple[Any, list[Tensor]]:
@@ -38,26 +40,35 @@ def _variables(argument: Any) -> tuple[Any, list[Tensor]]:
                 where=describe_line(user_line()),
                 hint="convert it: cr.tensor(x, dtype=cr.float64)",
             )
-        # an outer transform or a trace must see through the variable; otherwise it starts a new history
         traced = TRACE.get() is not None
-        if given.requires_grad or given.data is None or traced:
-            node = Node(movement.identity, (given.node,), {}, value=None if traced else given.node.value)
-            variable = Tensor(None if traced else given.data, node, requires_grad=True)
-        else:
-            variable = Tensor.leaf(given.data, requires_grad=True)
+        tracked = given.requires_grad or given._data is None or traced
+        if tracked:  # an outer transform or a trace must see through the variable
+            above = given.live() if traced else given.recorded()
+        else:  # a history of its own, over a copy, for the pullback may be called much later
+            above = new_leaf(given.shape, given.dtype, value=np.array(given._data))
+        value = None if traced else above.value
+        node = Node(movement.identity, (above,), {}, value=value)
+        variable = Tensor(value, node, True, BORROWED)
+        if not tracked:
+            node.owner = weakref.ref(variable)  # backward() inside the function finds it
         found.append(variable)
         return variable
 
     return tree.map_leaves(fresh, argument), found
 
 
-def _call(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """``f`` recorded, under ``no_grad`` too: what a transform returns never depends on where it is called."""
-    token = GRAD_ENABLED.set(True)
+def _call(variables: Sequence[Tensor], f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """``f`` recorded, under ``no_grad`` too: what a transform returns never depends on where it is called.
+
+    Meanwhile no value that depends on the variables may become a plain number, whose derivative would be lost.
+    """
+    recording = GRAD_ENABLED.set(True)
+    watched = VARIABLES.set(VARIABLES.get() | {variable.node for variable in variables})
     try:
         return f(*args, **kwargs)
     finally:
-        GRAD_ENABLED.reset(token)
+        VARIABLES.reset(watched)
+        GRAD_ENABLED.reset(recording)
 
 
 def _sweep(
@@ -133,17 +144,19 @@ def value_and_grad(
     >>> value.item(), gradient["w"]
     (10.0, tensor([2., 6.]))
     """
+    return partial(_value_and_grad, f, argnums)  # which can be pickled if f can
 
-    def wrapped(*args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
-        chosen = _positions(argnums, len(args))
-        replaced, variables = _variables(tuple(args[i] for i in chosen))
-        places = dict(zip(chosen, replaced, strict=True))
-        out = _need_scalar(_call(f, *(places.get(i, arg) for i, arg in enumerate(args)), **kwargs))
-        gradients = iter(_sweep([out], [_seed(1.0, out)], variables))
-        result = tree.rebuild(replaced, gradients)
-        return _shut(out, variables), result[0] if isinstance(argnums, int) else result
 
-    return wrapped
+def _value_and_grad(
+    f: Callable[..., Any], argnums: int | tuple[int, ...], /, *args: Any, **kwargs: Any
+) -> tuple[Tensor, Any]:
+    chosen = _positions(argnums, len(args))
+    replaced, variables = _variables(tuple(args[i] for i in chosen))
+    places = dict(zip(chosen, replaced, strict=True))
+    out = _need_scalar(_call(variables, f, *(places.get(i, arg) for i, arg in enumerate(args)), **kwargs))
+    gradients = iter(_sweep([out], [_seed(1.0, out)], variables))
+    result = tree.rebuild(replaced, gradients)
+    return _shut(out, variables), result[0] if isinstance(argnums, int) else result
 
 
 def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
@@ -153,8 +166,11 @@ def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[
     >>> cr.grad(cr.grad(lambda x: x**3))(2.0).item()
     12.0
     """
-    both = value_and_grad(f, argnums)
-    return lambda *args, **kwargs: both(*args, **kwargs)[1]
+    return partial(_grad, f, argnums)
+
+
+def _grad(f: Callable[..., Any], argnums: int | tuple[int, ...], /, *args: Any, **kwargs: Any) -> Any:
+    return _value_and_grad(f, argnums, *args, **kwargs)[1]
 
 
 def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
@@ -166,7 +182,7 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[..., tuple[Any
     (tensor([ 2., 40.]),)
     """
     replaced, variables = _variables(args)
-    out = tree.map_leaves(as_tensor, _call(f, *replaced))
+    out = tree.map_leaves(as_tensor, _call(variables, f, *replaced))
     outputs = list(tree.leaves(out))
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
@@ -178,7 +194,7 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[..., tuple[Any
 
 def _match(given: Iterable[Any], like: Sequence[Tensor]) -> list[Node]:
     """Cotangents or tangents as nodes of the same shapes and dtypes as the values that they belong to."""
-    nodes = [as_tensor(x).node for x in given]
+    nodes = [x.node if TRACE.get() is not None else x.recorded() for x in map(as_tensor, given)]
     if [node.shape for node in nodes] != [x.shape for x in like]:
         raise ShapeError(
             "cotangents or tangents do not have the shapes of their values",
@@ -200,7 +216,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     """
     replaced, variables = _variables(tuple(primals))
     directions = _match(tree.leaves_like(tuple(tangents), tuple(primals)), variables)
-    out = tree.map_leaves(as_tensor, _call(f, *replaced))
+    out = tree.map_leaves(as_tensor, _call(variables, f, *replaced))
     outputs = list(tree.leaves(out))
     dummies = [new_leaf(o.shape, o.dtype, value=np.zeros(o.shape, o.dtype)) for o in outputs]
     swept = backward([o.node for o in outputs], dummies, [v.node for v in variables])
@@ -225,24 +241,24 @@ def jacobian(f: Callable[..., Any]) -> Callable[..., Any]:
     tensor([[2., 0.],
             [0., 4.]])
     """
+    return partial(_jacobian, f)
 
-    def wrapped(x: Any, *rest: Any) -> Any:
-        replaced, variables = _variables(x)
-        out = as_tensor(_call(f, replaced, *rest))
-        rows = []
-        for i in range(out.size):
-            basis = np.zeros(out.size, out.dtype)
-            basis[i] = 1.0
-            rows.append(_sweep([out], [as_node(basis.reshape(out.shape))], variables))
-        blocks = [
-            stack([row[k] for row in rows]).reshape((*out.shape, *v.shape))
-            if rows
-            else Tensor.leaf(np.zeros((*out.shape, *v.shape), v.dtype))
-            for k, v in enumerate(variables)
-        ]
-        return tree.rebuild(replaced, iter(blocks))
 
-    return wrapped
+def _jacobian(f: Callable[..., Any], x: Any, *rest: Any) -> Any:
+    replaced, variables = _variables(x)
+    out = as_tensor(_call(variables, f, replaced, *rest))
+    rows = []
+    for i in range(out.size):
+        basis = np.zeros(out.size, out.dtype)
+        basis[i] = 1.0
+        rows.append(_sweep([out], [as_node(basis.reshape(out.shape))], variables))
+    blocks = [
+        stack([row[k] for row in rows]).reshape((*out.shape, *v.shape))
+        if rows
+        else Tensor.leaf(np.zeros((*out.shape, *v.shape), v.dtype))
+        for k, v in enumerate(variables)
+    ]
+    return tree.rebuild(replaced, iter(blocks))
 
 
 def hessian(f: Callable[..., Any]) -> Callable[..., Any]:

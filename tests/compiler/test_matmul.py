@@ -171,6 +171,12 @@ LARGE = [
     Product(3, 5, 3000, (3000, 1), (1, 3000), "float"),
     Product(200, 1, 333, (333, 1), (1, 1), "float"),
     Product(50, 3, 129, (129, 1), (3, 1), "float"),  # few columns, B turned
+    Product(12, 37, 1100, (1100, 1), (37, 1), "float"),  # few rows: blocks of K in registers
+    Product(7, 5, 1283, (1, 7), (5, 1), "float"),
+    Product(20, 70, 1025, (1, 20), (1, 1025), "float"),
+    Product(3, 21, 1300, (1, 3), (21, 1), "double"),
+    Product(5, 9, 4501, (4501, 1), (1, 4501), "float"),  # blocks of K in vectors
+    Product(2, 3, 2303, (2303, 1), (1, 2303), "double"),
 ]
 
 
@@ -213,6 +219,20 @@ def test_any_large_product(product: Product, level: str | None, cuts: list[int])
     check(Kernel(product, TARGETS[level])(a, b, tuple(cuts)), a, b)
     counts = Kernel(product, TARGETS[level], counted)(a, b, tuple(cuts))
     assert (counts == 1).all()
+
+
+@pytest.mark.parametrize("level", TARGETS)
+@pytest.mark.parametrize(
+    ("rows", "columns"), [(1, 1), (3, 20), (20, 3), (20, 20), (1, 40), (30, 30), (40, 1)]
+)
+def test_long_sums_are_as_exact_as_short_ones(rows: int, columns: int, level: str | None) -> None:
+    """Each addition of 0.1 rounds in the same direction for a long time: 30000 in one accumulator are off by 1e-4."""
+    depth = 30_001
+    a, b = np.full((rows, depth), 0.1, np.float32), np.ones((depth, columns), np.float32)
+    for strides in ((depth, 1), (1, rows)):
+        product = Product(rows, columns, depth, strides, (columns, 1), "float")
+        exact = depth * np.float64(np.float32(0.1))
+        assert np.abs(Kernel(product, TARGETS[level])(a, b) / exact - 1).max() < 5e-6
 
 
 @given(products(), st.sampled_from(list(TARGETS)), st.lists(st.integers(0, 70), max_size=4))

@@ -48,8 +48,67 @@ def test_points_of_several_arrays():
 def test_a_slope_is_not_judged():
     found = cr.second_derivative_test(lambda x: (x**2).sum(), [0.1, 0.0])
     assert found.kind == "inconclusive" and "0.2" in found.reason
+    wide = {"gradient_tolerance": 1, "step_tolerance": 1}
+    assert cr.second_derivative_test(lambda x: (x**2).sum(), [0.1, 0.0], **wide).kind == "minimum"
+
+
+# functions without a critical point that are flatter than any tolerance far away, from where on they are, and to where
+FLAT = {
+    "exp": (lambda x: cr.exp(-x), np.geomspace(14, 700, 30)),
+    "logistic": (lambda w: cr.logistic(10 * w) ** 2, np.linspace(2, 60, 40)),
+    "tanh": (cr.tanh, np.linspace(8, 40, 20)),
+    "softplus": (cr.softplus, np.linspace(-700, -14, 20)),
+    "cross entropy": (lambda w: cr.softplus(-w) + 1.0, np.linspace(14, 80, 20)),
+    "power": (lambda x: 1.0 / x, np.geomspace(1e4, 1e8, 10)),
+    "small": (lambda x: 1e-9 * x, np.linspace(-1, 1, 5)),
+    "slope": (lambda x: 1e-9 * x + 1e-9 * x**2, np.linspace(1, 9, 5)),
+}
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_a_flat_region_is_no_critical_point(name):
+    f, points = FLAT[name]
+    for point in points:
+        found = cr.second_derivative_test(f, point)
+        assert found.gradient_norm < 1e-5 and found.kind == "inconclusive", point
+
+
+def test_what_newtons_step_says_is_reported():
+    found = cr.second_derivative_test(lambda x: cr.exp(-x), 20.0)
+    assert found.newton_step == pytest.approx(1.0) and "Newton's step" in found.reason
+    assert cr.second_derivative_test(lambda x: cr.exp(-x), 20.0, step_tolerance=np.inf).kind == "minimum"
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e-10, 1e-8, 3e-7])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("added", [0.0, 1e3])
+def test_a_point_that_is_nearly_critical_is_judged(offset, scale, added):
+    for signs, kind in (([1, 2], "minimum"), ([-1, -2], "maximum"), ([1, -1], "saddle")):
+        f = lambda x, signs=signs: scale * (np.array(signs) * cr.square(x - 1.0)).sum() + added
+        tolerance = {"gradient_tolerance": 10 * scale}
+        assert cr.second_derivative_test(f, np.ones(2) + offset, **tolerance).kind == kind
+
+
+@pytest.mark.parametrize("seed", range(7))
+@pytest.mark.parametrize("output", [None, "logistic"])
+def test_a_solved_xnor_is_no_saddle(seed, output):
+    """Its loss is 0, or goes there: the curvature beside the valley is that of what is left of the loss."""
+    x, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1.0]]), np.array([[1], [0], [0], [1.0]])
+    model = nn.MLP([2, 3, 1], "tanh", output_activation=output, seed=seed, dtype=np.float64)
+    cr.fit(model, (x, y), loss=nn.squared_error, optimizer=cr.optim.Adam(0.05), epochs=2500, batch_size=4)
+    f, theta = nn.as_function(model), nn.flatten_parameters(model)
+    if nn.squared_error(model(x), y).item() < 1e-4:
+        for gradient_tolerance in (1e-6, 1e-3):
+            found = cr.second_derivative_test(
+                lambda t: nn.squared_error(f(t, x), y), theta, gradient_tolerance=gradient_tolerance
+            )
+            assert found.kind == "inconclusive"
+
+
+def test_a_kink_is_not_judged_by_one_side():
     assert (
-        cr.second_derivative_test(lambda x: (x**2).sum(), [0.1, 0.0], gradient_tolerance=1).kind == "minimum"
+        cr.second_derivative_test(lambda x: cr.square(cr.relu(x)).sum() - x @ x, np.zeros(2)).kind
+        == "inconclusive"
     )
 
 

@@ -114,7 +114,7 @@ def test_one_program_serves_all(train, monkeypatch, executor):
     original = kind.prepare
     monkeypatch.setattr(kind, "prepare", lambda self, step: (made.append(step), original(self, step))[1])
     train(lr=RATES, dropout=CHANCES, penalty=[nn.l2(x) for x in STRENGTHS])
-    assert len(made) == 2  # for minibatches of 16 rows and the last one of 2
+    assert len(made) == 3  # for minibatches of 16 rows and the last one of 2, and the loss at the end
 
 
 def test_resumed(train, tmp_path, same_state, executor):

@@ -91,7 +91,7 @@ def test_patience_and_min_delta(monkeypatch, noisy, curve, rule, epochs, kept):
 
 def test_without_validation_the_training_loss_is_watched(noisy):
     _, history = noisy(validation=None, stop=cr.EarlyStopping(patience=3), epochs=200)
-    curve = history.loss[0]
+    curve = history.end_loss[0]  # of the parameters after each epoch
     assert np.argmin(curve) == len(curve) - 4 < 196
 
 

@@ -7,10 +7,12 @@ the graph alone, so neither threads nor the minibatch's size change the order in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial, reduce
 from typing import TYPE_CHECKING
 
+from chainrule.compiler.blocks import BLOCK, add_wide, narrow, wide_zeros
 from chainrule.compiler.ir import I32, I64, Function, Type, Value, const, const_vector
 from chainrule.compiler.loops import Axis, Key, Lanes, read, write
 from chainrule.compiler.lowering import scalar_of
@@ -26,6 +28,7 @@ LINE = 64  # bytes of a line of the cache
 IN_FLIGHT = 8  # sums that hide the latency of an addition
 AHEAD = 12  # edges from the one whose values are asked for to the one that is computed
 DOTS = 4  # edges whose dot products are finished together
+MANY = 4096  # edges of one neuron that are added up without blocks
 
 
 def write_edges(writer: KernelWriter, root: Node) -> None:
@@ -174,6 +177,20 @@ class _Edges:
         boolean = a.type.scalar == "i1"
         return f.binary("or" if boolean else "add", f.binary("and" if boolean else "mul", a, b), total)
 
+    def dot_lanes(self, ours: Sequence[Value], theirs: Iterable[Value]) -> Value:
+        """The products of two neurons' values, summed but for the lanes of a vector."""
+        blocks = [self.zero]
+        for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+            if k and k % BLOCK == 0:
+                blocks.append(self.zero)
+            blocks[-1] = self.plus_product(a, b, blocks[-1])
+        if len(blocks) == 1 or not self.scalar.is_float:
+            return reduce(self.plus, blocks)
+        totals = wide_zeros([self.zero])
+        for block in blocks:
+            totals = add_wide(self.f, totals, [block])
+        return narrow(self.f, totals[0], self.scalar.scalar)
+
     def plus(self, a: Value, b: Value) -> Value:
         """a + b."""
         return self.f.binary("fadd" if a.type.is_float else "or" if a.type.scalar == "i1" else "add", a, b)
@@ -206,11 +223,49 @@ class _Sums(_Edges):
             for part in self.parts:
                 self.store(loop.index, part, self.sums(begin, end, part))
 
+    @property
+    def may_be_long(self) -> bool:
+        """Whether a neuron may have very many edges: there is at most one from each neuron on the other side."""
+        others = (self.root.inputs[4] if self.up else self.root.inputs[2]).shape[0] - 1
+        return self.scalar.is_float and min(others, self.neighbour.shape[0]) > MANY
+
+    def blocks(
+        self,
+        begin: Value,
+        end: Value,
+        size: int,
+        zeros: list[Value],
+        sums: Callable[[Value, Value], list[Value]],
+    ) -> tuple[Value, list[Value]]:
+        """Where the blocks of ``size`` edges end, and their sums added in float64; most neurons have no such block."""
+        f, far = self.f, self.multiple(begin, end, size)
+        some = f.convert("zext", f.icmp("slt", begin, far), "i64")
+        with f.span(const(0, I64), some, 1, zeros) as once:
+            with f.loop(begin, far, size, wide_zeros(zeros)) as loop:
+                block = sums(loop.index, f.plus(loop.index, size))
+                loop.values = add_wide(f, loop.values, block)
+            once.values = [narrow(f, total, self.scalar.scalar) for total in loop.values]
+        return far, once.values
+
     def sums(self, begin: Value, end: Value, part: list[Columns]) -> list[Value]:
         """The sum over edges from ``begin`` to ``end``, for each vector of columns."""
+        if not self.may_be_long:
+            return self.short_sums(begin, end, part)
+        zeros = [const(0, Type(self.scalar.scalar, columns.lanes.count)) for columns in part]
+        size = BLOCK * self.together(part)
+        far, before = self.blocks(begin, end, size, zeros, lambda a, b: self.short_sums(a, b, part))
+        rest = self.short_sums(far, end, part)
+        return [self.plus(a, b) for a, b in zip(before, rest, strict=True)]
+
+    def together(self, part: list[Columns]) -> int:
+        """How many edges add to registers of their own."""
+        count = max(1, IN_FLIGHT // len(part))
+        return 1 << (count.bit_length() - 1)
+
+    def short_sums(self, begin: Value, end: Value, part: list[Columns]) -> list[Value]:
+        """The sum over edges from ``begin`` to ``end``, in one accumulator for each register."""
         f, count = self.f, len(part)
-        together = max(1, IN_FLIGHT // count)
-        together = 1 << (together.bit_length() - 1)
+        together = self.together(part)
         zeros = [const(0, Type(self.scalar.scalar, columns.lanes.count)) for columns in part]
         totals, middle = zeros * together, begin
         if together > 1:
@@ -309,10 +364,7 @@ class _Dots(_Edges):
         for edge in edges:
             self.fetch_values(self.lower, self.integer(self.source, self.later(edge)), self.columns)
             row = self.row(self.lower, self.integer(self.source, edge))
-            total = self.zero
-            for ours, columns in zip(own, self.same_width, strict=True):
-                total = self.plus_product(ours, self.values(self.lower, row, columns), total)
-            totals.append(total)
+            totals.append(self.dot_lanes(own, (self.values(self.lower, row, c) for c in self.same_width)))
         return lane_sums(self.f, totals, self.plus)
 
 
@@ -337,14 +389,25 @@ class _Backward(_Sums):
             for part in () if whole else self.parts:
                 self.store(loop.index, part, self.sums(begin, end, part))
             totals = [self.zero] * len(own) if whole else []
+            before: list[Value] = []
+            if whole and self.may_be_long:
+                begin, before = self.blocks(begin, end, BLOCK, totals, partial(self.some, own, totals))
             middle = self.multiple(begin, end, DOTS)
-            with f.span(begin, middle, DOTS, totals) as inner:
-                edges = [f.plus(inner.index, k) for k in range(DOTS)]
-                inner.values = self.both(own, edges, inner.values)
-            with f.span(middle, end, DOTS, inner.values) as inner:
+            totals = self.some(own, totals, begin, middle)
+            with f.span(middle, end, DOTS, totals) as inner:
                 inner.values = self.both(own, self.up_to(end, inner.index, DOTS), inner.values, inner.index)
             if whole:
-                self.store(loop.index, self.same_width, inner.values)
+                totals = inner.values
+                if before:
+                    totals = [self.plus(a, b) for a, b in zip(before, totals, strict=True)]
+                self.store(loop.index, self.same_width, totals)
+
+    def some(self, own: list[Value], totals: list[Value], begin: Value, end: Value) -> list[Value]:
+        """The totals after a multiple of ``DOTS`` edges."""
+        with self.f.span(begin, end, DOTS, totals) as inner:
+            edges = [self.f.plus(inner.index, k) for k in range(DOTS)]
+            inner.values = self.both(own, edges, inner.values)
+        return inner.values
 
     def both(
         self, own: list[Value], edges: list[Value], totals: list[Value], begin: Value | None = None
@@ -370,10 +433,7 @@ class _Backward(_Sums):
                     counts = f.icmp("eq", edge, f.plus(begin, k))
                     more = [f.select(counts, new, old) for new, old in zip(more, totals, strict=True)]
                 totals = [self.now(total) for total in more]
-            dot = self.zero
-            for ours, theirs in zip(own, above, strict=True):
-                dot = self.plus_product(ours, theirs, dot)
-            dots.append(self.now(dot))
+            dots.append(self.now(self.dot_lanes(own, above)))
         found = self.as_stored(lane_sums(f, dots, self.plus))
         for k, position in enumerate(positions):  # one that does not count is the last edge's, once more
             f.store(f.lane(found, k), self.at(self.dot, position))

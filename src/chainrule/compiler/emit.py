@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chainrule.compiler import blocks
 from chainrule.compiler.fuse import LONG, Kernel
 from chainrule.compiler.host import Target
 from chainrule.compiler.ir import I32, I64, PTR, Function, Type, Value, const, first_lanes
@@ -443,11 +444,18 @@ class KernelWriter:
 
         def point(index: Value, lanes: Lanes, _: list[Value]) -> list[Value]:
             here = self.moved(start, axis, index)
-            total = [const(combine.start(root), Type(scalar_of(root.dtype), lanes.count))]
-            with self.nest(inner, here, total) as (deep, carried):
-                carried[0] = combine.join(
-                    self.f, root, carried[0], self._term(root, deep, axis.strides, lanes)
-                )
+            zero = const(combine.start(root), Type(scalar_of(root.dtype), lanes.count))
+
+            def add(deep: Pointers, total: Value) -> Value:
+                return combine.join(self.f, root, total, self._term(root, deep, axis.strides, lanes))
+
+            total = [zero]
+            if self._in_blocks(root, blocks.turns(inner)):
+                wide = blocks.sum_over_axes(self, inner, here, zero, add)
+                total = [blocks.narrow(self.f, wide, zero.type.scalar)]
+            else:
+                with self.nest(inner, here, total) as (deep, carried):
+                    carried[0] = add(deep, carried[0])
             env = {root: total[0]}
             self.compute(self.kernel.body, env, here, axis.strides, lanes)
             self.store(env, here, axis.strides, lanes)
@@ -477,11 +485,48 @@ class KernelWriter:
 
         with self.nest(outer, self.start(), [], self.bounds(outer[0].length) if outer else None) as (here, _):
             total = [neutral]
-            with self.nest(inner[:-1], here, total) as (deep, carried):
-                carried[:] = self.strip(axis.length, width, list(carried), term(deep), fixed=True)
-            env = {root: self._joined(root, total[0])}
+            if self._in_blocks(root, blocks.turns(inner[:-1]) * -(-axis.length // width)):
+                total = [self._along_in_blocks(inner[:-1], axis, width, here, neutral, term)]
+            else:
+                with self.nest(inner[:-1], here, total) as (deep, carried):
+                    carried[:] = self.strip(axis.length, width, list(carried), term(deep), fixed=True)
+            joined = self._joined(root, total[0])
+            env = {root: blocks.narrow(f, joined, neutral.type.scalar)}
             self.compute(self.kernel.body, env, here, {}, Lanes(1, 1))
             self.store(env, here, {}, Lanes(1, 1))
+
+    def _in_blocks(self, root: Node, terms: int) -> bool:
+        """Whether so many terms in one accumulator would round too much."""
+        return REDUCTIONS[root.op].in_blocks and root.dtype.kind == "f" and terms > blocks.BLOCK
+
+    def _along_in_blocks(
+        self,
+        outside: Sequence[Axis],
+        axis: Axis,
+        width: int,
+        here: Pointers,
+        neutral: Value,
+        term: Callable[[Pointers], Point],
+    ) -> Value:
+        """The terms of a long sum along the vector axis: whole vectors, then what is left; lanes of doubles."""
+        whole, left = axis.length // width, axis.length % width
+        totals = []
+        if whole:
+            vectors = Axis(whole, {key: stride * width for key, stride in axis.strides.items()})
+            lanes = Lanes(width, width)
+
+            def add(deep: Pointers, total: Value) -> Value:
+                return term(deep)(const(0, I64), lanes, [total])[0]
+
+            totals.append(blocks.sum_over_axes(self, [*outside, vectors], here, neutral, add))
+        if left:
+
+            def add_rest(deep: Pointers, total: Value) -> Value:
+                return term(deep)(const(whole * width, I64), Lanes(width, left), [total])[0]
+
+            axes = outside or [Axis(1, {})]
+            totals.append(blocks.sum_over_axes(self, axes, here, neutral, add_rest))
+        return totals[0] if len(totals) == 1 else self.f.binary("fadd", *totals)
 
     def _joined(self, root: Node, lanes: Value) -> Value:
         """All lanes as one: halves are joined until one lane is left."""

@@ -9,6 +9,7 @@ from chainrule.compiler.edges import write_edges
 from chainrule.compiler.ir import I64, Type, Value, const
 from chainrule.compiler.loops import Axis, Key, Lanes, merged_axes, read, write
 from chainrule.compiler.lowering import ELEMENTWISE, convert, scalar_of
+from chainrule.compiler.repeats import Counted, is_counted
 from chainrule.compiler.views import Strides, View
 from chainrule.graph import Node
 from chainrule.ops import elementwise, indexing, movement
@@ -184,29 +185,41 @@ def _scatter(writer: KernelWriter, root: Node, out: View) -> None:
     if 0 in updates.shape or 0 in root.shape:
         _look_at(writer, indices, root.shape[axis])
         return
-    ndim = len(updates.shape)
+    ndim, lead = len(updates.shape), axis + count
+    counted = Counted(writer, root, out.strides[axis]) if is_counted(root) else None
     u_strides = writer.reads[updates].strides
-    i_strides = (*(0,) * axis, *writer.reads[indices].strides, *(0,) * (ndim - axis - count))
+    i_strides = (*(0,) * axis, *writer.reads[indices].strides, *(0,) * (ndim - lead))
     o_strides = (*out.strides[:axis], *(0,) * count, *out.strides[axis + 1 :])
     row, picks, into = Key(updates, "operand"), Key(indices, "index"), Key(root)
     rows: dict[Key, Strides] = {row: u_strides, picks: i_strides, into: o_strides}
-    lead = [Axis(updates.shape[a], {n: s[a] for n, s in rows.items()}) for a in range(axis + count)]
-    behind = merged_axes(updates.shape, range(axis + count, ndim), rows)
+    if counted:
+        rows[counted.key] = counted.strides(lead)
+    before = [Axis(updates.shape[a], {n: s[a] for n, s in rows.items()}) for a in range(lead)]
+    behind = merged_axes(updates.shape, range(lead, ndim), rows)
     inner = behind[-1] if behind else Axis(1, {})
-    with writer.nest(lead, writer.start(), []) as (here, _):
-        index = _index(writer, indices, here[picks], root.shape[axis])
-        bases = writer.moved(here, Axis(0, {into: out.strides[axis]}), index)
-        with writer.nest(behind[:-1], bases, []) as (outer, _):
+    begin = writer.start() | ({counted.key: const(0, I64)} if counted else {})
+    with writer.nest(before[:axis], begin, []) as (start, _):
+        if counted:
+            counted.clear()
+        with writer.nest(before[axis:], start, []) as (here, _):
+            index = _index(writer, indices, here[picks], root.shape[axis])
+            bases = writer.moved(here, Axis(0, {into: out.strides[axis]}), index)
+            with writer.nest(behind[:-1], bases, []) as (outer, _):
 
-            def point(index: Value, lanes: Lanes, carried: list[Value]) -> list[Value]:
-                from chainrule.compiler.emit import access, along
+                def point(index: Value, lanes: Lanes, carried: list[Value]) -> list[Value]:
+                    from chainrule.compiler.emit import access, along
 
-                at = writer.moved(outer, inner, index)
-                new = read(writer.f, access(updates, at[row]), along(row, inner.strides, lanes), lanes)
-                target, stride = access(root, at[into]), along(into, inner.strides, lanes)
-                old = read(writer.f, target, stride, lanes)
-                new = writer.f.splat(new, old.type.lanes) if new.type.lanes == 1 else new  # one for all
-                write(writer.f, ELEMENTWISE[elementwise.add](writer.f, root, old, new), target, stride, lanes)
-                return []
+                    at = writer.moved(outer, inner, index)
+                    new = read(writer.f, access(updates, at[row]), along(row, inner.strides, lanes), lanes)
+                    target, stride = access(root, at[into]), along(into, inner.strides, lanes)
+                    old = read(writer.f, target, stride, lanes)
+                    new = writer.f.splat(new, old.type.lanes) if new.type.lanes == 1 else new  # one for all
+                    total = ELEMENTWISE[elementwise.add](writer.f, root, old, new)
+                    write(writer.f, total, target, stride, lanes)
+                    return []
 
-            writer.strip(inner.length, writer.width, [], point)
+                writer.strip(inner.length, writer.width, [], point)
+            if counted:
+                counted.count(index, bases, behind)
+        if counted:
+            counted.finish(start, behind)

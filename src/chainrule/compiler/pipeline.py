@@ -13,11 +13,13 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 from chainrule._version import __version__
+from chainrule.compiler import repeats
 from chainrule.compiler.driver import Arena, Call, Output, Stream, meeting_text, write_run, write_step
 from chainrule.compiler.emit import KernelWriter, Share
 from chainrule.compiler.expand import expand
@@ -34,6 +36,8 @@ from chainrule.ops.source import constant, leaf
 
 MOST_MODULES = 4  # assembled at the same time
 WORTH_A_MODULE = 1000  # lines of LLVM's language
+#: the parts of the package that decide what code a graph becomes
+DECIDES = ("compiler", "ops", "graph.py", "interpret.py")
 
 
 @dataclass(frozen=True)
@@ -193,6 +197,8 @@ def _output(layout: Layout, node: Node, buffers: Sequence[Node]) -> Output:
 
 def _scratch(writer: KernelWriter) -> int:
     root = writer.kernel.root
+    if root is not None and repeats.is_counted(root):
+        return repeats.scratch_bytes(root)
     if root is None or root.op is not contract.matmul or 0 in root.shape:
         return 0
     from chainrule.compiler.matmul import scratch_bytes
@@ -253,7 +259,8 @@ def key_of(
     import llvmlite
 
     digest = hashlib.sha256(_sources())
-    digest.update(repr((target, llvmlite.__version__, __version__, stream and stream.rows, shared)).encode())
+    versions = (__version__, llvmlite.__version__, np.__version__)
+    digest.update(repr((target, versions, stream and stream.rows, shared)).encode())
     nodes = [*outputs, *(value for _, value in updates)]
     names: dict[Node, int] = {}
     for node in [*topological(nodes), *(target for target, _ in updates)]:
@@ -265,7 +272,7 @@ def key_of(
         elif node.op is leaf:
             row.append(strides.get(node))
         else:
-            row.append(sorted((k, str(v)) for k, v in node.params.items()))
+            row.append(describe_param(node.params))
         digest.update(repr(row).encode())
         names[node] = len(names)
     fed = [] if stream is None else [names.get(node) for node in stream.inputs]
@@ -274,12 +281,30 @@ def key_of(
     return digest.hexdigest()
 
 
+def describe_param(value: object) -> object:
+    """What tells a parameter of a node from any other: its type, and all of its digits and elements."""
+    if isinstance(value, np.ndarray):
+        return "array", value.dtype.str, value.shape, value.tobytes()
+    if isinstance(value, np.dtype):
+        return "dtype", value.str
+    if isinstance(value, dict):
+        return "dict", sorted((name, describe_param(item)) for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return type(value).__name__, [describe_param(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | complex | str | bytes | slice | np.generic):
+        return type(value).__name__, repr(value)
+    raise TypeError(f"a parameter of a node is {type(value).__name__}, which no key can be made of")
+
+
 @functools.cache
 def _sources() -> bytes:
-    """A digest of the compiler itself: another compiler makes other code."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
+    """A digest of what decides the code: compiler, records, graphs, and what folds constants (with SciPy)."""
+    package = Path(__file__).parent.parent
+    digest = hashlib.sha256(version("scipy").encode())
+    for name in DECIDES:
+        path = package / name
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(f"{file.relative_to(package)}\n".encode() + file.read_bytes() + b"\0")
     return digest.digest()
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from chainrule.compiler import cache
 from chainrule.compiler.driver import Output, Stream
@@ -18,6 +20,7 @@ from chainrule.compiler.pipeline import Code, from_bytes, key_of, leaves_of, low
 from chainrule.compiler.shares import divided
 from chainrule.compiler.team import PART, Team, chain
 from chainrule.compiler.views import Strides
+from chainrule.errors import TracingError, describe_line, user_line
 from chainrule.graph import Node, topological
 from chainrule.ops.faults import Fault
 from chainrule.ops.record import Array
@@ -44,6 +47,7 @@ class Binary:
         With ``shared`` several threads can run that loop together.
         """
         self.inputs, self.shared = tuple(inputs), shared
+        self.updated = tuple(target for target, _ in updates)
         self.target = target = target or host()
         nodes = [*outputs, *(value for _, value in updates)]
         strides = unusual_strides([*nodes, *(target for target, _ in updates)], set(inputs))
@@ -116,6 +120,10 @@ class Instance:
             array = node.value if arrays is None else arrays.get(node, node.value)
             if array is not None:
                 self.bind(node, array)
+        # where memory begins and ends that a run changes; none of it lies in two of these (guarded.py)
+        written = [self._kept[self._slots[node]] for node in binary.updated if node in self._slots]
+        bounds = sorted(byte_bounds(array) for array in written if array is not None and array.size)
+        self._starts, self._ends = [start for start, _ in bounds], [end for _, end in bounds]
         # what lies in the arena stays there; other outputs are looked for after every run
         self._views = [self._view(output) if output.slot < 0 else None for output in self._code.outputs]
         fixed = [view for view in self._views if view is not None]
@@ -126,18 +134,35 @@ class Instance:
         """Memory for values in between."""
         return int(self._arena.nbytes)
 
-    def bind(self, node: Node, array: Array) -> None:
-        """Let a leaf stand for this array's memory."""
+    def bind(self, node: Node, array: Array) -> int:
+        """Let a leaf stand for this array's memory; gives its address, or 0 where nothing reads it."""
         slot = self._slots.get(node)
-        if slot is not None:
-            self._kept[slot] = array
-            self._table[slot] = array.__array_interface__["data"][0]  # a third of the time of array.ctypes
+        if slot is None:
+            return 0
+        self._kept[slot] = array
+        address: int = array.__array_interface__["data"][0]  # a third of the time of array.ctypes
+        self._table[slot] = address
+        return address
 
     def __call__(self, *arrays: Array) -> list[Array]:
-        """Run once: copies of the outputs. Raises as ``check`` does."""
+        """Run once: copies of the outputs.
+
+        Raises as ``check`` does, and TracingError for an input in memory that this run changes.
+        """
         for node, array in zip(self.binary.inputs, arrays, strict=True):
             ready = array.dtype == node.dtype and array.flags.c_contiguous
-            self.bind(node, array if ready else np.ascontiguousarray(array, dtype=node.dtype))
+            bound = array if ready else np.ascontiguousarray(array, dtype=node.dtype)
+            address = self.bind(node, bound)
+            if self._ends:
+                i = bisect_right(self._ends, address)  # the first that ends behind the input's beginning
+                if i < len(self._starts) and self._starts[i] < address + bound.nbytes:
+                    raise TracingError(
+                        "an argument shares memory with a tensor that the function updates",
+                        expected="arguments in memory of their own, so that the order of the work cannot matter",
+                        got=f"{array.dtype}{list(array.shape)}",
+                        where=describe_line(user_line()),
+                        hint="pass a copy, as in f(w.numpy().copy())",
+                    )
         return self.again()
 
     def again(self) -> list[Array]:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing, check_random_state
@@ -18,7 +17,7 @@ from chainrule.errors import DataError, SettingError
 from chainrule.estimators.callbacks import CallbackSupport, Hooks
 from chainrule.estimators.constraints import Method
 from chainrule.estimators.full_batch import train_full_batch
-from chainrule.estimators.inputs import features_of, in_dtype, row_weights
+from chainrule.estimators.inputs import dense, features_of, in_dtype, row_weights
 from chainrule.estimators.losses import LossChoice, apply_link, check_targets
 from chainrule.estimators.network import Recipe, as_dtype
 from chainrule.estimators.predictor import predictor_of
@@ -27,8 +26,10 @@ from chainrule.estimators.rows import Part, Watched
 from chainrule.estimators.rules import Rule
 from chainrule.estimators.session import Plan, Session
 from chainrule.estimators.stochastic import EpochLoop, SolverState
+from chainrule.estimators.versioned import Versioned
 from chainrule.nn.module import Module
 from chainrule.ops.record import Array
+from chainrule.training.sparse_rows import as_csr, is_sparse
 
 STOCHASTIC = ("sgd", "adam")
 
@@ -46,7 +47,7 @@ def stochastic_only(method: Method) -> Method:
     return cast(Method, available_if(_is_stochastic)(method))
 
 
-class NetworkEstimator(CallbackSupport, BaseEstimator):  # type: ignore[misc]
+class NetworkEstimator(CallbackSupport, Versioned):  # type: ignore[misc]
     """Base of the estimators that train a network.
 
     A subclass says what the network is (``_recipe``) and, where it shows the arrays under other names, how
@@ -85,6 +86,7 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         self._check_settings(incremental)
         first = not self._is_trained() or (not self.warm_start and not incremental)
         x, y_true = features_of(self, X, y, reset=first, multi_output=True, y_numeric=self._y_numeric)
+        x = x if self.solver in STOCHASTIC else dense(x)  # L-BFGS sees all rows at once
         rows = self._rows(X, x, y_true, row_weights(sample_weight, x), first, incremental)
         self.n_outputs_ = rows.encoded.shape[1]
         self._drawn_anew = first
@@ -99,6 +101,7 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         else:
             if first:
                 self._start(recipe, rng)
+            self.__dict__.pop("_members", None)  # an ensemble ends where one network is trained further
             rows, watched = self._split(rows, validation, rng)
             self._fit_one(recipe, rows, watched, rng, hooks, incremental)
         if not all(np.isfinite(v).all() for v in self._values().values()):
@@ -209,7 +212,8 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):  # type: ignore[misc]
             raise DataError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
-        return rows.take(train), Watched(rows.take(held_out), _safe_indexing(rows.given, held_out))
+        given = as_csr(rows.given) if is_sparse(rows.given) else rows.given
+        return rows.take(train), Watched(rows.take(held_out), _safe_indexing(given, held_out))
 
     def _validation_part(self, X_val: Any, y_val: Any, weight: Any) -> Part:
         x, y_true = features_of(self, X_val, y_val, reset=False, multi_output=True, y_numeric=self._y_numeric)
@@ -290,13 +294,18 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):  # type: ignore[misc]
         """
         return predictor_of(self, self._network_recipe).module(self._values())
 
-    def _predictions(self, x: Array) -> Array:
-        """What the network says about validated rows [rows, outputs], through the link; of an ensemble, the mean."""
+    def _raw_outputs(self, x: Array) -> list[Array]:
+        """Each network's outputs [rows, outputs] for validated rows, before the link."""
         recipe = self._network_recipe
         predictor, rows = predictor_of(self, recipe), in_dtype(x, recipe.dtype)
         members = getattr(self, "_members", None) or [self._values()]
         with np.errstate(over="ignore", invalid="ignore"):
-            parts = [apply_link(self.out_activation_, predictor.outputs(m, rows)) for m in members]
+            return [predictor.outputs(member, rows) for member in members]
+
+    def _predictions(self, x: Array) -> Array:
+        """What the network says about validated rows [rows, outputs], through the link; of an ensemble, the mean."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            parts = [apply_link(self.out_activation_, outputs) for outputs in self._raw_outputs(x)]
             return parts[0] if len(parts) == 1 else np.mean(parts, axis=0, dtype=parts[0].dtype)
 
     def _outputs_for(self, X: Any) -> Array:
@@ -306,14 +315,13 @@ class NetworkEstimator(CallbackSupport, BaseEstimator):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         """Arrays and settings; what is only there for speed stays behind."""
-        state = dict(super().__getstate__())
-        state.pop("_session", None)
-        return state
+        return {name: value for name, value in super().__getstate__().items() if name != "_session"}
 
     def _fitted_attributes(self) -> dict[str, Any]:
         """Copies of all that a fit has left, for callbacks that want an estimator as it is now."""
         settings = self.get_params(deep=False)
-        state = {n: v for n, v in self.__getstate__().items() if n not in settings and "callback" not in n}
+        apart = {*settings, "_session"}
+        state = {n: v for n, v in vars(self).items() if n not in apart and "callback" not in n}
         return copy.deepcopy(state)
 
     def _scorer(self) -> Any:

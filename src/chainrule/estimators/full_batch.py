@@ -5,8 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from chainrule.errors import DataError
 from chainrule.estimators.session import Session
 
 
@@ -25,6 +27,13 @@ def train_full_batch(estimator: Any, session: Session) -> None:
     session.value_and_gradient(found.x)
     estimator.n_iter_ = min(int(found.nit), estimator.max_iter)
     estimator.loss_ = float(found.fun)
+    if not np.isfinite(found.fun):
+        raise DataError(
+            f"lbfgs ended at a loss of {found.fun}",
+            expected="a finite loss",
+            got=found.message,
+            hint="standardise X and y; dtype='float64'",
+        )
     if estimator.verbose:
         print(f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
     if found.status != 0:

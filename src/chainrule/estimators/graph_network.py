@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -89,10 +88,15 @@ class _Graph(NetworkEstimator):
         pairs = tuple((a, b) for a, b in network.edges)
         return pairs, tuple(self.inputs), tuple(self.outputs)
 
-    def _publish(self, values: Mapping[str, Array]) -> None:
-        super()._publish(values)
-        self.weight_ = values["body.weight"]
-        self.bias_ = values.get("body.bias")
+    @property
+    def weight_(self) -> Array:
+        """The weights [edges], in the order of ``network_.edges``."""
+        return self.parameters_["body.weight"]
+
+    @property
+    def bias_(self) -> Array | None:
+        """The biases [neurons], in the order of ``network_.neurons``; None without."""
+        return self.parameters_.get("body.bias")
 
 
 class GraphNetworkClassifier(ClassificationTask, _Graph):

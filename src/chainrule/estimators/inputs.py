@@ -11,18 +11,22 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from chainrule.errors import DataError
 from chainrule.ops.record import Array
+from chainrule.training.sparse_rows import as_csr, is_sparse, written_out
 
+LARGEST_WRITTEN_OUT = 2**22  # numbers of a sparse X
 NO_TARGET = "no_validation"  # scikit-learn's word for no y at all, as None means that y is missing
 
 
 def features_of(estimator: Any, X: Any, y: Any = NO_TARGET, *, reset: bool, **options: Any) -> Any:
-    """X (and y) validated by scikit-learn, in its dtype and dense.
+    """X (and y) validated by scikit-learn, in its dtype; a small sparse one written out, a large one as it is.
 
-    Frames of any kind scikit-learn knows; feature names are kept, and compared where ``reset`` is False.
-    Raises DataError for a frame whose columns share a name, for text and dates, and for what is not finite
-    (named by column and row); everything else is scikit-learn's ValueError or TypeError.
+    A sparse vector is one row. Frames of any kind scikit-learn knows; feature names are kept, and compared where
+    ``reset`` is False. Raises DataError for a frame whose columns share a name, for text and dates, and for what
+    is not finite (named by column and row); everything else is scikit-learn's ValueError or TypeError.
     """
     need_distinct_columns(X)
+    if is_sparse(X) and X.ndim == 1:
+        X = X.reshape((1, -1))
     options |= {"accept_sparse": ["csr", "csc"], "dtype": (np.float64, np.float32), "reset": reset}
     try:
         checked = validate_data(estimator, X, y, **options)
@@ -34,19 +38,24 @@ def features_of(estimator: Any, X: Any, y: Any = NO_TARGET, *, reset: bool, **op
             raise _not_finite(X, text) from None
         raise
     if isinstance(y, str) and y == NO_TARGET:
-        return dense(checked)
-    return dense(checked[0]), checked[1]
+        return _rows(checked)
+    return _rows(checked[0]), checked[1]
+
+
+def _rows(X: Any) -> Any:
+    """An array, or of a sparse matrix that is large as an array its compressed rows."""
+    return as_csr(X) if is_sparse(X) and X.shape[0] * X.shape[1] > LARGEST_WRITTEN_OUT else dense(X)
 
 
 def dense(X: Any) -> Array:
-    """A sparse matrix written out; training reads rows as they lie in memory."""
-    return np.asarray(X.toarray() if hasattr(X, "toarray") else X)
+    """A sparse matrix written out."""
+    return written_out(X)
 
 
-def in_dtype(X: Array, dtype: Any) -> Array:
+def in_dtype(X: Any, dtype: Any) -> Any:
     """Contiguous, in the network's dtype."""
     with np.errstate(over="ignore"):  # what does not fit becomes infinite; training then says so
-        return np.ascontiguousarray(X, dtype)
+        return X.astype(dtype) if is_sparse(X) else np.ascontiguousarray(X, dtype)
 
 
 def need_distinct_columns(X: Any) -> None:
@@ -83,12 +92,17 @@ def _not_numbers(X: Any, error: Exception) -> DataError:
 def _not_finite(X: Any, text: str) -> DataError:
     """scikit-learn's message, and where the first such number is."""
     where = None
-    for name, column in _columns(X):
+    for name, column in [] if is_sparse(X) else _columns(X):
         rows = (i for i, v in enumerate(column) if not np.isfinite(_as_number(v) or 0.0))
         row = next(rows, None)
         if row is not None:
             where = f"{column[row]} in column {name}, row {row}"
             break
+    if is_sparse(X):
+        csr = as_csr(X)
+        entry = int(np.flatnonzero(~np.isfinite(csr.data.astype(np.float64)))[0])
+        row = int(np.searchsorted(csr.indptr, entry, side="right")) - 1
+        where = f"{csr.data[entry]} in column {csr.indices[entry]}, row {row}"
     lines = text.splitlines()
     return DataError(
         lines[0],

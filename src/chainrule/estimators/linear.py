@@ -8,7 +8,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -19,13 +19,14 @@ from chainrule.classic.perceptron import perceptron
 from chainrule.errors import DataError
 from chainrule.estimators import constraints
 from chainrule.estimators.base import NetworkEstimator
-from chainrule.estimators.inputs import features_of, row_weights
+from chainrule.estimators.inputs import dense, features_of, row_weights
 from chainrule.estimators.network import MLPRecipe
 from chainrule.estimators.tasks import ClassificationTask
+from chainrule.estimators.versioned import Versioned
 from chainrule.ops.record import Array
 
 
-class Ridge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class Ridge(RegressorMixin, Versioned):  # type: ignore[misc]
     """Least squares with a penalty, solved exactly: sum of (y - w x - b)^2 plus alpha times the sum of w^2 (row A17).
 
     The intercept is not penalised. ``alpha`` 0 is ordinary least squares; where columns depend on each other it
@@ -52,7 +53,7 @@ class Ridge(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Solve for the weights; a row's squared error counts ``sample_weight`` times."""
         x, y = features_of(self, X, y, reset=True, multi_output=True, y_numeric=True)
         weight = row_weights(sample_weight, x)
-        x, targets = x.astype(np.float64), y.astype(np.float64).reshape(len(y), -1)
+        x, targets = dense(x).astype(np.float64), y.astype(np.float64).reshape(len(y), -1)
         weight = np.ones(len(x)) if weight is None else weight
         x_mean, y_mean = np.zeros(x.shape[1]), np.zeros(targets.shape[1])
         if self.fit_intercept:
@@ -165,7 +166,7 @@ class MultinomialLogisticRegression(ClassificationTask, NetworkEstimator):
         return np.asarray(scores.ravel() if scores.shape[1] == 1 else scores)
 
 
-class Perceptron(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class Perceptron(ClassifierMixin, Versioned):  # type: ignore[misc]
     """Rosenblatt's rule (row B8): at each mistake, add the row to the weights. ``cr.classic.perceptron``.
 
     With several classes one neuron is trained for each of them against the rest, and the largest score wins.
@@ -203,6 +204,7 @@ class Perceptron(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any) -> Perceptron:
         """Train one neuron, or one for each class where there are more than two."""
         x, y = features_of(self, X, y, reset=True)
+        x = dense(x)
         check_classification_targets(y)
         self.classes_, index = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:

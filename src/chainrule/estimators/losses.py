@@ -85,6 +85,13 @@ def find_loss(loss: Any, table: dict[str, LossChoice], link: str) -> LossChoice:
     settings: tuple[tuple[str, Any], ...] = ()
     if isinstance(loss, partial) and not loss.args:
         function, settings = loss.func, tuple(sorted(loss.keywords.items()))
+        if "reduction" in loss.keywords:
+            raise SettingError(
+                "loss: an estimator weighs and averages the rows' losses itself",
+                expected="a function of (prediction, target, reduction)",
+                got=f"reduction={loss.keywords['reduction']!r}",
+                hint="leave out reduction; cr.fit takes totals",
+            )
     for choice in table.values():
         if choice.function is function:
             return choice.with_settings(**dict(settings))
@@ -154,19 +161,21 @@ def check_targets(choice: LossChoice, y: Array) -> None:
 
 
 def apply_link(link: str, outputs: Array) -> Array:
-    """Predictions from a network's outputs [rows, outputs]."""
-    with np.errstate(over="ignore"):
-        if link == "exp":
-            return np.exp(outputs)
-        if link == "logistic":
-            return _logistic(outputs)
-        if link == "softmax":
-            shifted = np.exp(outputs - outputs.max(1, keepdims=True))
-            return shifted / shifted.sum(1, keepdims=True)
-    return outputs
+    """Predictions from a network's outputs [rows, outputs]: float64, unless outputs are taken as they are."""
+    if link == "identity":
+        return outputs
+    if link == "exp":
+        with np.errstate(over="ignore"):
+            return np.exp(outputs.astype(np.float64))
+    return np.exp(log_probabilities(link, outputs))
 
 
-def _logistic(z: Array) -> Array:
-    from scipy.special import expit
+def log_probabilities(link: str, outputs: Array) -> Array:
+    """Logarithms of what a softmax or a logistic function makes of outputs [rows, outputs], in float64.
 
-    return np.asarray(expit(z))
+    Finite for all finite outputs: a probability that is too small for float64 still has a logarithm.
+    """
+    from scipy.special import log_expit, log_softmax
+
+    wide = outputs.astype(np.float64)
+    return np.asarray(log_softmax(wide, 1) if link == "softmax" else log_expit(wide))

@@ -78,7 +78,8 @@ class MLPClassifier(ClassificationTask, _MLP):
 
     Every setting of scikit-learn's has its meaning, and with the same ``random_state`` the same numbers come
     out, up to the rounding of float32: training computes in float32 whatever X is (``dtype="float64"`` for
-    more digits; solver="lbfgs" follows X unless told otherwise). Sparse X is written out.
+    more digits; solver="lbfgs" follows X unless told otherwise). A large sparse X is written out a few minibatches
+    at a time, with solver="lbfgs" whole.
 
     Parameters beyond scikit-learn's:
 

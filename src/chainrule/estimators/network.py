@@ -14,6 +14,7 @@ from chainrule import functions as f
 from chainrule import nn
 from chainrule.ops.record import Array
 from chainrule.tensor import Tensor, no_grad
+from chainrule.training.sparse_rows import CELLS_AT_ONCE, is_sparse, written_out
 
 ROWS_AT_ONCE = 4096  # of a prediction
 PREFIX = "model."  # of a network's tensors among those of a trainer
@@ -30,11 +31,12 @@ class Network(nn.Module):
         """The model's outputs for a minibatch [batch, features]."""
         return self.body.forward(x)
 
-    def outputs(self, x: Array) -> Array:
+    def outputs(self, x: Any) -> Array:
         """Outputs [rows, outputs] for rows in the network's dtype; at inference, where the network must be."""
+        count = min(ROWS_AT_ONCE, max(1, CELLS_AT_ONCE // x.shape[1])) if is_sparse(x) else ROWS_AT_ONCE
         with no_grad():
-            starts = range(0, max(len(x), 1), ROWS_AT_ONCE)
-            parts = [self.forward(Tensor.leaf(x[a : a + ROWS_AT_ONCE])).numpy() for a in starts]
+            starts = range(0, max(x.shape[0], 1), count)
+            parts = [self.forward(Tensor.leaf(written_out(x[a : a + count]))).numpy() for a in starts]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def penalty(self) -> Tensor:

@@ -25,7 +25,7 @@ class Predictor:
         self._arrays = {name: tensor.numpy() for name, tensor in self._network.named_state()}
         self._lock = Lock()
 
-    def outputs(self, values: Mapping[str, Array], x: Array) -> Array:
+    def outputs(self, values: Mapping[str, Array], x: Any) -> Array:
         """Outputs [rows, outputs] for rows in the network's dtype."""
         with self._lock:
             self._take(values)

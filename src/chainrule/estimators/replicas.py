@@ -21,7 +21,7 @@ from chainrule.ops.record import Array
 from chainrule.training.batches import steps_per_epoch
 from chainrule.training.fit import fit
 from chainrule.training.history import History
-from chainrule.training.life import ALL_EPOCHS
+from chainrule.training.life import ALL_EPOCHS, SMALLER_STEPS, risen
 from chainrule.training.progress import Epoch
 from chainrule.training.stopping import EarlyStopping
 
@@ -113,6 +113,9 @@ def _keep(est: Any, history: History, scores: ScoreWatch | None, validated: bool
     est.validation_scores_ = curve if scores is not None or validated else None
     est.best_validation_score_ = max(curve) if est.early_stopping and curve else None
     est._no_improvement_count = 0
+    rise = risen(kept.loss)
+    if rise:
+        warnings.warn(f"{rise}. {SMALLER_STEPS}", ConvergenceWarning, stacklevel=6)
     if ALL_EPOCHS in kept.stopped and est.learning_rate != "cosine":
         warnings.warn(
             f"Stochastic Optimizer: Maximum iterations ({est.max_iter}) reached and the optimization hasn't "

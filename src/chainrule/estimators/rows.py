@@ -10,6 +10,7 @@ import numpy as np
 
 from chainrule.estimators.session import Session
 from chainrule.ops.record import Array
+from chainrule.training.sparse_rows import is_sparse
 
 LARGEST_MERGED = 2**20
 
@@ -24,7 +25,7 @@ class Part:
     """
 
     given: Any
-    x: Array
+    x: Any
     y: Array
     encoded: Array
     target: Array
@@ -32,7 +33,7 @@ class Part:
     score_weight: Array | None
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.target)
 
     @property
     def total(self) -> float:
@@ -53,7 +54,7 @@ class Part:
         Where one minibatch holds all rows this changes nothing but rounding, and then a row that comes twice
         gives the same bits as one of weight 2. Tables of more than a million numbers are left as they are.
         """
-        if self.x.size > LARGEST_MERGED:
+        if is_sparse(self.x) or self.x.size > LARGEST_MERGED:
             return self
         weight = np.ones(len(self)) if self.weight is None else self.weight
         kept = np.flatnonzero(weight)
@@ -72,7 +73,7 @@ class Watched:
     given: Any
 
     @property
-    def x(self) -> Array:
+    def x(self) -> Any:
         """Validated features."""
         return self.part.x
 

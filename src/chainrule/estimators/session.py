@@ -14,6 +14,7 @@ from chainrule.estimators.network import PREFIX, Network, Recipe
 from chainrule.estimators.rules import Rule
 from chainrule.ops.record import Array
 from chainrule.training.batches import Rows, minibatches
+from chainrule.training.combination import Combination
 from chainrule.training.differences import differences
 from chainrule.training.step import Objective
 from chainrule.training.trainer import EpochResult, Settings, Trainer
@@ -59,8 +60,16 @@ def _trainer(plan: Plan, features: int, target_shape: tuple[int, ...], rows: int
     penalty = network_penalty if optimizer is None else None
     objective = Objective(network, plan.loss_of(network), penalty)
     settings = Settings(1, False, False, 0, 1, plan.clip_norm)
+    # a mean over weights is not one over rows, and a function of the user's own may be anything
+    combination: Combination = "mean" if plan.loss.has_reduction and not plan.weighted else "whole"
     return Trainer(
-        objective, Rows(x, y), None, optimizer, settings, differences(network, optimizer, penalty, 1)
+        objective,
+        Rows(x, y),
+        None,
+        optimizer,
+        settings,
+        differences(network, optimizer, penalty, 1),
+        combination=combination,
     )
 
 
@@ -72,18 +81,18 @@ def network_penalty(network: Any) -> Any:
 class Session:
     """A network in training: its own arrays, by name, and the rows that it sees."""
 
-    def __init__(self, plan: Plan, x: Array, target: Array, values: Mapping[str, Array]) -> None:
+    def __init__(self, plan: Plan, x: Any, target: Array, values: Mapping[str, Array]) -> None:
         self.plan = plan
-        self.trainer = _trainer(plan, x.shape[1], target.shape[1:], len(x)).twin()
+        self.trainer = _trainer(plan, x.shape[1], target.shape[1:], len(target)).twin()
         self._shapes = x.shape, target.shape
         self.take_rows(x, target)
         self.load(values)
 
-    def fits(self, plan: Plan, x: Array, target: Array) -> bool:
+    def fits(self, plan: Plan, x: Any, target: Array) -> bool:
         """Whether training may go on with these rows in this session."""
         return plan == self.plan and self._shapes == (x.shape, target.shape)
 
-    def take_rows(self, x: Array, target: Array) -> None:
+    def take_rows(self, x: Any, target: Array) -> None:
         """Other rows of the same shapes."""
         self.trainer.rows = Rows(x, target)
 
@@ -92,7 +101,7 @@ class Session:
         rows = self.trainer.rows
         self.trainer.rows, self.trainer.validation = Rows(rows.x[:0].copy(), rows.y[:0].copy()), None
 
-    def watch(self, x: Array, target: Array) -> None:
+    def watch(self, x: Any, target: Array) -> None:
         """Take these rows for the validation loss."""
         self.trainer.validation = Rows(x, target)
 
@@ -137,6 +146,10 @@ class Session:
         value = self.trainer.validation_loss()
         assert value is not None
         return value
+
+    def is_finite(self) -> bool:
+        """Whether all parameters and all that the update rule remembers are finite."""
+        return self.trainer.is_finite()
 
     def snapshot(self) -> dict[str, Array]:
         """Copies of parameters and buffers."""

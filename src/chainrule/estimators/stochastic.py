@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from chainrule.errors import DataError
 from chainrule.estimators.callbacks import Hooks
 from chainrule.estimators.session import Session
 from chainrule.ops.record import Array
+from chainrule.training.life import SMALLER_STEPS, risen
 
 SMALLEST_RATE = 1e-6  # below which the adaptive schedule gives up
 
@@ -54,7 +56,7 @@ class EpochLoop:
                     order = order[moved]
                 self.hooks.before_epoch()
                 self._one_epoch(order, epoch)
-                reason = self._reason_to_stop()
+                reason = self._diverged() or self._reason_to_stop()
                 if self.hooks.after_epoch() or reason or incremental:
                     break
                 if est.n_iter_ == epochs and est.learning_rate != "cosine":
@@ -67,7 +69,31 @@ class EpochLoop:
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         if self.stop_early and self.score is not None:
-            self.session.load(est._best_values)
+            self._keep_best()
+        rise = "" if incremental else risen(est.loss_curve_[len(est.loss_curve_) - est.n_iter_ :])
+        if rise:
+            warnings.warn(f"{rise}: {SMALLER_STEPS}", ConvergenceWarning, stacklevel=4)
+
+    def _diverged(self) -> str:
+        """That the epoch gave numbers that are not finite, with a warning; nothing if it did not."""
+        loss = self.estimator.loss_
+        if math.isfinite(loss) and self.session.is_finite():
+            return ""
+        what = f"the loss became {loss}" if not math.isfinite(loss) else "a parameter is no longer finite"
+        text = f"Training diverged: {what} in epoch {self.estimator.n_iter_}. {SMALLER_STEPS}"
+        warnings.warn(text, ConvergenceWarning, stacklevel=5)
+        return what
+
+    def _keep_best(self) -> None:
+        """Go back to the parameters with the best score; DataError where no epoch had one."""
+        if not math.isfinite(self.estimator.best_validation_score_):
+            raise DataError(
+                "no epoch had a validation score that is a finite number, so there are no best parameters",
+                expected="finite scores",
+                got=f"{self.estimator.validation_scores_[-1]} in epoch {self.estimator.n_iter_}",
+                hint=SMALLER_STEPS,
+            )
+        self.session.load(self.estimator._best_values)
 
     def _one_epoch(self, order: Array, epoch: int) -> None:
         est, state = self.estimator, self.estimator._optimizer
@@ -95,7 +121,7 @@ class EpochLoop:
             if est.verbose:
                 print(f"Validation score: {now:f}")
         if self.stop_early and self.score is not None:
-            worse = now < est.best_validation_score_ + est.tol
+            worse = not now >= est.best_validation_score_ + est.tol  # so is what is not a number
             if now > est.best_validation_score_:
                 est.best_validation_score_ = now
                 est._best_values = self.session.snapshot()

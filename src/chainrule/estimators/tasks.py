@@ -18,8 +18,15 @@ from sklearn.utils.multiclass import (
 from sklearn.utils.validation import check_is_fitted
 
 from chainrule.errors import DataError, SettingError
-from chainrule.estimators.inputs import dense
-from chainrule.estimators.losses import BINARY, MULTICLASS, REGRESSION, LossChoice, find_loss
+from chainrule.estimators.inputs import dense, features_of
+from chainrule.estimators.losses import (
+    BINARY,
+    MULTICLASS,
+    REGRESSION,
+    LossChoice,
+    find_loss,
+    log_probabilities,
+)
 from chainrule.estimators.rows import Part
 from chainrule.nn.losses import cross_entropy
 from chainrule.ops.record import Array
@@ -135,9 +142,9 @@ class ClassificationTask(ClassifierMixin):  # type: ignore[misc]
         index = np.searchsorted(self.classes_, y)
         if not isinstance(self.class_weight, str):
             unknown = set(self.class_weight) - set(self.classes_.tolist())
-            if unknown:
+            if unknown and set(self.classes_.tolist()) - set(self.class_weight):  # as scikit-learn has it
                 raise SettingError(
-                    "class_weight names classes that y does not have",
+                    "class_weight names classes that y does not have, and leaves out others",
                     expected=f"classes among {self.classes_.tolist()}",
                     got=sorted(map(repr, unknown)),
                 )
@@ -176,7 +183,8 @@ class ClassificationTask(ClassifierMixin):  # type: ignore[misc]
         if self._has_labels():
             return np.asarray(self.classes_[outputs.argmax(1)])
         if self._label_binarizer.y_type_ == "multilabel-indicator":
-            return np.asarray(self._label_binarizer.inverse_transform(outputs))
+            labels: Array = self._label_binarizer.inverse_transform(outputs)  # sparse where y was
+            return labels
         return np.asarray(
             self.classes_[(outputs[:, 0] > 0.5).astype(int) if len(self.classes_) > 1 else [0] * len(outputs)]
         )
@@ -187,22 +195,30 @@ class ClassificationTask(ClassifierMixin):  # type: ignore[misc]
         return self._classes_from(self._outputs_for(X))
 
     def predict_proba(self: Any, X: Any) -> Array:
-        """Probabilities [rows, classes] in the order of ``classes_``, in the network's dtype.
+        """Probabilities [rows, classes] in the order of ``classes_``, float64 whatever the network's dtype.
 
         Of several labels the probability of each, which need not sum to 1; of an ensemble the mean.
         """
-        check_is_fitted(self)
-        outputs: Array = self._outputs_for(X)
-        if outputs.shape[1] > 1:
-            return outputs
-        if len(self.classes_) == 1:
-            return np.ones_like(outputs)
-        return np.hstack([1 - outputs, outputs])
+        return np.asarray(np.exp(self.predict_log_proba(X)))
 
-    def predict_log_proba(self, X: Any) -> Array:
-        """Logarithms of :meth:`predict_proba`."""
-        with np.errstate(divide="ignore"):
-            return np.asarray(np.log(self.predict_proba(X)))
+    def predict_log_proba(self: Any, X: Any) -> Array:
+        """Logarithms of :meth:`predict_proba`, finite also where the probability is too small for float64."""
+        from scipy.special import logsumexp
+
+        check_is_fitted(self)
+        parts = [
+            self._log_probabilities(outputs)
+            for outputs in self._raw_outputs(features_of(self, X, reset=False))
+        ]
+        return parts[0] if len(parts) == 1 else np.asarray(logsumexp(parts, 0) - np.log(len(parts)))
+
+    def _log_probabilities(self: Any, outputs: Array) -> Array:
+        """What one network's outputs [rows, outputs] say of each class."""
+        if outputs.shape[1] > 1:
+            return log_probabilities(self.out_activation_, outputs)
+        if len(self.classes_) == 1:
+            return np.zeros(outputs.shape)
+        return log_probabilities("logistic", np.hstack([-outputs, outputs]))
 
     def _first_classes(self: Any, y: Any, classes: Any) -> None:
         """What the first ``partial_fit`` is told about all classes to come."""

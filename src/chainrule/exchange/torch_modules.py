@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+import sys
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +12,10 @@ import numpy as np
 
 from chainrule import nn
 from chainrule.errors import ExchangeError
-from chainrule.nn.module import Module
+from chainrule.nn.module import Buffer, Module, Parameter
 from chainrule.tensor import Tensor
 
-Memo = dict[int, Any]  # what was made of each module and parameter, so that what is shared stays shared
+Memo = dict[object, Any]  # what was made of each module and parameter, so that what is shared stays shared
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,10 @@ class Pair:
     from_torch: Callable[[Any], Module]
     to_torch: Callable[[Any, Any], Any]  # (torch.nn, layer)
     parameters: tuple[str, ...] = ()
-    #: what a layer of PyTorch must not be, as (attribute, the only value that it may have)
+    #: what a layer of PyTorch must be, as (attribute, the only value that it may have)
     only: tuple[tuple[str, Any], ...] = ()
+    #: of PyTorch's settings, those that are the same for both, and those of no consequence here
+    ignored: tuple[str, ...] = ("inplace",)
 
 
 def _plain(torch: str, own: type[Module]) -> Pair:
@@ -49,6 +53,7 @@ PAIRS = (
         lambda library, m: library.BatchNorm1d(m.features, m.eps, m.momentum, m.weight is not None),
         ("weight", "bias", "running_mean", "running_var"),
         (("track_running_stats", True),),
+        ("num_batches_tracked",),  # counts what only a mean over all minibatches needs
     ),
     Pair("Dropout", nn.Dropout, lambda t: nn.Dropout(t.p), lambda library, m: library.Dropout(m.p)),
     Pair(
@@ -75,9 +80,9 @@ PAIRS = (
     Pair(
         "Softplus",
         nn.Softplus,
-        lambda t: nn.Softplus(),
-        lambda library, m: library.Softplus(threshold=40),  # beyond it float64 has no digit left for the rest
-        only=(("beta", 1.0),),
+        lambda t: nn.Softplus(t.beta, t.threshold),
+        # beyond 40 float64 has no digit left for the rest
+        lambda library, m: library.Softplus(m.beta, 40.0 if m.threshold is None else m.threshold),
     ),
     Pair("Softmax", nn.Softmax, lambda t: nn.Softmax(t.dim), lambda library, m: library.Softmax(m.axis)),
     _plain("ReLU", nn.ReLU),
@@ -103,8 +108,10 @@ def from_torch(module: Any) -> Module:
 
     For ``Sequential`` of the layers that both have: Linear, BatchNorm1d, Dropout, Flatten, ReLU, LeakyReLU, ELU,
     GELU, SiLU, Softplus, Sigmoid, Tanh, Softmax, Identity; float32 and float64. Predictions and gradients are
-    equal, what is shared stays shared, and each layer keeps its mode. Raises ExchangeError that names the layer
-    for anything else. Fresh initial values (restarts) are drawn as chainrule's layers draw them.
+    equal, what is shared stays shared, each layer keeps its mode and each parameter its ``requires_grad``. Raises
+    ExchangeError that names the layer for anything else: other layers and settings, hooks, parametrisations,
+    subclasses, methods and attributes that a layer was given. Gradients are not copied, in-place layers leave
+    their input alone, and fresh initial values (restarts) are drawn as chainrule's layers draw them.
 
     For example, where PyTorch is installed::
 
@@ -120,6 +127,7 @@ def _from_torch(module: Any, where: str, memo: Memo) -> Module:
         found: Module = memo[id(module)]
         return found
     if _kind(module) == "Sequential":
+        _check_untouched(module, where, set(module._modules))
         parts = [_from_torch(part, _inside(where, name), memo) for name, part in module._modules.items()]
         made: Module = nn.Sequential(*parts)
     else:
@@ -129,7 +137,7 @@ def _from_torch(module: Any, where: str, memo: Memo) -> Module:
         _check(pair, module, where)
         made = pair.from_torch(module)
         for name in pair.parameters:
-            _copy_here(made, module, name, memo)
+            _copy_here(made, module, name, memo, where)
     made.training = module.training
     memo[id(module)] = made
     return made
@@ -137,7 +145,10 @@ def _from_torch(module: Any, where: str, memo: Memo) -> Module:
 
 def _kind(module: Any) -> str:
     """The class's name if it is one of PyTorch's own; a subclass may compute anything."""
-    return type(module).__name__ if type(module).__module__.startswith("torch.nn") else ""
+    kind = type(module)
+    library = sys.modules.get("torch")
+    known = library is not None and getattr(library.nn, kind.__name__, None) is kind
+    return kind.__name__ if known else ""
 
 
 def _check(pair: Pair, module: Any, where: str) -> None:
@@ -146,12 +157,50 @@ def _check(pair: Pair, module: Any, where: str) -> None:
             raise _unknown("chainrule", f"{module!r}, whose {name} is not {only!r}", where)
     if pair.torch == "BatchNorm1d" and module.momentum is None:
         raise _unknown("chainrule", f"{module!r}, whose moments are means over all minibatches", where)
-    for tensor in (*module.parameters(), *module.buffers()):
-        if tensor.is_floating_point() and _name(tensor) not in ("float32", "float64"):
-            raise _unknown("chainrule", f"{module!r} in {_name(tensor)}", where)
+    if pair.torch == "BatchNorm1d" and (module.weight is None) != (module.bias is None):
+        raise _unknown("chainrule", f"{module!r}, which has a weight and no bias", where)
+    if pair.torch == "Softmax" and module.dim is None:
+        raise _unknown("chainrule", f"{module!r}, whose dim depends on the input", where)
+    if pair.torch == "Dropout" and module.p == 1.0:
+        raise _unknown("chainrule", f"{module!r}, which leaves nothing", where)
+    settings = set(inspect.signature(type(module)).parameters)
+    _check_untouched(module, where, settings | set(pair.parameters) | set(pair.ignored))
+    floats = [t for name, t in _tensors_of(module) if name not in pair.ignored]
+    dtypes = sorted({_name(tensor) for tensor in floats})
+    if len(dtypes) > 1 or not {"float32", "float64"}.issuperset(dtypes):
+        raise _unknown("chainrule", f"{module!r} in {' and '.join(dtypes)}", where)
+    if any(tensor.is_meta for tensor in floats):
+        raise _unknown("chainrule", f"{module!r} on the device meta, without values", where)
 
 
-def _copy_here(made: Module, module: Any, name: str, memo: Memo) -> None:
+def _tensors_of(module: Any) -> list[tuple[str, Any]]:
+    """A layer's own parameters and buffers."""
+    own = [*module._parameters.items(), *module._buffers.items()]
+    return [(name, tensor) for name, tensor in own if tensor is not None]
+
+
+def _check_untouched(module: Any, where: str, known: set[str]) -> None:
+    """ExchangeError unless a layer is as its class made it: nothing added, nothing hooked on, nothing replaced."""
+    library = sys.modules["torch"]
+    shared = library.nn.modules.module
+    hooked = [
+        name.strip("_").replace("_", " ")
+        for holder, prefix in ((module, ""), (shared, "_global"))
+        for name in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+        if getattr(holder, prefix + name)
+    ]
+    for name, tensor in _tensors_of(module):
+        if tensor._backward_hooks or getattr(tensor, "_post_accumulate_grad_hooks", None):
+            hooked.append(f"hooks on {name}")
+    if hooked:
+        raise _unknown("chainrule", f"{module!r}, which has {', '.join(hooked)}", where)
+    held = {**vars(module), **module._parameters, **module._buffers, **module._modules}
+    added = sorted(held.keys() - vars(library.nn.Module()).keys() - known)
+    if added:
+        raise _unknown("chainrule", f"{module!r}, which was given {', '.join(added)}", where)
+
+
+def _copy_here(made: Module, module: Any, name: str, memo: Memo, where: str) -> None:
     """Copy a parameter or buffer of PyTorch's; one that several layers share becomes one that they share."""
     theirs = getattr(module, name)
     if theirs is None:
@@ -160,8 +209,15 @@ def _copy_here(made: Module, module: Any, name: str, memo: Memo) -> None:
         setattr(made, name, memo[id(theirs)])
         return
     own: Tensor = getattr(made, name)
+    if tuple(theirs.shape) != own.shape:
+        raise _unknown("chainrule", f"{module!r}, whose {name} is {list(theirs.shape)}", where)
+    memory = "memory", theirs.untyped_storage().data_ptr()
+    if memory in memo and theirs.numel():
+        raise _unknown("chainrule", f"{module!r}, whose {name} shares memory with another one's", where)
     own.assign(Tensor.leaf(theirs.detach().cpu().numpy()))
-    memo[id(theirs)] = own
+    if isinstance(own, Parameter):
+        own.requires_grad = theirs.requires_grad
+    memo[id(theirs)], memo[memory] = own, theirs
 
 
 def to_torch(model: Module) -> Any:
@@ -188,18 +244,37 @@ def _to_torch(torch: Any, model: Module, where: str, memo: Memo) -> Any:
         return memo[id(model)]
     if type(model) in (nn.Sequential, nn.MLP):
         names = [name for name in vars(model) if name.isdigit()]
+        _check_own(model, where, set(names))
         parts = [_to_torch(torch, getattr(model, name), _inside(where, name), memo) for name in names]
         made = torch.nn.Sequential(*parts)
     else:
         pair = next((pair for pair in PAIRS if pair.own is type(model)), None)
         if pair is None:
             raise _unknown("PyTorch", repr(model), where)
+        _check_own(
+            model, where, {*pair.parameters, "seed", "counter"} if pair.own is nn.Dropout else pair.parameters
+        )
         made = pair.to_torch(torch.nn, model).to(getattr(torch, _own_dtype(model)))
         for name in pair.parameters:
             _copy_there(torch, made, model, name, memo)
-    made.train(model.training)
+    made.training = model.training  # its parts have modes of their own
     memo[id(model)] = made
     return made
+
+
+def _check_own(model: Module, where: str, known: Collection[str]) -> None:
+    """ExchangeError for a method that the module was given, for more tensors and layers, and for several numbers."""
+    held = vars(model)
+    added = [
+        name
+        for name, value in held.items()
+        if (isinstance(value, Parameter | Buffer | Module) and name not in known)
+        or (callable(getattr(type(model), name, None)) and not isinstance(value, Module))
+    ]
+    if added:
+        raise _unknown("PyTorch", f"{model!r}, which was given {', '.join(added)}", where)
+    if isinstance(model, nn.Dropout) and not isinstance(model.p, float):
+        raise _unknown("PyTorch", f"{model!r}, which has a probability for each replica", where)
 
 
 def _own_dtype(model: Module) -> str:
@@ -217,6 +292,8 @@ def _copy_there(torch: Any, made: Any, model: Module, name: str, memo: Memo) -> 
     theirs = getattr(made, name)
     with torch.no_grad():
         theirs.copy_(torch.from_numpy(own.numpy()))
+    if isinstance(own, Parameter):
+        theirs.requires_grad_(own.requires_grad)
     memo[id(own)] = theirs
 
 

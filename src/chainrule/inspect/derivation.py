@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,18 @@ Written = Callable[[bool], str]
 
 
 @dataclass(frozen=True)
+class Said:
+    """What is written already, both as text and as LaTeX."""
+
+    text: str
+    latex: str
+
+    def __call__(self, in_latex: bool) -> str:
+        """The one or the other."""
+        return self.latex if in_latex else self.text
+
+
+@dataclass(frozen=True)
 class Line:
     """Equal expressions, and their value; ``note`` says where a quantity without a name comes from."""
 
@@ -42,6 +55,10 @@ class Line:
     def texts(self, latex: bool) -> list[str]:
         """The expressions, each once."""
         return list(dict.fromkeys(part(latex) for part in self.parts))
+
+    def __reduce__(self) -> Any:
+        """What a pickle holds: the texts, for what writes them are functions without a name."""
+        return Line, (tuple(Said(part(False), part(True)) for part in self.parts), self.value, self.note)
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ def _recorded(
         rest = "loss" if loss is not None else type(thing).__name__
         return recording, lambda node: labels.get(node, rest)
     if callable(thing):
-        given = {} if names is None else {v.node: k for k, v in names.items() if isinstance(v, Tensor)}
+        given = {} if names is None else {v.live(): k for k, v in names.items() if isinstance(v, Tensor)}
         f = getattr(thing, "__wrapped__", thing)
         variables = {**variables_of(f), **variables_of_caller()}
         with ExitStack() as stack:

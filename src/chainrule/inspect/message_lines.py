@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.inspect.derivation import Line, Written
+from chainrule.inspect.derivation import Line, Said, Written
 from chainrule.inspect.names import symbol_for
 from chainrule.inspect.values import number
 from chainrule.nn.graph_network import GraphNetwork
@@ -40,11 +40,7 @@ def _cut(lines: Iterable[Line]) -> list[Line]:
     if len(every) <= MOST_LINES:
         return every
     text = f"and {len(every) - MOST_LINES} more"
-    return [*every[:MOST_LINES], Line((_both(text, rf"\text{{{text}}}"),))]
-
-
-def _both(text: str, latex: str) -> Written:
-    return lambda in_latex: latex if in_latex else text
+    return [*every[:MOST_LINES], Line((Said(text, rf"\text{{{text}}}"),))]
 
 
 class _Writer:

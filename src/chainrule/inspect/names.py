@@ -82,9 +82,9 @@ def names_of_nodes(
     names: dict[Node, str] = {}
     memory: dict[Any, tuple[str, Array]] = {}
     for name, value in [*(given or {}).items(), *variables.items()]:
-        if isinstance(value, Tensor):
-            names.setdefault(value.node, name)
-        data = value.data if isinstance(value, Tensor) else value
+        for node in value.nodes() if isinstance(value, Tensor) else ():
+            names.setdefault(node, name)
+        data = value.peek() if isinstance(value, Tensor) and value.node.value is not None else value
         if isinstance(data, np.ndarray):
             memory.setdefault(_place(data), (name, data))
     for value in variables.values():
@@ -92,14 +92,28 @@ def names_of_nodes(
             names = {**parameter_names(value), **names}
     present = set(order)
     names = {node: name for node, name in names.items() if node in present}
-    # data enter by another node over the same memory
+    # data enter by another node over the same memory, or over a copy that the graph has to itself
     data_nodes = [
         n for n in order if not n.inputs and n not in names and n.value is not None and n.value.size
     ]
-    places = {node: _place(node.value) for node in data_nodes if node.value is not None}
-    shown = {node: memory[place] for node, place in places.items() if place in memory}
+    found = {node: _in_memory(node.value, memory) for node in data_nodes if node.value is not None}
+    shown = {node: entry for node, entry in found.items() if entry is not None}
     names |= {node: name for node, (name, _) in shown.items()}
     return names, {node: array for node, (_, array) in shown.items()}
+
+
+def _in_memory(value: Array, memory: Mapping[Any, tuple[str, Array]]) -> tuple[str, Array] | None:
+    """The variable whose array this is: the same memory, or else equal numbers."""
+    if (place := _place(value)) in memory:
+        return memory[place]
+    return next(
+        (
+            (name, array)
+            for (_, size, dtype), (name, array) in memory.items()
+            if (size, dtype) == (value.size, value.dtype) and np.array_equal(array.ravel(), value.ravel())
+        ),
+        None,
+    )
 
 
 def _place(array: Array) -> Any:
@@ -115,5 +129,6 @@ def parameter_names(model: Module) -> dict[Node, str]:
         layer, _, last = dotted.rpartition(".")
         number = layers.setdefault(layer, len(layers) + 1)
         short = {"weight": "W", "bias": "b"}.get(last, last)
-        names[parameter.node] = f"{short}{number}" if len(short) == 1 or short in GREEK else dotted
+        for node in parameter.nodes():
+            names[node] = f"{short}{number}" if len(short) == 1 or short in GREEK else dotted
     return names

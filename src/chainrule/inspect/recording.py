@@ -51,7 +51,7 @@ def record_tensor(
     everything: bool = False,
 ) -> Recording:
     """The history of a tensor that has been computed; ``everything``: with gradients for the data, too."""
-    if tensor.data is None:
+    if tensor._data is None:
         raise SettingError(
             "a tensor that is being traced has no values to show",
             where=describe_line(user_line()),

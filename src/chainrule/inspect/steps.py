@@ -79,12 +79,28 @@ class Steps:
     steps: dict[Node, Step]
     edges: dict[Node, list[Edge]]
 
+    def __reduce__(self) -> Any:
+        """What a pickle holds: names, values and gradients, not the graph that they are of."""
+        names = self.recording.names
+        told = [(names.get(s.node), s.symbol, s.value, s.gradient) for s in self.steps.values()]
+        return _unpickled, (told,)
+
     def find(self, name: str) -> Step | None:
         """The step that is called so by the user, or as it is written."""
         for step in self.steps.values():
             if name in (self.recording.names.get(step.node), step.symbol.text):
                 return step
         return None
+
+
+def _unpickled(told: list[tuple[str | None, Symbol, Array, Array | None]]) -> Steps:
+    recording, steps = Recording([], [], {}, None, {}, {}, set()), {}
+    for name, symbol, value, gradient in told:
+        node = new_leaf(value.shape, value.dtype, value=value)
+        steps[node] = Step(node, symbol, None, value, gradient, [], None)
+        if name is not None:
+            recording.names[node] = name
+    return Steps(recording, steps, {})
 
 
 def adjoint_symbol(target: Symbol, x: Symbol) -> Symbol:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import functions as f
+from chainrule.errors import SettingError
 from chainrule.nn.choices import choose
 from chainrule.nn.module import Module
 from chainrule.tensor import Tensor, as_tensor
@@ -219,17 +220,32 @@ class SiLU(Module):
 
 
 class Softplus(Module):
-    """log(1 + exp(x)).
+    """log(1 + exp(beta x)) / beta; with a ``threshold``, x itself where beta x is larger, as PyTorch has it.
+
+    Raises SettingError unless beta > 0.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
     >>> nn.Softplus()(cr.tensor([-1000.0, 1000.0]))
     tensor([   0., 1000.])
+    >>> nn.Softplus(threshold=1.0)(cr.tensor([0.0, 2.0]))
+    tensor([0.6931472, 2.       ])
     """
+
+    def __init__(self, beta: float = 1.0, threshold: float | None = None) -> None:
+        if not beta > 0:
+            raise SettingError("Softplus: beta scales the input", expected="> 0", got=beta)
+        self.beta, self.threshold = float(beta), None if threshold is None else float(threshold)
 
     def forward(self, x: Tensor) -> Tensor:
         """Elementwise, any shape."""
-        return f.softplus(x)
+        result = f.softplus(x) if self.beta == 1.0 else f.softplus(self.beta * x) / self.beta
+        return result if self.threshold is None else f.where(self.beta * x > self.threshold, x, result)
+
+    def describe(self) -> str:
+        """What is not the default."""
+        parts = {"beta": self.beta if self.beta != 1.0 else None, "threshold": self.threshold}
+        return ", ".join(f"{name}={value:g}" for name, value in parts.items() if value is not None)
 
 
 class Softmax(Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from chainrule import functions as f
@@ -26,36 +27,42 @@ def as_function(model: Module) -> Callable[[Any, Any], Tensor]:
     >>> cr.jacobian(lambda theta: f(theta, [[3.0, 4.0]])[0, 0])(cr.tensor([1.0, 2.0, 0.5]))
     tensor([3., 4., 1.])
     """
+    return partial(_output, model)
 
-    def call(theta: Any, x: Any) -> Tensor:
-        theta = as_tensor(theta)
-        parameters = model.parameters()
-        total = sum(p.size for p in parameters)
-        if theta.shape != (total,):
-            raise ShapeError(
-                "theta does not fit this model",
-                expected=(total,),
-                got=theta.shape,
-                where=describe_line(user_line()),
-            )
-        pieces, start = [], 0
-        for p in parameters:
-            pieces.append(f.reshape(theta[start : start + p.size], p.shape))
-            start += p.size
-        with standing_in(parameters, pieces):
-            return model(x)
 
-    return call
+def _output(model: Module, theta: Any, x: Any) -> Tensor:
+    theta = as_tensor(theta)
+    parameters = model.parameters()
+    total = sum(p.size for p in parameters)
+    if theta.shape != (total,):
+        raise ShapeError(
+            "theta does not fit this model",
+            expected=(total,),
+            got=theta.shape,
+            where=describe_line(user_line()),
+        )
+    pieces, start = [], 0
+    for p in parameters:
+        pieces.append(f.reshape(theta[start : start + p.size], p.shape))
+        start += p.size
+    with standing_in(parameters, pieces):
+        return model(x)
+
+
+#: what makes a tensor stand for a value
+_STATE = ("node", "_data", "_requires_grad", "_memory", "_kept")
 
 
 @contextmanager
 def standing_in(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
     """While this lasts, whoever uses one of the parameters gets the value in its place."""
-    own = [(p, p.node, p.data, p._requires_grad) for p in parameters]
+    own = [(p, *(getattr(p, name) for name in _STATE)) for p in parameters]
     try:
         for p, value in zip(parameters, values, strict=True):
-            p.node, p.data, p._requires_grad = value.node, value.data, value.requires_grad
+            for name in _STATE:
+                setattr(p, name, getattr(value, name))
         yield
     finally:
-        for p, node, data, wanted in own:
-            p.node, p.data, p._requires_grad = node, data, wanted
+        for p, *state in own:
+            for name, value in zip(_STATE, state, strict=True):
+                setattr(p, name, value)

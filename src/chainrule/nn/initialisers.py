@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,19 +51,44 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return max(shape[1], 1), max(shape[0], 1)
 
 
-def _uniform_of_variance(name: str, variance: Callable[[int, int], float]) -> Named:
-    def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        limit = np.sqrt(3.0 * variance(*fans(shape)))
-        return rng.uniform(-limit, limit, shape)
-
-    return Named(name, draw)
+# What draws is a function of this module with its numbers filled in, since parameters keep it: a pickle finds it
 
 
-def _normal_of_variance(name: str, variance: Callable[[int, int], float]) -> Named:
-    def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        return rng.normal(0.0, np.sqrt(variance(*fans(shape))), shape)
+def _draw_uniform(
+    variance: Callable[[int, int], float], rng: np.random.Generator, shape: tuple[int, ...]
+) -> Array:
+    limit = np.sqrt(3.0 * variance(*fans(shape)))
+    return rng.uniform(-limit, limit, shape)
 
-    return Named(name, draw)
+
+def _draw_normal(
+    variance: Callable[[int, int], float], rng: np.random.Generator, shape: tuple[int, ...]
+) -> Array:
+    return rng.normal(0.0, np.sqrt(variance(*fans(shape))), shape)
+
+
+def _glorot(gain: float, fan_in: int, fan_out: int) -> float:
+    return 2.0 * gain**2 / (fan_in + fan_out)
+
+
+def _he(fan_in: int, fan_out: int) -> float:
+    return 2.0 / fan_in
+
+
+def _lecun(fan_in: int, fan_out: int) -> float:
+    return 1.0 / fan_in
+
+
+def _draw_between(low: float, high: float, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return rng.uniform(low, high, shape)
+
+
+def _draw_of_deviation(std: float, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return rng.normal(0.0, std, shape)
+
+
+def _fill(value: float, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return np.full(shape, value)
 
 
 def glorot_uniform(gain: float = 1.0) -> Named:
@@ -73,7 +99,7 @@ def glorot_uniform(gain: float = 1.0) -> Named:
     array([[ 0.387],
            [-0.651]])
     """
-    return _uniform_of_variance(f"glorot_uniform({_shown(gain)})", lambda i, o: 2.0 * gain**2 / (i + o))
+    return Named(f"glorot_uniform({_shown(gain)})", partial(_draw_uniform, partial(_glorot, gain)))
 
 
 def glorot_normal(gain: float = 1.0) -> Named:
@@ -84,7 +110,7 @@ def glorot_normal(gain: float = 1.0) -> Named:
     >>> float(w.std().round(2))  # (2 / (500 + 300)) ** 0.5
     0.05
     """
-    return _normal_of_variance(f"glorot_normal({_shown(gain)})", lambda i, o: 2.0 * gain**2 / (i + o))
+    return Named(f"glorot_normal({_shown(gain)})", partial(_draw_normal, partial(_glorot, gain)))
 
 
 def he_uniform() -> Named:
@@ -95,7 +121,7 @@ def he_uniform() -> Named:
     >>> float(w.std().round(2))  # (2 / 200) ** 0.5
     0.1
     """
-    return _uniform_of_variance("he_uniform()", lambda i, o: 2.0 / i)
+    return Named("he_uniform()", partial(_draw_uniform, _he))
 
 
 def he_normal() -> Named:
@@ -106,7 +132,7 @@ def he_normal() -> Named:
     >>> float(w.std().round(2))  # (2 / 200) ** 0.5
     0.1
     """
-    return _normal_of_variance("he_normal()", lambda i, o: 2.0 / i)
+    return Named("he_normal()", partial(_draw_normal, _he))
 
 
 def lecun_uniform() -> Named:
@@ -117,7 +143,7 @@ def lecun_uniform() -> Named:
     >>> float(w.std().round(2))  # (1 / 100) ** 0.5
     0.1
     """
-    return _uniform_of_variance("lecun_uniform()", lambda i, o: 1.0 / i)
+    return Named("lecun_uniform()", partial(_draw_uniform, _lecun))
 
 
 def lecun_normal() -> Named:
@@ -128,7 +154,7 @@ def lecun_normal() -> Named:
     >>> float(w.std().round(2))  # (1 / 100) ** 0.5
     0.1
     """
-    return _normal_of_variance("lecun_normal()", lambda i, o: 1.0 / i)
+    return Named("lecun_normal()", partial(_draw_normal, _lecun))
 
 
 def uniform(low: float, high: float) -> Named:
@@ -143,7 +169,7 @@ def uniform(low: float, high: float) -> Named:
         raise SettingError(
             "uniform: the bounds are the wrong way round", expected="low <= high", got=(low, high)
         )
-    return Named(f"uniform({low:g}, {high:g})", lambda rng, shape: rng.uniform(low, high, shape))
+    return Named(f"uniform({low:g}, {high:g})", partial(_draw_between, low, high))
 
 
 def normal(std: float) -> Named:
@@ -156,7 +182,7 @@ def normal(std: float) -> Named:
     """
     if not std >= 0:
         raise SettingError("normal: a standard deviation is not negative", expected=">= 0", got=std)
-    return Named(f"normal({std:g})", lambda rng, shape: rng.normal(0.0, std, shape))
+    return Named(f"normal({std:g})", partial(_draw_of_deviation, std))
 
 
 def orthogonal(gain: float = 1.0) -> Named:
@@ -169,15 +195,15 @@ def orthogonal(gain: float = 1.0) -> Named:
     >>> np.allclose(w @ w.T, np.eye(3))
     True
     """
+    return Named(f"orthogonal({_shown(gain)})", partial(_draw_orthogonal, gain))
 
-    def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        fans(shape)
-        tall = (max(shape), min(shape))
-        q, r = np.linalg.qr(rng.normal(size=tall))
-        q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # or the draw is not uniform
-        return gain * (q if shape == tall else q.T)
 
-    return Named(f"orthogonal({_shown(gain)})", draw)
+def _draw_orthogonal(gain: float, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    fans(shape)
+    tall = (max(shape), min(shape))
+    q, r = np.linalg.qr(rng.normal(size=tall))
+    q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # or the draw is not uniform
+    return gain * (q if shape == tall else q.T)
 
 
 def constant(value: float) -> Named:
@@ -187,7 +213,7 @@ def constant(value: float) -> Named:
     >>> constant(0.1)(np.random.default_rng(0), (3,))
     array([0.1, 0.1, 0.1])
     """
-    return Named(f"constant({value:g})", lambda rng, shape: np.full(shape, float(value)))
+    return Named(f"constant({value:g})", partial(_fill, float(value)))
 
 
 def zeros() -> Named:
@@ -197,7 +223,7 @@ def zeros() -> Named:
     >>> zeros()(np.random.default_rng(0), (3,))
     array([0., 0., 0.])
     """
-    return Named("zeros()", lambda rng, shape: np.zeros(shape))
+    return Named("zeros()", partial(_fill, 0.0))
 
 
 def _shown(gain: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,8 @@ class MaskedLinear(Module):
         # where each edge lies in the transposed matrix, the order in which x @ W^T reads it
         self._places = source * self.out_features + to
         key = seed_key(seed)
-        first = _per_unit(find_initialiser(weight_initialiser), self.mask)
+        per_unit = find_initialiser(weight_initialiser)
+        first = Named(repr(per_unit), partial(_draw_per_unit, per_unit, self.mask))
         self.weight = Parameter.drawn((len(to),), first, (*key, 0), dtype=dtype)
         self.bias: Parameter | None = None
         if bias:
@@ -74,7 +76,7 @@ class MaskedLinear(Module):
 
     def _transposed(self) -> Tensor:
         size = self.in_features * self.out_features
-        flat = indexing.scatter_add(self.weight, as_tensor(self._places), axis=0, size=size)
+        flat = indexing.scatter_add(self.weight, as_tensor(self._places), axis=0, size=size, unique=True)
         return f.reshape(flat, (self.in_features, self.out_features))
 
     def describe(self) -> str:
@@ -122,19 +124,17 @@ def _as_mask(given: Any) -> Array:
     return mask.astype(bool)
 
 
-def _per_unit(initialiser: Initialiser, mask: Array) -> Named:
+def _draw_per_unit(
+    initialiser: Initialiser, mask: Array, rng: np.random.Generator, shape: tuple[int, ...]
+) -> Array:
     """Draws for units of equal fan in together, as if each were a small dense layer."""
     fan_in, fan_out = mask.sum(1), mask.sum(0)
     leaving = max(round(float(fan_out[fan_out > 0].mean())), 1)
-
-    def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        dense = np.zeros(mask.shape)
-        for size in np.unique(fan_in[fan_in > 0]):
-            rows = np.flatnonzero(fan_in == size)
-            blocks = [initialiser(rng, (leaving, int(size))) for _ in range(-(-len(rows) // leaving))]
-            picked = np.zeros((len(rows), mask.shape[1]))
-            picked[mask[rows]] = np.concatenate(blocks)[: len(rows)].ravel()
-            dense[rows] = picked
-        return dense[mask]
-
-    return Named(repr(initialiser), draw)
+    dense = np.zeros(mask.shape)
+    for size in np.unique(fan_in[fan_in > 0]):
+        rows = np.flatnonzero(fan_in == size)
+        blocks = [initialiser(rng, (leaving, int(size))) for _ in range(-(-len(rows) // leaving))]
+        picked = np.zeros((len(rows), mask.shape[1]))
+        picked[mask[rows]] = np.concatenate(blocks)[: len(rows)].ravel()
+        dense[rows] = picked
+    return dense[mask]

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from chainrule.errors import DtypeError, ModelFileError, SettingError, ShapeError
+from chainrule.errors import (
+    DtypeError,
+    ModelFileError,
+    SettingError,
+    ShapeError,
+    TracingError,
+    describe_line,
+    user_line,
+)
+from chainrule.graph import new_leaf
 from chainrule.nn.initialisers import Initialiser
 from chainrule.notebook import preformatted
 from chainrule.ops.dtypes import check_dtype
 from chainrule.ops.record import Array, is_float
 from chainrule.per_replica import PerReplica
+from chainrule.pickles import STAMP, stamped, unstamped
 from chainrule.tensor import TRACE, Tensor, as_tensor, tensor
 
 if TYPE_CHECKING:
@@ -45,12 +59,32 @@ def as_float(x: Any, dtype: np.dtype[Any]) -> Tensor:
     return as_tensor(x) if same else tensor(x, dtype=dtype)
 
 
+@dataclass(frozen=True)
+class Given:
+    """The initialiser of what was made from an array: that array again."""
+
+    value: Array
+
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        """The array, whatever the generator."""
+        return self.value
+
+    def __repr__(self) -> str:
+        return "given"
+
+
 class Parameter(Tensor):
     """A tensor that training changes; it knows how to draw its first value again.
 
-    ``penalised`` says whether penalties and weight decay of the whole model apply to it (not to biases).
+    ``nn.Parameter(array)`` copies an array or nested lists of floats; ``initialise`` gives it that value again,
+    or draws from ``initialiser``. ``penalised`` says whether penalties and weight decay of the whole model apply
+    to it (not to biases). With ``requires_grad=False``, which may be set at any time, it is frozen: nothing
+    trains it and ``Module.initialise`` leaves it as it is. Raises DtypeError for what is not float32 or float64.
 
     >>> from chainrule import nn
+    >>> scale = nn.Parameter([1.0, 2.0])
+    >>> scale
+    tensor([1., 2.], requires_grad=True)
     >>> weight = nn.Linear(2, 3).weight
     >>> weight.shape, weight.requires_grad, weight.penalised
     ((3, 2), True, True)
@@ -58,6 +92,19 @@ class Parameter(Tensor):
 
     initialiser: Initialiser
     penalised: bool
+
+    def __init__(
+        self,
+        data: Any,
+        requires_grad: bool = True,
+        *,
+        initialiser: Initialiser | None = None,
+        penalised: bool = True,
+    ) -> None:
+        first = tensor(data, requires_grad=True).peek()  # a leaf of its own, whatever it is made of
+        super().__init__(first, new_leaf(first.shape, first.dtype, value=first))
+        self.requires_grad = requires_grad
+        self.initialiser, self.penalised = initialiser or Given(first.copy()), penalised
 
     @classmethod
     def drawn(
@@ -105,7 +152,7 @@ class Buffer(Tensor):
         """A buffer that starts at ``value``; ``initialise`` restores that, or draws from ``initialiser``."""
         buffer = cls.leaf(np.array(value))
         first = np.array(value)
-        buffer.initialiser = initialiser or (lambda rng, shape: first)
+        buffer.initialiser = initialiser or partial(_the_first, first)
         return buffer
 
     def initialise(self, rng: np.random.Generator) -> None:
@@ -113,8 +160,18 @@ class Buffer(Tensor):
         self.assign(Tensor.leaf(np.asarray(self.initialiser(rng, self.shape), dtype=self.dtype)))
 
 
+def _the_first(value: Array, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """An initialiser that draws nothing."""
+    return value
+
+
 class Module:
     """Base of layers and networks: set parameters, buffers and modules as attributes, write ``forward``.
+
+    They are found in lists, tuples and dicts among the attributes too, however deep, and also where those are
+    changed later. Raises SettingError for an attribute that would not be trained although it looks like it: a
+    tensor that requires a gradient and is no ``nn.Parameter``, a set or a generator of modules, and anything else
+    than a parameter put in a parameter's place.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
@@ -127,9 +184,10 @@ class Module:
     ['inner.weight', 'inner.bias']
     """
 
+    __slots__ = ("__dict__", "__weakref__", "_predictor")  # a cache is no attribute of the model
+
     training: bool = True
-    _predictor: Predictor | None = None  # a cache
-    _changes = 0  # attributes ever set on any module: tells the cache when to look whether it is still right
+    _predictor: Predictor
 
     def forward(self, x: Tensor) -> Tensor:
         """The network's output for a minibatch ``x`` [batch, features]."""
@@ -137,9 +195,6 @@ class Module:
 
     def __call__(self, x: Any) -> Tensor:
         """``forward`` for a tensor, an array or nested lists."""
-        trace = TRACE.get()
-        if trace is not None:
-            trace.called[id(self)] = self
         return self.forward(self._as_input(x))
 
     def _as_input(self, x: Any) -> Tensor:
@@ -163,10 +218,28 @@ class Module:
             if isinstance(value, Module):
                 yield from value.named_modules(f"{prefix}.{name}" if prefix else name)
 
+    def is_frozen(self) -> bool:
+        """Whether it has parameters and all of them are frozen (``requires_grad`` is False).
+
+        In training such a part of a model computes as at inference: its dropout drops nothing, and its batch
+        normalisation uses the running moments, which stay as they are.
+
+        >>> from chainrule import nn
+        >>> body, head = nn.Linear(4, 8), nn.Linear(8, 1)
+        >>> for parameter in body.parameters():
+        ...     parameter.requires_grad = False
+        >>> body.is_frozen(), head.is_frozen(), nn.Sequential(body, head).is_frozen()
+        (True, False, False)
+        """
+        parameters = self.parameters()
+        return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
+
     def _named(self, kind: type[Any]) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
         for prefix, module in self.named_modules():
             for name, value in _attributes(module):
+                if type(value) is Tensor:
+                    _need_constant(value, f"{prefix}.{name}" if prefix else name)
                 if isinstance(value, kind) and id(value) not in seen:
                     seen.add(id(value))
                     yield f"{prefix}.{name}" if prefix else name, value
@@ -199,15 +272,33 @@ class Module:
     # What one does with it
 
     def initialise(self, seed: int, replica: int = 0) -> Self:
-        """Draw all parameters and buffers anew; what is drawn depends on (seed, replica) and their order."""
+        """Draw all parameters and buffers anew; what is drawn depends on (seed, replica) and their order.
+
+        Frozen parameters stay as they are, and so do the buffers of frozen parts.
+        """
+        kept = self._frozen_state()
         for index, (_, part) in enumerate(self.named_state()):
-            part.initialise(generator(seed, replica, index))
+            if id(part) not in kept:
+                part.initialise(generator(seed, replica, index))
         return self
 
+    def _frozen_state(self) -> set[int]:
+        """Identities of what training leaves alone: frozen parameters, and the buffers of frozen parts."""
+        parts = [module for _, module in self.named_modules() if module.is_frozen()]
+        kept = {id(buffer) for part in parts for buffer in part.buffers()}
+        return kept | {id(parameter) for parameter in self.parameters() if not parameter.requires_grad}
+
     def train(self, mode: bool = True) -> Self:
-        """Switch to training: dropout drops, batch normalisation uses the minibatch's moments."""
+        """Switch to training: dropout drops, batch normalisation uses the minibatch's moments.
+
+        Frozen parts stay at inference; see ``is_frozen``.
+        """
         for _, module in self.named_modules():
             module.training = mode
+        if mode and not all(parameter.requires_grad for parameter in self.parameters()):
+            for _, module in self.named_modules():
+                if module.is_frozen():
+                    module.eval()
         return self
 
     def eval(self) -> Self:
@@ -222,34 +313,47 @@ class Module:
     def predict(self, x: Any) -> Array:
         """Outputs [rows, ...] for rows ``x`` [rows, features] at inference, as an array, by machine code.
 
-        The first call for a form of rows compiles; later calls follow whatever changes in the parameters.
+        The first call for a form of rows compiles; later calls follow whatever changes in the parameters, and
+        compile anew where anything else that ``forward`` reads has changed, as with :func:`chainrule.compile`.
         Each row's output must depend on that row alone, as it does with every layer here.
 
         >>> from chainrule import nn
         >>> nn.MLP([2, 4, 1], seed=0).predict([[1.0, 2.0], [3.0, 4.0]]).shape
         (2, 1)
         """
-        predictor = self._predictor
-        if predictor is None or not predictor.fits(Module._changes):
+        if TRACE.get() is not None:
+            raise TracingError(
+                "predict() gives values, and while a graph is being traced there are none",
+                expected="the module called as a function",
+                where=describe_line(user_line()),
+                hint="y = model(x)",
+            )
+        predictor = getattr(self, "_predictor", None)
+        if predictor is None or not predictor.fits():
             from chainrule.nn.prediction import Predictor
 
-            predictor = Predictor(self)
-            vars(self)["_predictor"] = predictor
+            predictor = self._predictor = Predictor(self)
         if not (isinstance(x, np.ndarray) and x.dtype == predictor.dtype):
-            x = self._as_input(x).numpy()
+            x = self._as_input(x)._number()
         return predictor(x)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        Module._changes += 1
+        _check_attribute(self, name, value)
         super().__setattr__(name, value)
 
-    def __delattr__(self, name: str) -> None:
-        Module._changes += 1
-        super().__delattr__(name)
-
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Any:
         """What copies and pickles hold: machine code is made anew where it is needed."""
-        return {name: value for name, value in vars(self).items() if name != "_predictor"}
+        given: Any = super().__getstate__()
+        parts = given if isinstance(given, tuple) else (given, None)
+        plain, slots = ({n: v for n, v in (part or {}).items() if n != "_predictor"} for part in parts)
+        kept = stamped({**plain, "training": self.training})  # whether or not it was ever set
+        return (kept, slots) if slots else kept
+
+    def __setstate__(self, state: Any) -> None:
+        plain, slots = state if isinstance(state, tuple) else (state, {})
+        vars(self).update(unstamped(plain) if STAMP in plain else plain)
+        for name, value in slots.items():
+            object.__setattr__(self, name, value)
 
     def summary(self, example: Any = None) -> Summary:
         """Layers, shapes, parameters and multiply-adds; see :func:`chainrule.nn.summary`."""
@@ -259,7 +363,7 @@ class Module:
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of all parameters and buffers by name."""
-        return {name: part.numpy().copy() for name, part in self.named_state()}
+        return {name: part.peek().copy() for name, part in self.named_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over all parameters and buffers by name; nothing is changed unless names and shapes agree."""
@@ -298,14 +402,75 @@ class Module:
 
 
 def _attributes(module: Module) -> Iterator[tuple[str, Any]]:
-    """Attributes in the order they were set; lists, tuples and dicts are looked into."""
+    """Attributes in the order they were set; what is in lists, tuples and dicts instead of these."""
     for name, value in vars(module).items():
-        if isinstance(value, list | tuple):
-            yield from ((f"{name}.{i}", item) for i, item in enumerate(value))
-        elif isinstance(value, dict):
-            yield from ((f"{name}.{key}", item) for key, item in value.items())
-        else:
+        if isinstance(value, _SINGLE):
             yield name, value
+        else:
+            yield from _within(name, value)
+
+
+def _within(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, _SEQUENCES):
+        parts: Iterable[tuple[Any, Any]] = enumerate(value)
+    elif isinstance(value, Mapping):
+        parts = value.items()
+    else:
+        if isinstance(value, set | frozenset) and any(isinstance(item, Module | Tensor) for item in value):
+            raise _lost(name, "a set, which has no order", "use a list or a dict")
+        yield name, value
+        return
+    for key, item in parts:
+        if isinstance(item, _SINGLE):
+            yield f"{name}.{key}", item
+        else:
+            yield from _within(f"{name}.{key}", item)
+
+
+#: what most attributes are, and what holds no others
+_SINGLE = (Tensor, Module, int, float, str, type(None), np.dtype, np.ndarray)
+_SEQUENCES = (list, tuple, deque)
+
+
+def _check_attribute(module: Module, name: str, value: Any) -> None:
+    """SettingError for what would silently not be trained, or no longer."""
+    before = vars(module).get(name)
+    numbers = isinstance(value, Tensor | np.ndarray | float | int) and not isinstance(
+        value, Parameter | Buffer
+    )
+    if numbers and isinstance(before, Parameter | Buffer):
+        kind = "parameter" if isinstance(before, Parameter) else "buffer"
+        raise SettingError(
+            f"attribute {name!r} is a {kind}, and something else came in its place",
+            expected=f"the same {kind} with another value, or a new one",
+            got=repr(value.node) if isinstance(value, Tensor) else type(value).__name__,
+            where=describe_line(user_line()),
+            hint=f"{name}.assign(new), or {name} -= ... under cr.no_grad(), or nn.Parameter(new)",
+        )
+    if type(value) is Tensor:
+        _need_constant(value, name)
+    elif isinstance(value, GeneratorType | map | filter | zip):
+        raise _lost(name, "an iterator, which is gone after one pass", "make it a list")
+
+
+def _need_constant(value: Tensor, name: str) -> None:
+    """SettingError for a tensor that looks as if it were trained."""
+    if value.requires_grad and value.node.owner is not None and not value.node.inputs:
+        raise _lost(
+            name,
+            "a tensor that requires a gradient and is no parameter",
+            "nn.Parameter(array) in its place, or detach() it if it is a constant",
+        )
+
+
+def _lost(name: str, what: str, hint: str) -> SettingError:
+    return SettingError(
+        f"attribute {name!r} would not be trained",
+        expected="parameters, and modules, in lists, tuples or dicts if there are several",
+        got=what,
+        where=describe_line(user_line()),
+        hint=hint,
+    )
 
 
 @contextmanager
@@ -327,7 +492,7 @@ def flatten_parameters(model: Module) -> Array:
     >>> nn.flatten_parameters(nn.MLP([2, 3, 2, 2])).shape
     (23,)
     """
-    return np.concatenate([p.numpy().ravel() for p in model.parameters()] or [np.zeros(0, np.float32)])
+    return np.concatenate([p.peek().ravel() for p in model.parameters()] or [np.zeros(0, np.float32)])
 
 
 def unflatten_parameters(model: Module, theta: Any) -> None:

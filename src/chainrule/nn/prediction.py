@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from functools import partial
 
 import numpy as np
 
 from chainrule.graph import new_leaf
+from chainrule.guarded import Graph, trace_guarded
+from chainrule.guards import Guards
+from chainrule.nn.module import Module, at_inference
 from chainrule.ops.record import Array, Form
 from chainrule.tensor import Tensor
 from chainrule.trace import tracing
-
-if TYPE_CHECKING:
-    from chainrule.nn.module import Module
 
 MOST_ROWS = 512  # at once: their activations stay in the processor's caches
 
@@ -21,16 +21,13 @@ MOST_ROWS = 512  # at once: their activations stay in the processor's caches
 class Program:
     """A compiled forward pass of so many rows, between two pieces of memory."""
 
-    def __init__(self, module: Module, form: Form) -> None:
+    def __init__(self, graph: Graph) -> None:
         from chainrule.compiler.program import Binary, Instance
-        from chainrule.nn.module import at_inference
 
-        leaf = new_leaf(form.shape, form.dtype, "x")
-        with at_inference(module), tracing():
-            output = module.forward(Tensor(None, leaf))
-        self.rows = np.zeros(form.shape, form.dtype)
-        self._program = Instance(Binary([leaf], [output.node]))
-        self._program.bind(leaf, self.rows)
+        (x,) = graph.inputs
+        self.rows = np.zeros(x.shape, x.dtype)
+        self._program = Instance(Binary([x], graph.ends))
+        self._program.bind(x, self.rows)
 
     def __call__(self) -> Array:
         """Outputs for what stands in ``rows``."""
@@ -45,27 +42,16 @@ class Predictor:
     """
 
     def __init__(self, module: Module) -> None:
-        self._module, self._made_of, self._changes = module, fingerprint(module), -1
-        self.dtype = module.dtype
-        self._lists: list[tuple[Any, list[int]]] = []
+        self._module, self.dtype = module, module.dtype
+        with at_inference(module):  # which gives every module its own mode, an attribute
+            self._guards = Guards({type(module).__name__: module.forward}, modes_of=Module)
         self._programs: dict[Form, Program] = {}
         self._one: Program | None = None  # the one for a single row, found without looking it up
         self._lock = threading.Lock()  # a program works in memory of its own
 
-    def fits(self, changes: int) -> bool:
-        """Whether the module is still made of the same parts and settings.
-
-        ``changes`` counts the attributes that were ever set on any module: where it stands still, only lists
-        and dicts have to be looked into.
-        """
-        if changes == self._changes:
-            return not self._lists or all(identities(holder) == seen for holder, seen in self._lists)
-        if fingerprint(self._module) != self._made_of:
-            return False
-        own = [id(vars(module)) for _, module in self._module.named_modules()]
-        lists = [x for x in holders(self._module) if id(x) not in own and not isinstance(x, tuple)]
-        self._changes, self._lists = changes, [(holder, identities(holder)) for holder in lists]
-        return True
+    def fits(self) -> bool:
+        """Whether the module, and all that its programs read, is as it was when they were made."""
+        return self._guards.hold()
 
     def __call__(self, x: Array) -> Array:
         """Outputs [rows, ...] for rows ``x``, of the dtype that the module reads."""
@@ -82,40 +68,17 @@ class Predictor:
         form = Form((1 << (max(count, 1) - 1).bit_length(), *x.shape[1:]), x.dtype)
         program = self._programs.get(form)
         if program is None:
-            program = self._programs[form] = Program(self._module, form)
+            record = partial(_record, self._module, form)
+            graph = trace_guarded(self._guards, record, lambda graph: graph).made
+            program = self._programs[form] = Program(graph)
         program.rows[:count], program.rows[count:] = x, 0
         if count == 1:
             self._one = program
         return program()[:count]
 
 
-def holders(module: Module) -> list[Any]:
-    """What holds a module's parts: the attributes of it and of those in it, and the lists and dicts among them."""
-    found: list[Any] = []
-    waiting: list[Any] = [module]
-    while waiting:
-        attributes = vars(waiting.pop())
-        found.append(attributes)
-        for value in attributes.values():
-            items: Any = (value,)
-            if isinstance(value, list | tuple | dict):
-                found.append(value)
-                items = value.values() if isinstance(value, dict) else value
-            waiting += [item for item in items if hasattr(item, "forward")]
-    return found
-
-
-def identities(holder: Any) -> list[int]:
-    """Which objects it holds now."""
-    return list(map(id, holder.values() if isinstance(holder, dict) else holder))
-
-
-def fingerprint(module: Module) -> list[Any]:
-    """Equal as long as a module and those in it hold the same objects, but for being in training."""
-    apart = {"training", "_predictor"}
-    return [
-        [id(value) for name, value in holder.items() if name not in apart]
-        if isinstance(holder, dict)
-        else identities(holder)
-        for holder in holders(module)
-    ]
+def _record(module: Module, form: Form) -> Graph:
+    x = new_leaf(form.shape, form.dtype, "x")
+    with at_inference(module), tracing() as trace:
+        output = module.forward(Tensor(None, x))
+    return Graph((x,), (output.node,), trace=trace)

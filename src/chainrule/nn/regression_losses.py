@@ -7,7 +7,7 @@ from typing import Any
 from chainrule import functions as f
 from chainrule.errors import DataError, SettingError, describe_line, user_line
 from chainrule.nn.losses import _reduced
-from chainrule.nn.targets import aligned, known
+from chainrule.nn.targets import aligned, known, looked_at
 from chainrule.tensor import Tensor
 
 
@@ -23,11 +23,11 @@ def poisson(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
     [0.0, 1.0]
     """
     prediction, target = aligned("poisson", prediction, target)
-    if known(target) and (target.numpy() < 0).any():
+    if known(target) and (looked_at(target) < 0).any():
         raise DataError(
             "targets of poisson are counts",
             expected="numbers >= 0",
-            got=f"{target.numpy().min():g}",
+            got=f"{looked_at(target).min():g}",
             where=describe_line(user_line()),
         )
     # the inner where keeps the logarithm finite at a count of 0

@@ -18,7 +18,7 @@ def check_labels(labels: Any, classes: int) -> None:
 
     >>> check_labels([0, 2, 1], classes=3)
     """
-    values = np.asarray(labels)
+    values = looked_at(labels)
     if values.dtype.kind not in "iub":
         raise DataError(
             "labels are not integers",
@@ -43,7 +43,7 @@ def check_binary_targets(targets: Any) -> None:
 
     >>> check_binary_targets([0, 1, 1])
     """
-    values = np.asarray(targets)
+    values = looked_at(targets)
     bad = ~((values >= 0) & (values <= 1))
     if bad.any():
         raise DataError(
@@ -68,7 +68,12 @@ def _first(values: Array) -> str:
 
 def known(x: Tensor) -> bool:
     """Whether the values of ``x`` can be looked at now."""
-    return x.data is not None and TRACE.get() is None
+    return x._data is not None and TRACE.get() is None
+
+
+def looked_at(x: Any) -> Array:
+    """The values of targets to be checked; nothing is computed from them, so they may be differentiated by."""
+    return np.asarray(x if not isinstance(x, Tensor) or x._data is None else x._data)
 
 
 def labels_of(target: Any, shape: tuple[int, ...], classes: int) -> Tensor:

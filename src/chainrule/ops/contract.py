@@ -12,13 +12,18 @@ from chainrule.errors import ShapeError
 from chainrule.ops.movement import transpose
 from chainrule.ops.notation import Expression, product
 from chainrule.ops.record import (
+    Array,
     Case,
     Form,
     OwnLoop,
     Primitive,
     broadcast_shapes,
     expect,
+    is_float,
 )
+from chainrule.sums import total
+
+BLOCK = 1024  # terms of a product that are added up by the library that NumPy calls
 
 
 def _form(a: Any, b: Any) -> Form:
@@ -55,11 +60,25 @@ def _written(node: Any, a: Expression, b: Expression) -> Expression:
     return a * b if 1 in (left, right) else product(a, b, node.shape)
 
 
+def _value(a: Array, b: Array) -> Array:
+    """NumPy's product; long sums of floats in blocks, because a library may take them in one accumulator."""
+    (rows, terms), columns = a.shape[-2:], b.shape[-1]
+    block = max(BLOCK, rows * columns // max(rows + columns, 1))  # no larger than a and b together
+    if terms < 2 * block or not is_float(a.dtype):
+        return np.matmul(a, b)
+    whole = terms // block * block
+    left = np.swapaxes(a[..., :whole].reshape(*a.shape[:-1], -1, block), -2, -3)  # [..., blocks, M, block]
+    right = b[..., :whole, :].reshape(*b.shape[:-2], -1, block, columns)
+    products = np.matmul(left, right)
+    result = total(products, (products.ndim - 3,))
+    return result + np.matmul(a[..., whole:], b[..., whole:, :]) if whole < terms else result
+
+
 #: [..., M, K] @ [..., K, N]; leading axes broadcast, and the sweep undoes that
 matmul: Primitive = Primitive(
     "matmul",
     _form,
-    np.matmul,
+    _value,
     lambda g, y, a, b: (matmul(g, _turned(b)), matmul(_turned(a), g)),
     _domain,
     (

@@ -23,7 +23,8 @@ import numpy as np
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.ops.movement import pad
 from chainrule.ops.notation import call
-from chainrule.ops.record import Array, Case, Form, OwnLoop, Primitive, expect
+from chainrule.ops.record import Array, Case, Form, OwnLoop, Primitive, expect, is_float
+from chainrule.sums import BLOCK
 
 CHUNK = 1 << 14  # edges whose products NumPy holds at a time
 
@@ -79,8 +80,13 @@ def _sparse_product(values: Array, weights: Array, starts: Array, neighbour: Arr
     """The product with the matrix whose row i holds weights[starts[i]:starts[i + 1]], in columns neighbour."""
     from scipy.sparse import csr_array
 
+    dtype = values.dtype
+    if (
+        is_float(dtype) and np.diff(starts).max(initial=0) > BLOCK
+    ):  # SciPy has one accumulator for all of a row
+        values, weights = values.astype(np.float64), weights.astype(np.float64)
     matrix = csr_array((weights, neighbour, starts), shape=(len(starts) - 1, len(values)))
-    return np.asarray(matrix @ values, dtype=values.dtype)
+    return np.asarray(matrix @ values, dtype=dtype)
 
 
 def _edge_sum(values: Array, weights: Array, rows: Array, source: Array, *_: Array, first: int) -> Array:
@@ -118,7 +124,7 @@ def _edge_dot(upper: Array, lower: Array, rows: Array, source: Array, *_: Array,
     result = np.empty(len(source), upper.dtype)
     for start in range(0, len(source), CHUNK):
         part = slice(start, start + CHUNK)
-        result[part] = np.einsum("eb,eb->e", upper[target[part]], lower[source[part]])
+        result[part] = np.sum(upper[target[part]] * lower[source[part]], axis=1)  # which adds in pairs
     return result
 
 

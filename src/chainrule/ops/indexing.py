@@ -16,6 +16,7 @@ from chainrule.ops.record import (
     OwnLoop,
     Primitive,
     expect,
+    is_float,
 )
 
 
@@ -74,7 +75,7 @@ gather: Primitive = Primitive(
 )
 
 
-def _scatter_form(updates: Any, indices: Any, axis: int, size: int) -> Form:
+def _scatter_form(updates: Any, indices: Any, axis: int, size: int, unique: bool = False) -> Form:
     ndim = len(indices.shape)
     _check("scatter_add", updates, indices, axis, len(updates.shape) - ndim + 1)
     expect(
@@ -87,12 +88,15 @@ def _scatter_form(updates: Any, indices: Any, axis: int, size: int) -> Form:
     return Form((*updates.shape[:axis], size, *updates.shape[axis + ndim :]), updates.dtype)
 
 
-def _scatter_add(updates: Array, indices: Array, axis: int, size: int) -> Array:
+def _scatter_add(updates: Array, indices: Array, axis: int, size: int, unique: bool = False) -> Array:
     _in_range("scatter_add", indices, size)
-    result = np.zeros(_scatter_form(updates, indices, axis, size).shape, dtype=updates.dtype)
+    wide = (
+        np.dtype(np.float64) if is_float(updates.dtype) else updates.dtype
+    )  # one sum may have very many terms
+    result = np.zeros(_scatter_form(updates, indices, axis, size).shape, dtype=wide)
     picked: Any = (slice(None),) * axis + (indices,)
-    np.add.at(result, picked, updates)
-    return result
+    np.add.at(result, picked, updates.astype(wide, copy=False))
+    return result.astype(updates.dtype, copy=False)
 
 
 def _scatter_domain(rng: np.random.Generator) -> Iterator[Case]:
@@ -100,12 +104,12 @@ def _scatter_domain(rng: np.random.Generator) -> Iterator[Case]:
         yield Case((rng.normal(size=shape), rng.integers(-5, 5, size=picked)), {"axis": axis, "size": 5})
 
 
-#: zeros, to which every update is added at its index; repeated indices add up
+#: zeros, to which every update is added at its index; repeated indices add up. ``unique``: there are none
 scatter_add: Primitive = Primitive(
     "scatter_add",
     _scatter_form,
     _scatter_add,
-    lambda g, y, updates, indices, axis, size: (gather(g, indices, axis=axis), None),
+    lambda g, y, updates, indices, axis, size, unique=False: (gather(g, indices, axis=axis), None),
     _scatter_domain,
     (
         Case((np.ones((2, 3)), np.zeros(3, int)), {"axis": 0, "size": 5}),

@@ -12,7 +12,7 @@ class Operators:
 
     __slots__ = ()
     dtype: Any
-    __array_ufunc__ = None  # NumPy's operators then leave the work to ours
+    __array_ufunc__: Any = None  # NumPy's operators then leave the work to ours
 
     def __add__(self, other: Any) -> Self:
         return e.add(self, other)

@@ -43,10 +43,14 @@ class Lanes(NamedTuple):
 
 
 class Reduction(NamedTuple):
-    """Lowering of a reduction: where it starts, and how two partial results, lane by lane, become one."""
+    """Lowering of a reduction: where it starts, and how two partial results, lane by lane, become one.
+
+    ``in_blocks``: one accumulator must not take many floats, because each is rounded to the size of the result so far.
+    """
 
     start: Callable[[Any], float]
     join: Callable[..., Any]
+    in_blocks: bool = False
 
 
 class ViewOnly(NamedTuple):

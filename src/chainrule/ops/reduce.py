@@ -26,6 +26,7 @@ from chainrule.ops.record import (
     expect,
     is_float,
 )
+from chainrule.sums import total as total_of
 
 Axes = tuple[int, ...]
 
@@ -128,12 +129,18 @@ def _kept(g: Any, x: Any, axis: Axes) -> Any:
     return m.reshape(g, shape=reduced_shape(x.shape, axis, True))
 
 
+def _sum(x: Array, axis: Axes, keepdims: bool) -> Array:
+    if is_float(x.dtype):
+        return total_of(x, axis, keepdims=keepdims)
+    return np.sum(x, axis=axis, keepdims=keepdims)
+
+
 sum: Primitive = _reduction(
     "sum",
-    lambda x, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims),
+    _sum,
     lambda g, y, x, axis, keepdims: (m.broadcast(_kept(g, x, axis), shape=x.shape),),
     widen=True,
-    lowering=Reduction(lambda node: 0, i.arithmetic("fadd", "add")),
+    lowering=Reduction(lambda node: 0, i.arithmetic("fadd", "add"), in_blocks=True),
     written=_sum_written,
 )
 
@@ -208,7 +215,7 @@ prod: Primitive = _reduction(
 def _logsumexp(x: Array, axis: Axes, keepdims: bool) -> Array:
     top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, x.dtype.type(0))
-    result = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+    result = np.log(total_of(np.exp(x - top), axis, keepdims=True)) + top
     return result.reshape(reduced_shape(x.shape, axis, keepdims))
 
 

@@ -3,6 +3,7 @@
 from chainrule.optim.clipping import clip_norm, clip_value, gradient_norm
 from chainrule.optim.lbfgs import LBFGS, LBFGSResult
 from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.parameter_groups import Groups, groups
 from chainrule.optim.rules import SGD, Adagrad, Adam, AdamW, NAdam, RMSprop
 from chainrule.optim.schedules import (
     Constant,
@@ -25,6 +26,7 @@ __all__ = [
     "AdamW",
     "Constant",
     "CosineDecay",
+    "Groups",
     "InverseTime",
     "LBFGSResult",
     "NAdam",
@@ -38,6 +40,7 @@ __all__ = [
     "clip_norm",
     "clip_value",
     "gradient_norm",
+    "groups",
     "tabulate",
     "traceable",
 ]

@@ -6,17 +6,33 @@ Run eagerly the rule computes; traced it becomes part of the training step's gra
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from inspect import signature
 from typing import Any, Protocol, Self, cast
 
 import numpy as np
 
-from chainrule.errors import GradientError, ModelFileError, SettingError, ShapeError
+from chainrule.errors import (
+    GradientError,
+    ModelFileError,
+    SettingError,
+    ShapeError,
+    describe_line,
+    user_line,
+)
 from chainrule.ops.record import Array
-from chainrule.optim.schedules import Rate, Rates, Schedule, as_schedule, describe_rate
+from chainrule.optim.schedules import (
+    Rate,
+    Rates,
+    Schedule,
+    as_schedule,
+    describe_rate,
+    tabulate,
+    traceable,
+)
 from chainrule.optim.settings import check_flag, check_number
 from chainrule.per_replica import as_numbers
-from chainrule.tensor import Tensor, no_grad
+from chainrule.tensor import TRACE, Tensor, no_grad
 
 
 class HasParameters(Protocol):
@@ -34,7 +50,9 @@ class Optimizer:
     of a parameter to its gradient or, ``decoupled``, shrinks the parameter itself by lr * weight_decay
     (2 lambda is the same as a penalty lambda w^2, row A17).
     Biases (parameters with ``penalised`` False) decay only with ``decay_biases``. ``attach`` a model, then
-    ``step()`` after each ``backward()``. Raises SettingError for settings out of range.
+    ``step()`` after each ``backward()``. Copy or pickle a model and an optimizer that is attached to it together,
+    ``copy.deepcopy((model, opt))``, or the optimizer's copy has parameters that are nobody's. Raises SettingError
+    for settings out of range.
 
     >>> import chainrule as cr
     >>> from chainrule import optim
@@ -94,12 +112,12 @@ class Optimizer:
         A tuple where each replica has its own.
         """
         if self._schedule is not None or isinstance(self._lr, tuple):
-            return self._lr
-        return float(self.base_rate.numpy())
+            return cast(Rates, self._lr)
+        return float(self.base_rate.peek())
 
     @lr.setter
     def lr(self, lr: Rates) -> None:
-        self._lr: Rates
+        self._lr: Rates | None
         self._schedule: Schedule | None
         if isinstance(lr, Tensor) or (
             isinstance(lr, list | tuple) and any(isinstance(x, Tensor) for x in lr)
@@ -114,7 +132,8 @@ class Optimizer:
             self._lr, self._schedule = as_numbers("lr", list(lr), _check_rate), None
             return
         schedule = as_schedule("lr", cast(Rate, lr))
-        self._lr, self._schedule = lr, schedule if callable(lr) else None
+        # a number stands in its leaf alone: another one is then no reason to trace again
+        self._lr, self._schedule = (lr, schedule) if callable(lr) else (None, None)
         if not callable(lr):
             self.base_rate.assign(Tensor.leaf(np.array(lr, np.float64)))
 
@@ -126,23 +145,43 @@ class Optimizer:
 
     # Training
 
+    def __copy__(self) -> Self:
+        """Another one for the same parameters, with a state of its own."""
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        twin.base_rate, twin.steps = copy(self.base_rate), copy(self.steps)
+        twin.shared_state = {name: copy(tensor) for name, tensor in self.shared_state.items()}
+        twin.state = [{slot: copy(tensor) for slot, tensor in slots.items()} for slots in self.state]
+        return twin
+
     def attach(self, model: HasParameters | Iterable[Tensor]) -> Self:
-        """Say what to update, the parameters of a model or single tensors; their state starts anew."""
+        """Say what to update, the parameters of a model or single tensors; their state starts anew.
+
+        Frozen parameters (``requires_grad`` False) may be among them: they are left alone, with their state, as
+        long as they are frozen. Raises SettingError for what cannot be trained, and where one is given twice.
+        """
+        self._named(model)
+        # new leaves, so that a shallow copy attached elsewhere leaves this one's state alone
+        self.steps = Tensor.leaf(np.array(0, np.int64))
+        self.shared_state = {name: Tensor.leaf(np.array(first)) for name, first in self.shared().items()}
+        self.state = [
+            {slot: Tensor.leaf(np.full_like(p.peek(), first)) for slot, first in self.slots().items()}
+            for p in self.parameters
+        ]
+        return self
+
+    def _named(self, model: HasParameters | Iterable[Tensor]) -> list[tuple[str, Any]]:
+        """Take over whom to update; gives their names with them."""
+        self._model: HasParameters | None = None
         if hasattr(model, "named_parameters"):
-            named = list(model.named_parameters())
+            self._model = cast(HasParameters, model)
+            named = list(self._model.named_parameters())
         else:
             named = [(str(i), p) for i, p in enumerate(model)]
         _check_trainable(named)
         self.names = [name for name, _ in named]
         self.parameters = [p for _, p in named]
-        # new leaves, so that a shallow copy attached elsewhere leaves this one's state alone
-        self.steps = Tensor.leaf(np.array(0, np.int64))
-        self.shared_state = {name: Tensor.leaf(np.array(first)) for name, first in self.shared().items()}
-        self.state = [
-            {slot: Tensor.leaf(np.full_like(p.numpy(), first)) for slot, first in self.slots().items()}
-            for p in self.parameters
-        ]
-        return self
+        return named
 
     def step(self) -> None:
         """Update every attached parameter that has a gradient, all from the values before (row B18).
@@ -163,7 +202,7 @@ class Optimizer:
             changes = [
                 (p, state, *self._changed(p, p.grad, state, by_dtype[p.dtype]))
                 for p, state in zip(self.parameters, self.state, strict=True)
-                if p.grad is not None
+                if p.grad is not None and p.requires_grad
             ]
             for p, state, new, new_state in changes:
                 p.assign(new)
@@ -182,14 +221,33 @@ class Optimizer:
             )
         if not self.parameters:
             raise SettingError("the optimizer has nothing to update", hint="call opt.attach(model) first")
-        if all(p.grad is None for p in self.parameters):
+        self._check_model()
+        if not any(p.requires_grad for p in self.parameters):
+            raise GradientError(
+                "step() with nothing but frozen parameters", hint="set requires_grad = True on some of them"
+            )
+        if all(p.grad is None for p in self.parameters if p.requires_grad):
             raise GradientError("step() without a gradient", hint="call loss.backward() before opt.step()")
+
+    def _check_model(self) -> None:
+        """SettingError where the model has got parameters since it was attached, which would not be trained."""
+        if self._model is None:
+            return
+        known = {id(p) for p in self.parameters}
+        new = [name for name, p in self._model.named_parameters() if id(p) not in known and p.requires_grad]
+        if new:
+            raise SettingError(
+                "the model has parameters that it did not have when the optimizer was attached",
+                got=", ".join(new),
+                where=describe_line(user_line()),
+                hint="call opt.attach(model) after the model is complete; the optimizer's state starts anew",
+            )
 
     def _changed(
         self, p: Tensor, g: Tensor, state: dict[str, Tensor], scalars: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """What the rule makes of a parameter after weight decay."""
-        value = p.detach()
+        value = p if TRACE.get() is None else p.detach()  # nothing is recorded here, but a trace would be
         if self.weight_decay and (self.decay_biases or getattr(p, "penalised", True)):
             if self.decoupled:
                 value = value * scalars["kept"]
@@ -213,9 +271,27 @@ class Optimizer:
             for slot, tensor in state.items():
                 yield f"{name}.{slot}", tensor
 
+    def parts(self) -> list[Optimizer]:
+        """The optimizers that this one consists of: itself, but for ``optim.groups``."""
+        return [self]
+
+    def counters(self) -> list[Tensor]:
+        """What all parameters have in common: the count of steps, and the shared scalars."""
+        return [self.steps, *self.shared_state.values()]
+
+    def own(self, steps: int) -> Self:
+        """A copy with a state of its own, whose step size can be traced over so many ``steps``."""
+        own = copy(self)
+        if isinstance(self.lr, tuple):
+            own.lr = self.lr[0]  # a replica's own is put into its place when it begins
+        elif not traceable(rate := cast(Rate, own.lr)):
+            # an ordinary Python function of the step cannot be traced, so its values are listed beforehand
+            own.lr = tabulate(rate, steps)
+        return own
+
     def state_dict(self) -> dict[str, Array]:
         """Copies of the state by name."""
-        return {name: tensor.numpy().copy() for name, tensor in self.named_state()}
+        return {name: tensor.peek().copy() for name, tensor in self.named_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over a state made by :meth:`state_dict` of the same optimizer on the same model.
@@ -265,7 +341,8 @@ def _check_rate(lr: Any) -> float:
 
 def _check_trainable(named: list[tuple[str, Any]]) -> None:
     for name, p in named:
-        if not (isinstance(p, Tensor) and p.requires_grad and p.node.owner is not None):
+        frozen = hasattr(p, "penalised") and not p.requires_grad  # a parameter, to be trained later perhaps
+        if not (isinstance(p, Tensor) and (frozen or (p.requires_grad and p.node.owner is not None))):
             raise SettingError(
                 f"attach: {name} is nothing that can be trained",
                 expected="a model, or a list of tensors made with requires_grad=True",

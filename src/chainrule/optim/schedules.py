@@ -40,7 +40,7 @@ def _of_steps(formula: Callable[[Own, Tensor], Tensor]) -> Callable[[Own, Any], 
         if isinstance(steps, Tensor):
             return formula(self, steps.astype(np.float64))
         rate = formula(self, Tensor.leaf(np.array(steps, np.float64)))
-        if rate.data is None:  # inside a trace
+        if rate._data is None:  # inside a trace
             return rate
         return rate.numpy() if rate.shape else rate.item()
 

@@ -68,7 +68,7 @@ class Predictions:
     """Predictions for the rows of a table, in its order.
 
     ``values`` is a Series [rows]: classes as they stand in the training table, or numbers in the target's
-    units. ``probabilities`` is float32 [rows, classes] in the order of ``classes``, None for a regression.
+    units. ``probabilities`` is float64 [rows, classes] in the order of ``classes``, None for a regression.
     ``notices`` say what was done to the table: columns ignored, values filled in, categories not known.
 
     >>> from chainrule import data, tables
@@ -80,7 +80,7 @@ class Predictions:
     """
 
     values: pl.Series
-    probabilities: NDArray[np.float32] | None
+    probabilities: NDArray[np.float64] | None
     classes: tuple[str, ...]
     notices: tuple[str, ...]
 
@@ -222,8 +222,8 @@ class TableModel:
             predictions = Predictions(self.preprocessor.decode(outputs), None, (), texts)
         else:
             with no_grad():
-                probabilities = f.softmax(as_tensor(outputs), -1).numpy()
-            values = self.preprocessor.decode(outputs.argmax(1))
+                probabilities = f.softmax(as_tensor(outputs.astype(np.float64)), -1).numpy()
+            values = self.preprocessor.decode(probabilities.argmax(1))
             predictions = Predictions(values, probabilities, self.classes, texts)
         return Part(frame, outputs, predictions, tuple(notices))
 

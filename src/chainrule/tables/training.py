@@ -15,11 +15,13 @@ from chainrule import nn, optim
 from chainrule._version import __version__
 from chainrule.data import Preprocessor, find_task, fit_preprocessor, rows_with_target, split_rows
 from chainrule.data.frames import as_frame
+from chainrule.errors import user_line
 from chainrule.tables.architecture import Architecture
 from chainrule.tables.model import Facts, TableModel, network_outputs
 from chainrule.tables.scores import Score, score_outputs
 from chainrule.tables.settings import TrainingSettings
 from chainrule.training import EarlyStopping, Epoch, History, fit
+from chainrule.training.life import SMALLER_STEPS, risen, warn
 from chainrule.training.step import Loss, Penalty
 
 if TYPE_CHECKING:
@@ -241,6 +243,9 @@ def penalty_of(prepared: Prepared) -> Penalty | None:
 
 def _finish(prepared: Prepared, name: str, network: nn.MLP, history: History) -> Trained:
     split, kept = prepared.split, history.replicas[history.best]
+    rise = risen(kept.loss)
+    if rise:
+        warn(f"{rise}. {SMALLER_STEPS}", user_line())
     features, actual = prepared.encoded(split.scored)
     outputs = network_outputs(network, features)
     target = prepared.preprocessor.target

@@ -1,5 +1,6 @@
 """Training: the step as one graph, the loop over minibatches, restarts, stopping, checkpoints, progress."""
 
+from chainrule.data.digits import DataWarning
 from chainrule.training.callbacks import CSVLog, ReduceOnPlateau, TensorBoardLog
 from chainrule.training.checkpoint import Checkpoint
 from chainrule.training.fit import fit
@@ -13,6 +14,7 @@ from chainrule.training.stopping import EarlyStopping, GradientNorm
 __all__ = [
     "CSVLog",
     "Checkpoint",
+    "DataWarning",
     "EarlyStopping",
     "Ensemble",
     "Epoch",

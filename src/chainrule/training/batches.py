@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,16 @@ import numpy as np
 
 from chainrule.compiler.shuffle import shuffled
 from chainrule.data.checks import check_finite
-from chainrule.errors import DataError, DtypeError, ShapeError
-from chainrule.nn.module import Module, generator
+from chainrule.data.digits import need_exact, warn_of_loss
+from chainrule.errors import ChainruleError, DataError, DtypeError, ShapeError
+from chainrule.graph import new_leaf, topological
+from chainrule.nn.module import Module, at_inference, generator
 from chainrule.ops.dtypes import check_dtype
+from chainrule.ops.movement import cast
 from chainrule.ops.record import Array, Form, is_float
+from chainrule.tensor import Tensor, no_grad
+from chainrule.trace import tracing
+from chainrule.training.sparse_rows import as_csr, is_sparse, written_out
 
 _ORDER = 0x0DE5  # keeps the stream of orders apart from those of initial values
 _BLOCK_ROWS, _BLOCK_EPOCHS = (
@@ -24,24 +31,39 @@ _BLOCK_ROWS, _BLOCK_EPOCHS = (
 
 @dataclass(frozen=True)
 class Rows:
-    """Inputs [rows, features] and targets [rows] or [rows, outputs], checked and in the model's dtype."""
+    """Inputs [rows, features] and targets [rows] or [rows, outputs], checked: floats in the model's dtype.
 
-    x: Array
+    ``x`` may be a matrix of SciPy's in compressed rows, which is written out for some minibatches at a time.
+    """
+
+    x: Any
     y: Array
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.y)
+
+    def apart_from(self, arrays: Sequence[Array]) -> Rows:
+        """The same rows, in memory of their own where they lie in that of these arrays, which training changes."""
+        shared = [
+            isinstance(part, np.ndarray) and any(np.may_share_memory(part, array) for array in arrays)
+            for part in (self.x, self.y)
+        ]
+        x, y = (part.copy() if own else part for part, own in zip((self.x, self.y), shared, strict=True))
+        return Rows(x, y) if any(shared) else self
 
     def forms(self, count: int) -> tuple[Form, Form]:
         """The forms of a minibatch of ``count`` rows."""
         return Form((count, *self.x.shape[1:]), self.x.dtype), Form((count, *self.y.shape[1:]), self.y.dtype)
 
 
-def as_rows(data: Any, model: Module, prefix: str = "") -> Rows:
+def as_rows(data: Any, model: Module, prefix: str = "", *, sparse: bool = False) -> Rows:
     """(X, y) as arrays in the model's dtype; integer targets stay integers, as labels are.
 
-    Raises DataError for a wrong structure, no rows, text or non-finite values (named by row and column),
-    ShapeError for different lengths or X without columns.
+    With ``sparse`` a sparse X stays so, otherwise it is written out. Integer X stay integers where the model takes
+    them, to pick rows of a table by; otherwise they become floats. Raises DataError for a wrong structure, no
+    rows, text or non-finite values (named by row and column), and for integers in X that the model's dtype cannot
+    hold, ShapeError for different lengths or X without columns. Warns (DataWarning) of differences within a
+    column for which the model's dtype has no digits.
     """
     names = f"{prefix}X", f"{prefix}y"
     if not isinstance(data, tuple | list) or len(data) != 2:
@@ -50,7 +72,37 @@ def as_rows(data: Any, model: Module, prefix: str = "") -> Rows:
             expected="(X, y)",
             got=f"{len(data)} items" if isinstance(data, tuple | list) else type(data).__name__,
         )
+    if is_sparse(data[0]):
+        rows = _sparse_rows(as_csr(data[0]), data[1], model, names)
+        return rows if sparse else Rows(written_out(rows.x), rows.y)
     x, y = (_as_array(part, name) for part, name in zip(data, names, strict=True))
+    _check_lengths(x, y, names)
+    if not is_float(x.dtype) and not takes_integers(model, Form((1, *x.shape[1:]), x.dtype)):
+        need_exact(names[0], x, model.dtype)
+        x = x.astype(model.dtype)
+    rows = Rows(_finite(x, model, names[0]), _finite(y, model, names[1]))
+    for name, given, taken in zip(names, (x, y), (rows.x, rows.y), strict=True):
+        # integer targets become floats in the losses of regression
+        if given is not taken or name == names[1]:
+            warn_of_loss(name, given, model.dtype)
+    return rows
+
+
+def _sparse_rows(csr: Any, y: Any, model: Module, names: tuple[str, str]) -> Rows:
+    """Rows with a sparse matrix, whose stored entries are checked as those of an array are."""
+    entries, y = _as_array(csr.data[:, None], names[0]), _as_array(y, names[1])
+    _check_lengths(csr, y, names)
+    if not is_float(entries.dtype):
+        need_exact(f"{names[0]}.data", entries, model.dtype)
+        entries = entries.astype(model.dtype)
+    entries = _finite(entries, model, f"{names[0]}.data")
+    csr = type(csr)((entries[:, 0], csr.indices, csr.indptr), shape=csr.shape)
+    y = _finite(y, model, names[1])
+    warn_of_loss(names[1], y, model.dtype)
+    return Rows(csr, y)
+
+
+def _check_lengths(x: Any, y: Array, names: tuple[str, str]) -> None:
     if x.ndim < 2:
         raise ShapeError(
             f"{names[0]} has no columns",
@@ -58,17 +110,35 @@ def as_rows(data: Any, model: Module, prefix: str = "") -> Rows:
             got=list(x.shape),
             hint="X[:, None] makes one column of a vector, X[None, :] one row",
         )
-    if len(x) != len(y):
+    if x.shape[0] != len(y):
         raise ShapeError(
             f"{names[0]} and {names[1]} have different numbers of rows",
-            expected=f"{len(x)} targets",
+            expected=f"{x.shape[0]} targets",
             got=len(y),
         )
-    if len(x) == 0:
+    if x.shape[0] == 0:
         raise DataError(f"{names[0]} has no rows", expected="at least 1 row", got=list(x.shape))
-    if not is_float(x.dtype):
-        x = x.astype(model.dtype)
-    return Rows(_finite(x, model, names[0]), _finite(y, model, names[1]))
+
+
+def takes_integers(model: Module, form: Form) -> bool:
+    """Whether the model uses integers of this form as such, to pick from a table, and makes no floats of them."""
+    try:
+        with at_inference(model), no_grad(), tracing():
+            x = Tensor(None, new_leaf(*form, "x"))
+            output = model(x)
+    except (ChainruleError, TypeError, ValueError):  # it wants floats
+        return False
+    from_x, picks = {x.node}, False
+    for node in topological([output.node]):
+        if node in from_x or not any(operand in from_x for operand in node.inputs):
+            continue
+        if not is_float(node.dtype):
+            from_x.add(node)
+        elif node.op is cast:
+            return False
+        else:
+            picks = True
+    return picks
 
 
 def _as_array(part: Any, name: str) -> Array:

@@ -58,7 +58,7 @@ class ReduceOnPlateau:
     def __call__(self, epoch: Epoch) -> None:
         """Look at an epoch; lower the step size if it is time to."""
         optimizer = epoch.optimizer
-        if optimizer is None or callable(optimizer.lr):
+        if optimizer is None or any(callable(part.lr) for part in optimizer.parts()):
             raise SettingError(
                 "ReduceOnPlateau changes a step size that is a number",
                 expected="such as optim.Adam(1e-3)",
@@ -73,8 +73,9 @@ class ReduceOnPlateau:
         self._waited[epoch.replica] = self._waited.get(epoch.replica, 0) + 1
         if self._waited[epoch.replica] >= self.patience:
             self._waited[epoch.replica] = 0
-            rate = max(float(optimizer.base_rate.numpy()) * self.factor, self.least)
-            optimizer.base_rate.assign(rate)
+            for part in optimizer.parts():
+                rate = max(float(part.base_rate.numpy()) * self.factor, self.least)
+                part.base_rate.assign(rate)
 
 
 @dataclass
@@ -144,6 +145,10 @@ class TensorBoardLog:
         self.folder = Path(folder)
         self._writers: dict[int, Any] = {}
         _event_writer()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles hold: they open files of their own."""
+        return vars(self) | {"_writers": {}}
 
     def __call__(self, epoch: Epoch) -> None:
         """Write an epoch's events."""

@@ -17,10 +17,11 @@ from chainrule.files import load_tensors, save_tensors
 from chainrule.ops.record import Array
 from chainrule.training.batches import Rows
 from chainrule.training.history import Replica
+from chainrule.training.sparse_rows import is_sparse
 from chainrule.training.trainer import MODEL
 
-CURVES = ("loss", "validation_loss", "gradient_norm")
-_FACTS = ("steps", "stopped", "kept_epoch", "dropped")  # of a replica
+CURVES = ("loss", "validation_loss", "gradient_norm", "end_loss")
+_FACTS = ("steps", "stopped", "kept_epoch", "kept_loss", "dropped")  # of a replica
 _COUNTS = ("epochs", "steps", "best_epoch", "improved_epoch")  # of an unfinished one
 
 
@@ -169,11 +170,16 @@ def digest(*parts: Rows | None) -> str:
     """Tells other data from these."""
     sha = hashlib.sha256()
     for part in parts:
-        for array in () if part is None else (part.x, part.y):
+        for array in () if part is None else (*_arrays(part.x), part.y):
             sha.update(f"{array.dtype.str}{array.shape}".encode())
             sha.update(array.data if array.size else b"")
         sha.update(b";")
     return sha.hexdigest()
+
+
+def _arrays(x: Any) -> tuple[Array, ...]:
+    """The memory of rows, be they sparse or not."""
+    return (x.data, x.indices, x.indptr, np.array(x.shape)) if is_sparse(x) else (x,)
 
 
 def model_part(tensors: dict[str, Array]) -> dict[str, Array]:
@@ -193,11 +199,13 @@ def _check_like(found: dict[str, Array], like: dict[str, Array]) -> None:
 
 def _read_replica(tensors: dict[str, Array], index: str, fact: dict[str, Any]) -> Replica:
     curves = {curve: tensors[f"replica/{index}/{curve}"].tolist() for curve in CURVES}
+    kept_loss = fact["kept_loss"]
     return Replica(
         **curves,
         steps=int(fact["steps"]),
         stopped=str(fact["stopped"]),
         kept_epoch=int(fact["kept_epoch"]),
+        kept_loss=None if kept_loss is None else float(kept_loss),
         dropped=None if fact["dropped"] is None else int(fact["dropped"]),
         state=_part(tensors, f"replica/{index}/state/"),
     )

@@ -56,9 +56,13 @@ class CutShortError(Exception):
     """Work was given up because an output, a loss or a gradient norm, is not finite."""
 
     def __init__(self, record: Array) -> None:
-        names = ("loss", "gradient's norm") if len(record) > 1 else ("validation loss",)
-        name, value = next((n, x) for n, x in zip(names, record, strict=True) if not np.isfinite(x))
-        super().__init__(f"the {name} became {value}")
+        names = ("loss", "gradient's norm") if len(record) > 1 else (None,)
+        self.name, self.value = next((n, x) for n, x in zip(names, record, strict=True) if not np.isfinite(x))
+        super().__init__(self.describe("evaluated loss"))
+
+    def describe(self, evaluated: str) -> str:
+        """What it was, where a loss of a step without an update is called ``evaluated``."""
+        return f"the {self.name or evaluated} became {self.value}"
 
 
 def _check(records: Array) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
@@ -16,16 +15,20 @@ import numpy as np
 from chainrule.compiler.host import available_cores
 from chainrule.errors import SettingError, ShapeError, describe_line, user_line
 from chainrule.graph import new_leaf
+from chainrule.guarded import Graph, trace_settled
+from chainrule.guards import Guards
 from chainrule.nn.module import Module, at_inference
 from chainrule.nonfinite import NonFinite
+from chainrule.ops.record import Form
 from chainrule.optim.lbfgs import LBFGS
 from chainrule.optim.optimizer import Optimizer
-from chainrule.optim.schedules import Rate, rates, tabulate, traceable
+from chainrule.optim.schedules import Rate, rates
 from chainrule.optim.settings import check_count, check_number
 from chainrule.tensor import Tensor, no_grad
 from chainrule.trace import tracing
 from chainrule.training.batches import Rows, as_rows, steps_per_epoch
 from chainrule.training.checkpoint import Checkpoint, Live, RunState, Saver, describe, digest
+from chainrule.training.combination import combination
 from chainrule.training.differences import differences
 from chainrule.training.executors import EXECUTORS, Executor
 from chainrule.training.full_batch import check_full_batch, train_full_batch
@@ -35,7 +38,7 @@ from chainrule.training.life import ALL_EPOCHS
 from chainrule.training.progress import Display, say
 from chainrule.training.restarts import Callback, Run
 from chainrule.training.step import Loss, Objective, Penalty, Update, normalisation_parameters
-from chainrule.training.stopping import StopRule, stop_rules
+from chainrule.training.stopping import EarlyStopping, StopRule, stop_rules
 from chainrule.training.trainer import Settings, Trainer
 from chainrule.training.waves import MemoryLimit, check_memory_limit, wave
 
@@ -70,18 +73,30 @@ def fit(
 ) -> History:
     """Train ``model`` on ``data = (X, y)``, X [rows, features], y [rows] or [rows, outputs].
 
-    Afterwards the model holds the best parameters and is in inference mode. Each epoch visits every row once,
+    X may be a sparse matrix of SciPy's, of which only a few minibatches are written out at a time (with
+    ``optim.LBFGS`` all of it). Integers stay integers where the model picks from a table by them; otherwise they
+    become floats of the model's dtype, and those that it cannot hold are refused.
+
+    Afterwards the model holds the parameters after the last epoch, with ``cr.EarlyStopping`` those after the
+    best one, of several replicas the best one's; and it is in inference mode. Each epoch visits every row once,
     in minibatches drawn without replacement (row B21); the last one may be smaller (``drop_last`` skips it),
     and a ``batch_size`` beyond the number of rows means all of them. ``loss(prediction, target)`` gives a
-    scalar; ``penalty(model)`` is added to what is minimised but not to the reported losses. The optimizer is
-    taken as a description: its state starts anew, in a copy.
+    scalar; ``penalty(model)`` is added to what is minimised but not to the reported losses. Those are the epoch's
+    mean over its minibatches, weighted by their rows, and the loss of all validation rows. A loss that is a total
+    (reduction="sum") stays one: the epoch's is the sum over its minibatches, the validation loss the total over
+    all validation rows. What a loss is shows when it is evaluated on parts of the rows; one that is neither a
+    mean nor a total over rows is evaluated on all validation rows at once. The optimizer is taken as a
+    description: its state starts anew, in a copy. In a model that is in training, parts that are at inference
+    (``model.norm.eval()``) stay so. Frozen parameters (``requires_grad`` False) stay as they are, in fresh starts
+    too, and a part that is frozen as a whole computes as at inference.
 
     ``restarts=1`` trains from the model's present parameters; ``restarts=R`` trains R networks
     from fresh initial values drawn by (seed, replica) and keeps the one with the lowest validation loss
-    (without ``validation``: training loss) (row A11, B20); ``restarts=cr.Halving(R)`` drops the worse ones on
-    the way. The optimizer's ``lr``, ``nn.Dropout``'s p and the strength of ``nn.l2`` and ``nn.l1`` may be
-    sequences of R numbers, and ``penalty`` a list of R penalties or None: one for each replica, which trains as
-    it would alone with its own. ``stop`` is ``cr.EarlyStopping``, which keeps the
+    (without ``validation``: the lowest loss of all training rows at its end) (row A11, B20);
+    ``restarts=cr.Halving(R)`` drops the worse ones on the way. The optimizer's ``lr``, ``nn.Dropout``'s p and
+    the strength of ``nn.l2`` and ``nn.l1`` may be sequences of R numbers, and ``penalty`` a list of R penalties
+    or None: one for each replica, which trains as it would alone with its own. ``stop`` is
+    ``cr.EarlyStopping``, which keeps the
     best epoch's parameters, ``cr.GradientNorm``, or a list of both. A callback receives a ``cr.Epoch`` after
     each epoch, with the model in inference mode, and ends the replica by returning True. With
     ``optim.LBFGS``, which sees all rows at once, an iteration counts as an epoch, and its ``max_iterations``
@@ -100,6 +115,10 @@ def fit(
     ends the run, leaves the model at the last finished epoch and says so; so does an error, which is raised
     again.
 
+    Steps are traced: model, loss and penalty run as Python once for each size of minibatch, and what they read
+    there (attributes, globals, arrays, whatever :func:`chainrule.compile` watches) is looked at before every epoch.
+    What a callback changes, such as ``model.dropout.p``, counts from the next epoch on.
+
     The same seed gives the same numbers. ``executor`` is "interpreted" (NumPy, node by node) or "compiled"
     (the whole step as machine code, the loop over minibatches native); the two agree up to rounding.
     Compiled replicas train at the same time, on ``threads`` threads (None: as many as there are processors that
@@ -108,7 +127,8 @@ def fit(
 
     Raises DataError for data that cannot be trained on (non-finite values are named by row and column),
     ShapeError for shapes that do not fit, SettingError for settings out of range and for sequences of another
-    length than there are replicas.
+    length than there are replicas, TracingError for a loss or a model that draws random numbers by NumPy, counts in
+    Python, asks for the value of what training changes, or gets other parameters on the way.
 
     >>> import numpy as np
     >>> import chainrule as cr
@@ -136,9 +156,10 @@ def fit(
     halving = restarts if isinstance(restarts, Halving) else None
     restarts = restarts.restarts if isinstance(restarts, Halving) else check_count("restarts", restarts)
     differing = differences(model, optimizer, penalty, restarts)
-    objective = Objective(model, loss, differing.penalties[0])
-    rows = as_rows(data, model)
-    held_out = None if validation is None else as_rows(validation, model, "validation ")
+    objective = Objective.of(model, loss, differing.penalties[0])
+    sparse = isinstance(optimizer, Optimizer)
+    rows = as_rows(data, model, sparse=sparse)
+    held_out = None if validation is None else as_rows(validation, model, "validation ", sparse=sparse)
     settings = Settings(
         min(check_count("batch_size", batch_size), len(rows)),
         bool(shuffle),
@@ -156,11 +177,14 @@ def fit(
         )
     limit = check_memory_limit(memory_limit)
     workers, together = _workers(executor, threads, settings.restarts, optimizer)
-    for part in (rows, held_out):
-        if part is not None:
-            copy_context().run(_check_loss, objective, part)
-    stepping = None if isinstance(optimizer, LBFGS) else _own(optimizer, rows, epochs, settings)
-    trainer = Trainer(objective, rows, held_out, stepping, settings, differing, together)
+    parts = [part for part in (rows, held_out) if part is not None]
+    for part in parts:
+        copy_context().run(_check_loss, objective, part)
+    steps = steps_per_epoch(len(rows), settings.batch_size, settings.drop_last)
+    stepping = None if isinstance(optimizer, LBFGS) else optimizer.own(epochs * steps)
+    how = copy_context().run(combination, objective, parts)
+    look_back = held_out is None and any(isinstance(rule, EarlyStopping) for rule in rules)
+    trainer = Trainer(objective, rows, held_out, stepping, settings, differing, together, how, look_back)
     saver, state = None, RunState({}, {0: Live.start(trainer.snapshot())})
     if checkpoint is not None:
         saver = _saver(checkpoint, trainer, optimizer, penalty, rules, epochs)
@@ -175,7 +199,6 @@ def fit(
     history = _train(run, work)
     history.optimizer, history.batch_size = optimizer.describe(), settings.batch_size
     if stepping is not None:
-        steps = steps_per_epoch(len(rows), settings.batch_size, settings.drop_last)
         found = rates(cast(Rate, stepping.lr), steps * np.arange(epochs))
         if differing.rates:
             found = np.array(differing.rates)[:, None]
@@ -202,6 +225,7 @@ def _train(run: Run, work: Callable[[], None]) -> History:
         say(f"interrupted; the model holds its parameters {history.describe_kept()}")
     elif ended is not None:
         raise ended
+    run.trainer.check_parts()
     return history
 
 
@@ -271,13 +295,14 @@ def _check_loss(objective: Objective, rows: Rows) -> None:
     guesses: dict[int, Tensor] = {}
     with at_inference(model):
         for start in starts:
-            x, y = rows.x[start : start + _CHECKED_ROWS], rows.y[start : start + _CHECKED_ROWS]
-            if len(x) not in guesses:
-                with tracing():
-                    output = model(Tensor(None, new_leaf(x.shape, x.dtype, "x")))
-                guesses[len(x)] = Tensor.leaf(np.zeros(output.shape, output.dtype))
+            y = rows.y[start : start + _CHECKED_ROWS]
+            if len(y) not in guesses:
+                guards = partial(Guards, {"the model": model}, modes_of=Module)
+                record = partial(_record, model, rows.forms(len(y))[0])
+                traced = trace_settled(guards, record, lambda graph: graph).made
+                guesses[len(y)] = Tensor.leaf(np.zeros(traced.ends[0].shape, traced.ends[0].dtype))
             with no_grad():
-                value = objective.loss(guesses[len(x)], Tensor.leaf(y))
+                value = objective.loss(guesses[len(y)], Tensor.leaf(y))
     shape = value.shape if isinstance(value, Tensor) else f"a {type(value).__name__}"
     if shape != ():
         raise ShapeError(
@@ -289,21 +314,12 @@ def _check_loss(objective: Objective, rows: Rows) -> None:
         )
 
 
-def _own(optimizer: Optimizer, rows: Rows, epochs: int, settings: Settings) -> Optimizer:
-    """A copy with a state of its own, whose step size can be traced."""
-    own = copy.copy(optimizer)
-    for name in ("base_rate", "steps"):
-        setattr(own, name, Tensor.leaf(getattr(optimizer, name).numpy().copy()))
-    own.shared_state = {
-        name: Tensor.leaf(tensor.numpy().copy()) for name, tensor in optimizer.shared_state.items()
-    }
-    if isinstance(optimizer.lr, tuple):
-        own.lr = optimizer.lr[0]  # a replica's own is put into its place when it begins
-    elif not traceable(rate := cast(Rate, own.lr)):
-        # an ordinary Python function of the step cannot be traced, so its values are listed beforehand
-        steps = epochs * steps_per_epoch(len(rows), settings.batch_size, settings.drop_last)
-        own.lr = tabulate(rate, steps)
-    return own
+def _record(model: Module, form: Form) -> Graph:
+    """The model's forward pass for rows of this form."""
+    leaf = new_leaf(*form, "x")
+    with tracing() as trace:
+        output = model(Tensor(None, leaf))
+    return Graph((leaf,), (output.node,), trace=trace)
 
 
 def _saver(

@@ -75,11 +75,13 @@ class _Search:
         trainer, run, started = self._trainer, self._run, self._clock
         objective, gradients = self._at(theta)
         self._clock = time.perf_counter()
+        loss = objective if trainer.objective.penalty is None else trainer.training_loss()
         result = EpochResult(
-            loss=objective if trainer.objective.penalty is None else trainer.training_loss(),
+            loss=loss,
             gradient_norm=norm(gradients),
             steps=1,
             validation_loss=trainer.validation_loss(),
+            end_loss=loss,
         )
         told = run.after_epochs(self._index, [result], self._clock - started, trainer)
         self.reason = told or rules_say(run.rules, run.state.lives[self._index], trainer)

@@ -22,33 +22,44 @@ class Replica:
     """One of the networks that were trained: its curves, why it ended, and its parameters.
 
     Curves have one entry an epoch. ``loss`` is the mean over the epoch's minibatches, weighted by their rows,
-    as it was when each was visited; ``validation_loss`` is taken at inference at the end of the epoch.
-    ``kept_epoch`` counts from 0 and is -1 where no epoch was finished. ``dropped`` is the number of epochs
-    after which ``cr.Halving`` gave it up, None if it did not.
+    as it was when each was visited, before the updates that followed; of a loss that is a total (reduction="sum")
+    the sum over the epoch's minibatches. ``validation_loss`` is that of all validation rows, taken at inference
+    at the end of the epoch, and ``end_loss`` that of all training rows: it is there where ``cr.EarlyStopping``
+    has no validation data to watch. ``kept_epoch`` counts from 0 and is -1 where no epoch was finished;
+    ``kept_loss`` is the validation loss (without validation data: the loss of all training rows, at inference) of
+    the parameters in ``state``, None where it was not taken. ``dropped`` is the number of epochs after which
+    ``cr.Halving`` gave it up, None if it did not.
     """
 
     loss: list[float] = field(default_factory=list)
     validation_loss: list[float] = field(default_factory=list)
     gradient_norm: list[float] = field(default_factory=list)
+    end_loss: list[float] = field(default_factory=list)
     steps: int = 0
     stopped: str = ""
     kept_epoch: int = -1
+    kept_loss: float | None = None
     dropped: int | None = None
     state: dict[str, Array] = field(default_factory=dict)
 
     def monitored(self) -> list[float]:
         """The curve that decides: validation loss, without validation data training loss."""
-        return self.validation_loss or self.loss
+        return self.validation_loss or self.end_loss or self.loss
 
     def trim(self, epochs: int) -> None:
         """Forget what lies beyond this many epochs."""
-        for curve in (self.loss, self.validation_loss, self.gradient_norm):
+        for curve in (self.loss, self.validation_loss, self.gradient_norm, self.end_loss):
             del curve[epochs:]
 
     @property
     def score(self) -> float:
-        """The loss at the kept epoch, by which replicas are compared; lower is better."""
-        loss = self.monitored()[self.kept_epoch] if self.kept_epoch >= 0 else np.inf
+        """The loss of the kept parameters, by which replicas are compared; lower is better.
+
+        Where it was not taken, as for a replica that was interrupted, that of the kept epoch.
+        """
+        if self.kept_epoch < 0:
+            return np.inf
+        loss = self.monitored()[self.kept_epoch] if self.kept_loss is None else self.kept_loss
         return np.inf if np.isnan(loss) else loss
 
 
@@ -92,8 +103,16 @@ class History:
 
     @property
     def loss(self) -> Array:
-        """Training loss [restarts, epochs]; NaN where a replica had already ended."""
+        """Training loss during each epoch [restarts, epochs]; NaN where a replica had already ended."""
         return self._curves("loss")
+
+    @property
+    def end_loss(self) -> Array:
+        """Loss of all training rows after each epoch [restarts, epochs].
+
+        Without columns, but where ``cr.EarlyStopping`` watches it or with ``optim.LBFGS``.
+        """
+        return self._curves("end_loss")
 
     @property
     def validation_loss(self) -> Array:
@@ -109,7 +128,8 @@ class History:
     def best(self) -> int:
         """Index of the kept replica: lowest validation loss, without validation data lowest training loss.
 
-        A replica that ``cr.Halving`` dropped is not kept.
+        The losses compared are those of the parameters that each has kept, over all rows and at inference. A
+        replica that ``cr.Halving`` dropped is not kept.
         """
         scores = [(r.dropped is not None, r.score, index) for index, r in enumerate(self.replicas)]
         return min(scores)[2]
@@ -207,7 +227,8 @@ class History:
         several = f"replica {self.best} of {len(self.replicas)}, " if len(self.replicas) > 1 else ""
         parts = [f"{several}{len(kept.loss)} epochs", f"{self.steps} steps"]
         if kept.kept_epoch >= 0:
-            parts.append(f"loss {kept.loss[kept.kept_epoch]:.4g}")
+            end = kept.end_loss or kept.loss
+            parts.append(f"loss {end[kept.kept_epoch]:.4g}")
             if kept.validation_loss:
                 parts.append(f"validation loss {kept.validation_loss[kept.kept_epoch]:.4g}")
         return f"<History: {', '.join(parts)}; {kept.stopped}>"

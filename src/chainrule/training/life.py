@@ -16,6 +16,8 @@ from chainrule.training.stopping import EarlyStopping, GradientNorm, StopRule
 from chainrule.training.trainer import EpochResult, Trainer
 
 ALL_EPOCHS = "all epochs done"
+SMALLER_STEPS = "Try smaller steps, clip_norm=1.0, or standardised X and y."
+RISE = 2.0  # times the first epoch's loss: what ends above has not been trained
 
 
 class TrainingWarning(UserWarning):
@@ -43,6 +45,7 @@ def commit(
     replica.loss.extend(result.loss for result in results)
     replica.gradient_norm.extend(result.gradient_norm for result in results)
     replica.validation_loss.extend(r.validation_loss for r in results if r.validation_loss is not None)
+    replica.end_loss.extend(result.end_loss for result in results if result.end_loss is not None)
     tensors = trainer.arrays if in_place else trainer.snapshot()
     steps = live.steps + sum(result.steps for result in results)
     now, best, best_epoch, improved = (
@@ -95,6 +98,9 @@ def diverged(trainer: Trainer, number: int, results: Sequence[EpochResult]) -> s
         if result.validation_loss is not None and not math.isfinite(result.validation_loss):
             what = f"the validation loss became {result.validation_loss}"
             break
+        if result.end_loss is not None and not math.isfinite(result.end_loss):
+            what = f"the loss at its end became {result.end_loss}"
+            break
     else:
         if trainer.is_finite():
             return ""
@@ -129,8 +135,25 @@ def ended(state: RunState, index: int, reason: str) -> Replica:
     """The replica with the parameters of its last finished epoch or, for early stopping, of its best."""
     live, replica = state.lives[index], state.replicas.get(index, Replica())
     curves = {name: getattr(replica, name)[: live.epochs] for name in CURVES}
-    kept = (live.best, live.best_epoch) if live.best else (model_part(live.tensors), live.epochs - 1)
-    return replace(replica, **curves, state=kept[0], kept_epoch=kept[1], steps=live.steps, stopped=reason)
+    kept, epoch = (live.best, live.best_epoch) if live.best else (model_part(live.tensors), live.epochs - 1)
+    taken = curves["validation_loss"] or curves["end_loss"]
+    return replace(
+        replica,
+        **curves,
+        state=kept,
+        kept_epoch=epoch,
+        kept_loss=taken[epoch] if taken and epoch >= 0 else None,
+        steps=live.steps,
+        stopped=reason,
+    )
+
+
+def risen(curve: Sequence[float]) -> str:
+    """What a curve of losses says that ends far above where it began; nothing otherwise."""
+    first, last = (curve[0], curve[-1]) if len(curve) > 1 else (0.0, 0.0)
+    if not (first > 0 and last > RISE * first):
+        return ""
+    return f"the training loss rose from {first:.4g} in the first epoch to {last:.4g} in the last"
 
 
 def warn(text: str, line: SourceLine | None) -> None:

@@ -14,8 +14,9 @@ from chainrule.graph import Node
 from chainrule.nonfinite import BadNumber, first_bad_number
 from chainrule.ops.record import Array
 from chainrule.training.batches import epoch_orders
+from chainrule.training.sparse_rows import written_out
 from chainrule.training.step import Step
-from chainrule.training.trainer import EVALUATION_ROWS, MODEL, Trainer
+from chainrule.training.trainer import MODEL, Trainer
 
 Tick = Callable[[], None]
 _SHOWN = 12  # row numbers in a message
@@ -37,7 +38,7 @@ def first_bad_step(
     graph, leaves = trainer.step_graph(len(rows))
     x, y = graph.inputs
     given = {node: trainer.arrays[name] for node, name in leaves.items()}
-    given |= {x: trainer.rows.x[rows], y: trainer.rows.y[rows]}
+    given |= {x: written_out(trainer.rows.x[rows]), y: trainer.rows.y[rows]}
     bad = first_bad_number(
         _ends(graph), given, {node: _title(name) for node, name in leaves.items()} | {x: "X", y: "y"}
     )
@@ -93,18 +94,20 @@ def _ends(graph: Step) -> list[Node]:
 
 
 def _in_validation(trainer: Trainer, replica: int, epochs: int) -> NonFiniteError | None:
-    """What makes the validation loss non-finite, if that is it."""
-    if trainer.validation is None:
+    """What makes the loss after an epoch non-finite, if that is it."""
+    rows = trainer.watched
+    if rows is None:
         return None
-    rows = trainer.validation
-    for start in range(0, len(rows), EVALUATION_ROWS):
-        x, y = rows.x[start : start + EVALUATION_ROWS], rows.y[start : start + EVALUATION_ROWS]
+    name = "loss" if trainer.validation is None else "validation loss"
+    at_once = trainer.evaluation_rows(rows)
+    for start in range(0, len(rows), at_once):
+        x, y = written_out(rows.x[start : start + at_once]), rows.y[start : start + at_once]
         graph, leaves = trainer.loss_graph(len(x))
         given = {node: trainer.arrays[name] for node, name in leaves.items()}
         given |= dict(zip(graph.inputs, (x, y), strict=True))
         bad = first_bad_number(graph.outputs, given, {node: _title(name) for node, name in leaves.items()})
         if bad is not None:
-            when = f"the validation loss of replica {replica} after epoch {epochs}"
+            when = f"the {name} of replica {replica} after epoch {epochs}"
             return _error(bad, when, np.arange(start, start + len(x)), trainer)
     return None
 

@@ -20,7 +20,16 @@ from chainrule.nonfinite import NonFinite
 from chainrule.training.checkpoint import Live, RunState, Saver
 from chainrule.training.executors import CutShortError
 from chainrule.training.history import History, Replica
-from chainrule.training.life import ALL_EPOCHS, commit, diverged, ended, explain, rules_say, score, warn
+from chainrule.training.life import (
+    ALL_EPOCHS,
+    commit,
+    diverged,
+    ended,
+    explain,
+    rules_say,
+    score,
+    warn,
+)
 from chainrule.training.progress import Display, Epoch
 from chainrule.training.stopping import EarlyStopping, StopRule
 from chainrule.training.trainer import EpochResult, Trainer
@@ -215,7 +224,7 @@ class Run:
             done = ALL_EPOCHS if live.epochs >= self.epochs else ""
             reason = rules_say(self.rules, live, trainer) or done or self._some_epochs(index, trainer, now)
             if reason:
-                self.finish(index, reason)
+                self.finish(index, reason, trainer)
             if self._reports is None:
                 self._save(always=not self._work_remains())
 
@@ -247,7 +256,8 @@ class Run:
         try:
             results = trainer.run_epochs(index, first, count, self._tick, watch)
         except CutShortError as found:
-            return [], f"diverged: {found} in epoch {first + count}"
+            evaluated = "loss at its end" if trainer.validation is None else "validation loss"
+            return [], f"diverged: {found.describe(evaluated)} in epoch {first + count}"
         return results, diverged(trainer, first + count, results) if watch else ""
 
     def _tick(self) -> None:
@@ -292,10 +302,16 @@ class Run:
         stop = any(isinstance(answer, bool | np.bool_) and answer for answer in answers)
         return f"stopped by a callback after epoch {epoch.number}" if stop else ""
 
-    def finish(self, index: int, reason: str, dropped: int | None = None) -> None:
-        """End a replica."""
+    def finish(
+        self, index: int, reason: str, trainer: Trainer | None = None, dropped: int | None = None
+    ) -> None:
+        """End a replica; a ``trainer`` takes the loss by which it is compared with others, if that is not known."""
         self.display.ended(index)
-        self.state.replicas[index] = replace(ended(self.state, index, reason), dropped=dropped)
+        replica = replace(ended(self.state, index, reason), dropped=dropped)
+        compared = self.trainer.settings.restarts > 1 and replica.kept_epoch >= 0
+        if trainer is not None and compared and replica.kept_loss is None:
+            replica.kept_loss = trainer.training_loss_with(replica.state)
+        self.state.replicas[index] = replica
         if self.trainer.settings.restarts > 1:  # a single one may get more epochs when it is resumed
             del self.state.lives[index]
 
@@ -325,7 +341,11 @@ class Run:
                 # the state may be the memory of the model itself
                 replicas[index] = replace(last, state={k: x.copy(order="K") for k, x in last.state.items()})
         history = History([replicas[index] for index in sorted(replicas)], seconds, interrupted, model)
-        model.load_state_dict(history.replicas[history.best].state)
+        kept = history.replicas[history.best].state
+        if self.trainer.other_parts():  # the run ends with an error that says so
+            self.trainer.load(kept)
+        else:
+            model.load_state_dict(kept)
         model.zero_grad()
         model.eval()
         if self._work_remains():

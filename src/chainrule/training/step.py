@@ -6,12 +6,14 @@ The step is what a user would write by hand; running it eagerly gives the same n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
-from chainrule.graph import Node, new_leaf
+from chainrule.errors import SettingError
+from chainrule.graph import Node, describe_form, new_leaf
+from chainrule.guarded import Graph, check_closed
 from chainrule.nn.module import Module, Parameter, at_inference
 from chainrule.nn.normalisation import BatchNorm1d
 from chainrule.ops.record import Form
@@ -33,6 +35,19 @@ class Objective:
     model: Module
     loss: Loss
     penalty: Penalty | None = None
+    at_inference: tuple[Module, ...] = ()  # those of the model's parts that stay there while it trains
+
+    @classmethod
+    def of(cls, model: Module, loss: Loss, penalty: Penalty | None = None) -> Objective:
+        """The objective of a model as it is given: in one that is in training, some parts may be at inference."""
+        parts = [module for _, module in model.named_modules() if model.training and not module.training]
+        return cls(model, loss, penalty, tuple(parts))
+
+    def train(self) -> None:
+        """Switch the model to training, but for the parts that stay at inference."""
+        self.model.train()
+        for part in self.at_inference:
+            part.training = False
 
     def traced(self, forms: Sequence[Form]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Inside a trace: x and y of these forms, the loss, and the loss with the penalty."""
@@ -52,6 +67,18 @@ class Step:
     inputs: tuple[Node, ...]
     outputs: tuple[Node, ...]
     updates: tuple[tuple[Tensor, Node, Node], ...] = ()
+    trace: Trace = field(default_factory=Trace)  # what else is known of how it was made
+
+    @property
+    def graph(self) -> Graph:
+        """What it computes, without what that is for."""
+        ends = (*self.outputs, *(after for _, _, after in self.updates))
+        return Graph(self.inputs, ends, trace=self.trace)
+
+    def checked(self) -> Step:
+        """The step itself; TracingError where it is none that can run on its own."""
+        check_closed(self.inputs, self.graph.ends, self.updates)
+        return self
 
 
 def training_step(
@@ -67,11 +94,12 @@ def training_step(
     else by gradients taken at their new values (row B25). The loss is the one before either.
     """
     model = objective.model
-    model.train()
+    objective.train()
     model.zero_grad()
     with tracing() as trace:
         x, y, loss, penalised = objective.traced(forms)
         norm = _backward(penalised, model, clip_norm)
+        _check_all_known(trace, model)
         if update == "two-step":
             scales = normalisation_parameters(model)
             _update_only(scales, model, optimizer, trace)
@@ -79,7 +107,7 @@ def training_step(
             for p in scales:
                 p.grad = None
         optimizer.step()
-    return Step((x.node, y.node), (loss.node, norm.node), tuple(trace.updates))
+    return Step((x.node, y.node), (loss.node, norm.node), tuple(trace.updates), trace).checked()
 
 
 def _backward(loss: Tensor, model: Module, clip_norm: float | None) -> Tensor:
@@ -89,15 +117,28 @@ def _backward(loss: Tensor, model: Module, clip_norm: float | None) -> Tensor:
     return gradient_norm(parameters) if clip_norm is None else clip_gradients(parameters, clip_norm)
 
 
+def _check_all_known(trace: Trace, model: Module) -> None:
+    """SettingError where the loss depends on something that requires a gradient and would not be trained."""
+    known = {id(p) for p in model.parameters()}
+    strays = [t for t in trace.gradients if t.requires_grad and id(t) not in known]
+    if strays:
+        raise SettingError(
+            "the loss depends on tensors that require a gradient, and the model does not have them",
+            expected="parameters of the model: attributes of it or of the modules in it",
+            got=", ".join(describe_form(t.node) for t in strays),
+            hint="make them attributes, self.layers = [...] or self.w = nn.Parameter(array), or detach() them",
+        )
+
+
 def normalisation_parameters(model: Module) -> list[Parameter]:
-    """Scale and shift (the lectures' gamma and beta) of every batch normalisation in the model."""
+    """Scale and shift (the lectures' gamma and beta) of every batch normalisation that is not frozen."""
     layers = [module for _, module in model.named_modules() if isinstance(module, BatchNorm1d)]
-    return [p for layer in layers for p in (layer.weight, layer.bias) if p is not None]
+    return [p for layer in layers for p in (layer.weight, layer.bias) if p is not None and p.requires_grad]
 
 
 def _update_only(chosen: list[Parameter], model: Module, optimizer: Optimizer, trace: Trace) -> None:
     """Step the chosen parameters alone; the rest of the state, such as moments and counters, is as before."""
-    others = (*model.buffers(), optimizer.steps, *optimizer.shared_state.values())
+    others = (*model.buffers(), *optimizer.counters())
     before = {tensor: trace.assigned.get(tensor, tensor.node) for tensor in others}
     for p in model.parameters():
         if not any(p is other for other in chosen):
@@ -110,19 +151,20 @@ def _update_only(chosen: list[Parameter], model: Module, optimizer: Optimizer, t
 
 def loss_step(objective: Objective, forms: Sequence[Form]) -> Step:
     """The loss of a minibatch at inference, without any update."""
-    with at_inference(objective.model), tracing():
+    with at_inference(objective.model), tracing() as trace:
         x, y, loss, _ = objective.traced(forms)
-    return Step((x.node, y.node), (loss.node,))
+    return Step((x.node, y.node), (loss.node,), trace=trace).checked()
 
 
 def gradient_step(objective: Objective, forms: Sequence[Form]) -> Step:
     """The loss with the penalty at inference and its gradient, one output per parameter."""
     model = objective.model
     model.zero_grad()
-    with at_inference(model), tracing():
+    with at_inference(model), tracing() as trace:
         x, y, _, penalised = objective.traced(forms)
         penalised.backward()
         gradients = [
             Tensor.leaf(np.zeros(p.shape, p.dtype)) if p.grad is None else p.grad for p in model.parameters()
         ]
-    return Step((x.node, y.node), (penalised.node, *(g.node for g in gradients)))
+    outputs = (penalised.node, *(g.node for g in gradients))
+    return Step((x.node, y.node), outputs, trace=trace).checked()

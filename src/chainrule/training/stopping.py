@@ -14,8 +14,10 @@ from chainrule.optim.settings import check_count, check_number
 class EarlyStopping:
     """Stop when the validation loss (without validation: the training loss) has not improved for a while.
 
-    The parameters of the epoch with the lowest loss are kept. ``patience`` counts the epochs since the last
-    improvement, which is a loss lower by more than ``min_delta`` than at the improvement before it.
+    The parameters after the epoch with the lowest loss are kept. What is watched is the loss of those parameters
+    over all rows, at inference: without validation it takes a further pass over the training rows after every
+    epoch, and is the history's ``end_loss``. ``patience`` counts the epochs since the last improvement, which is
+    a loss lower by more than ``min_delta`` than at the improvement before it.
 
     >>> import numpy as np
     >>> import chainrule as cr

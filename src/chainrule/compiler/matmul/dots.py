@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from chainrule.compiler.blocks import BLOCK, add_wide, narrow, sum_in_blocks, wide_zeros
 from chainrule.compiler.host import Target
 from chainrule.compiler.ir import I64, Function, Type, Value, const, first_lanes
 from chainrule.compiler.matmul.pieces import add, at, lanes_for, multiply_add, narrowed, smaller, span
@@ -97,13 +98,21 @@ class DotTile:
     def _sums(self, a: Value, b: Value) -> list[Value]:
         """A vector of partial sums for every element of the tile."""
         f, depth, lanes = self.f, self.product.K, self.vector.lanes
-        sums = [const(0, self.vector)] * (self.rows * self.columns)
+        zeros = [const(0, self.vector)] * (self.rows * self.columns)
         whole = depth // lanes * lanes
-        with f.loop(const(0, I64), const(whole, I64), lanes, sums) as loop:
-            loop.values = self._step(a, b, loop.index, loop.values, None)
-        if whole == depth:
-            return loop.values
-        return self._step(a, b, const(whole, I64), loop.values, first_lanes(depth - whole, lanes))
+        rest = None if depth % lanes == 0 else first_lanes(depth % lanes, lanes)
+
+        def turn(k: Value, sums: list[Value]) -> list[Value]:
+            return self._step(a, b, k, sums, None)
+
+        if self.vector.is_float and depth // lanes > BLOCK:
+            totals = sum_in_blocks(f, whole, lanes, BLOCK, zeros, turn, wide_zeros(zeros))
+            if rest is None:
+                return totals
+            return add_wide(f, totals, self._step(a, b, const(whole, I64), zeros, rest))
+        with f.loop(const(0, I64), const(whole, I64), lanes, zeros) as loop:
+            loop.values = turn(loop.index, loop.values)
+        return loop.values if rest is None else self._step(a, b, const(whole, I64), loop.values, rest)
 
     def _step(self, a: Value, b: Value, k: Value, sums: list[Value], mask: Value | None) -> list[Value]:
         f, scalar, result = self.f, self.product.scalar, list(sums)
@@ -123,7 +132,8 @@ class DotTile:
         """Totals as vectors of 16 bytes, the last one filled up; two that fill a vector of the target are joined."""
         f, quarter = self.f, 16 // self.product.bytes
         groups = [sums[i : i + quarter] for i in range(0, len(sums), quarter)]
-        parts = [self._total(group + group[-1:] * (quarter - len(group))) for group in groups]
+        totals = [self._total(group + group[-1:] * (quarter - len(group))) for group in groups]
+        parts = [narrow(f, total, self.product.scalar) for total in totals]
         if len(parts) == 2 and len(sums) == self.vector.lanes:
             return [f.shuffle(parts[0], parts[1], range(len(sums)))]
         return parts

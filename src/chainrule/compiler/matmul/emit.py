@@ -52,7 +52,7 @@ def emit_product(
     """Write the code of a part of a product: from its first unit to before the last (i64), as ``parts`` counts them.
 
     The first is a multiple of the step, the last too or the number of units; literal ones give shorter code.
-    ``a`` and ``b`` point to A[0, 0] and B[0, 0]; ``scratch`` to ``scratch_bytes`` of memory, aligned like the scalar,
+    ``a`` and ``b`` point to A[0, 0] and B[0, 0]; ``scratch`` to ``scratch_bytes`` of memory, aligned to 8 bytes,
     that only this call uses. How a product is divided among calls changes no bit.
     """
     product = product.normal()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from chainrule.compiler.blocks import add_wide, narrow, wide_zeros
 from chainrule.compiler.host import Target
 from chainrule.compiler.ir import I64, Function, Type, Value, const
 from chainrule.compiler.matmul.packing import Range, pack_a, pack_b
@@ -18,7 +19,7 @@ from chainrule.compiler.matmul.pieces import (
     span,
     widened,
 )
-from chainrule.compiler.matmul.plan import Strip
+from chainrule.compiler.matmul.plan import DEEP, DEPTH, Strip
 from chainrule.compiler.matmul.product import Epilogue, Product
 from chainrule.compiler.matmul.results import Rows, hand_over_rows
 
@@ -33,8 +34,13 @@ def strip_parts(product: Product, strip: Strip, lanes: int) -> dict[str, int]:
     if strip.pack_a:
         parts["a"] = strip.depth * rows
     if strip.depth < product.K:
-        parts["sums"] = rows * width * strip.breadth
+        parts["sums"] = rows * width * strip.breadth * Type(wide_scalar(product)).bits // 8 // product.bytes
     return {name: -(-size // 16) * 16 for name, size in parts.items()}
+
+
+def wide_scalar(product: Product) -> str:
+    """In what type the sums of blocks of K are added."""
+    return "double" if Type(product.scalar).is_float else product.scalar
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ class StripWriter:
         self.vector = Type(product.scalar, target.lanes(Type(product.scalar).bits))
         self.width = self.vector.lanes * strip.vectors
         self.partial = strip.depth < product.K
+        self.wide = self.vector.of(wide_scalar(product))
         self.exact = self.full = False  # as in ``Rows``
         self.parts: dict[str, Value] = {}
         place = 0
@@ -143,6 +150,33 @@ class StripWriter:
 
     def _sums(self, a: Value, b: Value, depth: Value) -> list[list[Value]]:
         """The sums of a tile, row by row."""
+        f, product, vectors = self.f, self.product, self.strip.vectors
+        turns = (product.K - 1) // DEPTH if self._deep else 0  # blocks of K before the last one
+        if not turns:
+            sums = self._block_sums(a, b, depth)
+        else:
+            zeros = [const(0, self.vector)] * (self.strip.rows * vectors)
+            with f.loop(const(0, I64), const(turns * DEPTH, I64), DEPTH, wide_zeros(zeros)) as loop:
+                here = (
+                    self._at(a, loop.index, self._a_strides[1]),
+                    self._at(b, loop.index, self._b_strides[0]),
+                )
+                loop.values = add_wide(f, loop.values, self._block_sums(*here, const(DEPTH, I64)))
+            here = (
+                self._at(a, turns * DEPTH, self._a_strides[1]),
+                self._at(b, turns * DEPTH, self._b_strides[0]),
+            )
+            left = self._block_sums(*here, const(product.K - turns * DEPTH, I64))
+            sums = [narrow(f, x, product.scalar) for x in add_wide(f, loop.values, left)]
+        return [sums[r : r + vectors] for r in range(0, len(sums), vectors)]
+
+    @property
+    def _deep(self) -> bool:
+        """Whether a tile's sums run over so much of K that they are taken in blocks."""
+        return self.vector.is_float and not self.partial and self.product.K > DEEP
+
+    def _block_sums(self, a: Value, b: Value, depth: Value) -> list[Value]:
+        """The sums of a tile over some steps of K."""
         f, strip = self.f, self.strip
         size, splits = strip.rows * strip.vectors, range(strip.splits)
         sums = [const(0, self.vector)] * (size * strip.splits)
@@ -169,7 +203,7 @@ class StripWriter:
         while len(parts) > 1:
             pairs = zip(parts[::2], parts[1::2], strict=True)
             parts = [[add(f, x, y) for x, y in zip(*pair, strict=True)] for pair in pairs]
-        return [parts[0][r : r + strip.vectors] for r in range(0, size, strip.vectors)]
+        return parts[0]
 
     @property
     def _a_strides(self) -> tuple[int, int]:
@@ -222,11 +256,17 @@ class StripWriter:
         def each(row: Value, values: list[Value]) -> None:
             if self.partial:
                 for place, value in zip(self._partial(block, row, tile), values, strict=True):
-                    self.f.store(add(self.f, self.f.load(place, self.vector), value), place)
+                    self.f.store(self._plus(self.f.load(place, self.wide), value), place)
             else:
                 self._to_epilogue(row, tile, values)
 
         hand_over_rows(self.f, rows, sums, each, None if self.partial else self.parts.get("tile"))
+
+    def _plus(self, total: Value, value: Value) -> Value:
+        """The sum of a block of K added to what is in memory."""
+        if self.vector.is_float:
+            return add_wide(self.f, [total], [value])[0]
+        return add(self.f, total, value)
 
     def _to_epilogue(self, row: Value, tile: Value, values: list[Value]) -> None:
         f, strip = self.f, self.strip
@@ -237,18 +277,19 @@ class StripWriter:
 
     def _partial(self, block: Block, row: Value, tile: Value) -> list[Value]:
         """Where the sums of one row of a tile are put together in memory."""
-        f, line = self.f, self.width * self.strip.breadth
-        place = self._at(self.parts["sums"], difference(f, row, block.rows[0]), line)
-        place = self._at(place, difference(f, tile, block.tiles[0]), self.width)
-        return [self._at(place, v, self.vector.lanes) for v in range(self.strip.vectors)]
+        f, line, scalar = self.f, self.width * self.strip.breadth, self.wide.scalar
+        place = at(f, self.parts["sums"], difference(f, row, block.rows[0]), line, scalar)
+        place = at(f, place, difference(f, tile, block.tiles[0]), self.width, scalar)
+        return [at(f, place, v, self.vector.lanes, scalar) for v in range(self.strip.vectors)]
 
     def _clear(self, block: Block) -> None:
         f, line = self.f, self.width * self.strip.breadth
         count = f.times(difference(f, block.rows[1], block.rows[0]), line)
         with f.loop(const(0, I64), count, self.vector.lanes) as loop:
-            f.store(const(0, self.vector), self._at(self.parts["sums"], loop.index))
+            f.store(const(0, self.wide), f.offset(self.parts["sums"], loop.index, self.wide.scalar))
 
     def _finish(self, block: Block) -> None:
         with span(self.f, *block.rows, 1) as row, span(self.f, *block.tiles, 1) as tile:
-            values = [self.f.load(place, self.vector) for place in self._partial(block, row, tile)]
+            totals = [self.f.load(place, self.wide) for place in self._partial(block, row, tile)]
+            values = [narrow(self.f, total, self.product.scalar) for total in totals]
             self._to_epilogue(row, tile, values)

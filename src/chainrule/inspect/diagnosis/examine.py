@@ -147,7 +147,11 @@ def _whole(model: Module, loss: Loss, sample: Rows) -> Callable[[float], SecondD
     def test(tolerance: float) -> SecondDerivativeTest:
         with at_inference(model):
             return second_derivative_test(
-                objective, theta, tolerance=tolerance, gradient_tolerance=float("inf")
+                objective,
+                theta,
+                tolerance=tolerance,
+                gradient_tolerance=float("inf"),
+                step_tolerance=float("inf"),
             )
 
     return test

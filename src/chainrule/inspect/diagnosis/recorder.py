@@ -77,6 +77,10 @@ class Recorder:
         self._before: dict[int, dict[str, Floats]] = {}
         self.snapshots: dict[int, list[Snapshot]] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles hold: the network is looked at anew."""
+        return vars(self) | {"_probe": None, "_model": None}
+
     def __call__(self, epoch: Epoch) -> None:
         """Read the network."""
         if (epoch.number - 1) % self._every:

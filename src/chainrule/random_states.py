@@ -1,0 +1,36 @@
+"""Where the sources of random numbers stand, so that it shows whether a trace has drawn from one."""
+
+from __future__ import annotations
+
+import pickle
+import random
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+class RandomStates:
+    """Where the sources of random numbers stand: Python's and NumPy's own, and those that a function reaches."""
+
+    def __init__(self, generators: Mapping[str, Any]) -> None:
+        numpy_own = getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None)
+        shared = {"random": random._inst, "np.random": numpy_own}
+        self._generators = {name: x for name, x in {**shared, **generators}.items() if x is not None}
+        self._before = self._states()
+
+    def _states(self) -> dict[str, bytes]:
+        return {name: pickle.dumps(_state(x)) for name, x in self._generators.items()}
+
+    def moved(self) -> str:
+        """The first source from which numbers were drawn; "" where there is none."""
+        return next((name for name, now in self._states().items() if now != self._before[name]), "")
+
+
+def _state(generator: Any) -> Any:
+    if isinstance(generator, random.Random):
+        return generator.getstate()
+    if isinstance(generator, np.random.RandomState):
+        return generator.get_state(legacy=False)
+    return getattr(generator, "bit_generator", generator).state
