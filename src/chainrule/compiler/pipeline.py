@@ -37,7 +37,7 @@ from chainrule.ops.source import constant, leaf
 MOST_MODULES = 4  # assembled at the same time
 WORTH_A_MODULE = 1000  # lines of LLVM's language
 #: the parts of the package that decide what code a graph becomes
-DECIDES = ("compiler", "ops", "graph.py", "interpret.py")
+DECIDES = ("compiler", "ops", "graph.py", "interpret.py", "sums.py")
 
 
 @dataclass(frozen=True)
