@@ -128,7 +128,13 @@ def train(network: Network, index: int | None = None, **settings: Any) -> tuple[
     found = network.load()
     model = found["Net"]()
     model.initialise(network.seed, index or 0)
-    given = {"seed": network.seed, "progress": False, "shuffle": index is None, "threads": 1}
+    given = {
+        "seed": network.seed,
+        "progress": False,
+        "shuffle": index is None,
+        "threads": 1,
+        "nonfinite": "ignore",
+    }
     history = cr.fit(
         model,
         (found["x"], found["y"]),

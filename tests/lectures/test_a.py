@@ -157,7 +157,7 @@ def test_A10_descent_stops_at_a_critical_point_and_says_so():
 
 def test_A11_restarts_from_different_points():
     history = descend(xnor_network(), 10_000, restarts=40)
-    final = history.loss[:, -1]
+    final = history.loss[:, -1] / 500  # of the four rows: a total of all steps of the epoch
     assert 28 <= (final < 0.01).sum() <= 38
     # those that fail stay where half the rows, or three of the four, cannot be told apart
     stuck = final[final > 0.1]
