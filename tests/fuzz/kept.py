@@ -44,4 +44,12 @@ def f(x0):
     t1.assign(v2)
     return v2, v2[::-1],
 """,
+    "a quotient in the lanes that do not count": """
+x0 = np.asarray(rng(0).normal(size=(33,)), np.float32)
+x1 = np.asarray(rng(1).normal(size=(33, 33)), np.float32)
+
+def f(x0, x1):
+    v0 = cr.sum(x1 / (3.0 + cr.square(x0)))
+    return v0,
+""",
 }

@@ -134,12 +134,12 @@ class _Edges:
         return (self.writer.reads.get(node) or self.writer.layout.places[node]).strides
 
     def values(self, node: Node, row: Value, columns: Columns) -> Value:
-        """A neuron's values in some columns."""
+        """A neuron's values in some columns; beyond the last one 0, which adds nothing to a dot product."""
         from chainrule.compiler.emit import access
 
         stride = self.strides(node)[1]
         at = self.f.offset(row, const(columns.start * stride, I64), self.scalar.scalar)
-        return read(self.f, access(node, at), stride, columns.lanes)
+        return read(self.f, access(node, at), stride, columns.lanes, other=0)
 
     def as_stored(self, x: Value) -> Value:
         """The value as memory holds it: truth values are bytes."""

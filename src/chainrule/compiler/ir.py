@@ -229,13 +229,13 @@ class Function:
             return pointer
         return self.op(f"getelementptr {scalar}, {pointer}, {index}", PTR)
 
-    def load(self, pointer: Value, type: Type, mask: Value | None = None) -> Value:
-        """Lanes that follow each other; those that a mask switches off are zero and are not touched."""
+    def load(self, pointer: Value, type: Type, mask: Value | None = None, other: int = 0) -> Value:
+        """Lanes that follow each other; those that a mask switches off are ``other`` and are not touched."""
         align = type.bits // 8 if type.bits >= 8 else 1
         if mask is None:
             return self.op(f"load {type}, {pointer}, align {align}", type)
         name = f"llvm.masked.load.{type.suffix}.p0"
-        return self.call(type, name, pointer, Value(str(align), I32), mask, const(0, type))
+        return self.call(type, name, pointer, Value(str(align), I32), mask, const(other, type))
 
     def store(self, value: Value, pointer: Value, mask: Value | None = None) -> None:
         """Write lanes that follow each other."""

@@ -80,20 +80,24 @@ class Lanes:
         return None if self.active == self.count else first_lanes(self.active, self.count)
 
 
-def read(f: Function, access: Access, stride: int, lanes: Lanes) -> Value:
-    """The elements from the access's pointer on, ``stride`` apart, one a lane; a scalar where they are all one."""
+def read(f: Function, access: Access, stride: int, lanes: Lanes, other: int = 1) -> Value:
+    """The elements from the access's pointer on, ``stride`` apart, one a lane; a scalar where they are all one.
+
+    Lanes that do not count hold ``other``. Where they held 0, LLVM takes 0 / 0 for 0 and leaves out what then puts the
+    neutral element of a sum in their place: NaN, on processors without masked loads.
+    """
     memory = Type("i8" if access.boolean else access.scalar)
     if stride == 0 or lanes.count == 1:
         value = f.load(access.pointer, memory)
     elif stride == 1:
-        value = f.load(access.pointer, Type(memory.scalar, lanes.count), lanes.mask)
+        value = f.load(access.pointer, Type(memory.scalar, lanes.count), lanes.mask, other)
     else:
-        value = _gathered(f, access.pointer, memory, stride, lanes)
+        value = _gathered(f, access.pointer, memory, stride, lanes, other)
     return f.icmp("ne", value, const(0, value.type)) if access.boolean else value
 
 
-def _gathered(f: Function, pointer: Value, memory: Type, stride: int, lanes: Lanes) -> Value:
-    result = Value("zeroinitializer", Type(memory.scalar, lanes.count))
+def _gathered(f: Function, pointer: Value, memory: Type, stride: int, lanes: Lanes, other: int) -> Value:
+    result = const(other, Type(memory.scalar, lanes.count))
     for lane in range(lanes.active):
         at = f.offset(pointer, const(lane * stride, I64), memory.scalar)
         item = f.load(at, memory)
