@@ -173,7 +173,10 @@ class Reach:
         self._watch(label, own, [name for name in own if name != "initialiser"])
 
     def _visit_array(self, label: str, array: Array) -> None:
-        if array.dtype.hasobject:  # nothing tells whether an object in it was replaced
+        if array.dtype == object and array.ndim == 1:
+            self.lists.append((array, label))
+            self._waiting += [(f"{label}[{i}]", item) for i, item in enumerate(array)]
+        elif array.dtype.hasobject:  # nothing tells whether an object in it was replaced
             self.blind[label] = None
         else:
             self.arrays.append((array.view(np.ndarray), label))
@@ -263,13 +266,21 @@ class Reach:
             self._follow(label, getattr(value, "__self__", None))
 
     def _visit_attributes(self, label: str, value: Any) -> None:
-        """Of the user's own objects what is read by name; of a library's, and of heirs of its classes, all."""
+        """Of the user's own objects what is read by name; of a library's, and of heirs of its classes, all.
+
+        Of the user's own modules also what may hold parts: ``nn.Module`` looks for those by kind, and not by name.
+        """
         own, kind = getattr(value, "__dict__", None), type(value)
         if not isinstance(own, dict) or own is value:
             return
         if self._modes_of is not None and isinstance(value, self._modes_of):
-            self.sized.append((own, label))
-            self._watch(label, own, [name for name in own if name != "training"])
+            if any(not is_users_class(k) and k is not self._modes_of for k in kind.__mro__[:-1]):
+                self.sized.append((own, label))
+                names = set(own)
+            else:
+                parts = {name for name, part in own.items() if not _is_plain(part)}
+                names = parts.union(self._named(own, kind))
+            self._watch(label, own, sorted(names - {"training"}))
         elif kind.__module__ != "types" and any(not is_users_class(k) for k in kind.__mro__[:-1]):
             self._watch_whole(label, own, attributes=True)
         else:
@@ -313,6 +324,11 @@ class Reach:
 def _bound(method: Any) -> tuple[Any, Any]:
     """The object and the function of a bound method."""
     return getattr(method, "__self__", None), getattr(method, "__func__", None)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a number, a text or the like, or a tuple of such, as a shape is."""
+    return isinstance(value, _LEAVES) or (isinstance(value, tuple) and all(map(_is_plain, value)))
 
 
 def is_traced(value: Any) -> bool:

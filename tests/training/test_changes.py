@@ -425,3 +425,23 @@ def test_data_in_a_parameters_memory_are_what_they_were(executor, part):
     np.testing.assert_array_equal(mine.loss, theirs.loss)
     if part == "validation":
         np.testing.assert_array_equal(mine.validation_loss, theirs.validation_loss)
+
+
+@pytest.mark.parametrize("executor", ["compiled", "interpreted"])
+def test_what_forward_notes_down_and_nothing_reads_is_no_change(executor):
+    class Noting(nn.Module):
+        def __init__(self):
+            self.layer = nn.Linear(3, 1, seed=0, dtype=np.float64)
+
+        def forward(self, x):
+            self.seen, self.rows, self.kind = x.shape, len(x), str(x.dtype)
+            return self.layer(x)
+
+    x = np.linspace(-1, 1, 60).reshape(20, 3)
+    plain = nn.Sequential(nn.Linear(3, 1, seed=0, dtype=np.float64))
+    settings = {"loss": nn.squared_error, "optimizer": optim.SGD(0.1), "epochs": 3, "batch_size": 8}
+    histories = [
+        cr.fit(model, (x, x[:, :1]), executor=executor, progress=False, **settings)
+        for model in (Noting(), plain)
+    ]
+    np.testing.assert_array_equal(histories[0].loss, histories[1].loss)

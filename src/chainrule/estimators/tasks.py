@@ -215,7 +215,11 @@ class ClassificationTask(ClassifierMixin):  # type: ignore[misc]
     def _log_probabilities(self: Any, outputs: Array) -> Array:
         """What one network's outputs [rows, outputs] say of each class."""
         if outputs.shape[1] > 1:
-            return log_probabilities(self.out_activation_, outputs)
+            found = log_probabilities(self.out_activation_, outputs)
+            if self.out_activation_ == "softmax":
+                return found
+            # of several labels many may be 1 in float64: equal probabilities then have equal logarithms
+            return np.where(np.exp(found) == 1.0, 0.0, found)
         if len(self.classes_) == 1:
             return np.zeros(outputs.shape)
         return log_probabilities("logistic", np.hstack([-outputs, outputs]))

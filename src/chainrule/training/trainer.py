@@ -302,11 +302,11 @@ class Trainer:
     def _guards(self) -> Guards:
         """Over all that a step may read in Python."""
         objective = self.objective
-        roots = {
-            "the model": self.model,
-            "the loss": objective.loss,
-            "the penalty": objective.penalty,
+        roots = {  # what is reached from several is named after the last
             "the optimizer": self.optimizer,
+            "the penalty": objective.penalty,
+            "the loss": objective.loss,
+            "the model": self.model,
         }
         with at_inference(self.model):  # which gives every module its own mode, an attribute
             return Guards(roots, modes_of=Module)
