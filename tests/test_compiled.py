@@ -174,3 +174,27 @@ def test_threads_may_call_the_same_function():
     for results, own in zip(found, wanted, strict=True):
         for result in results:
             np.testing.assert_array_equal(result, own)
+
+
+def test_no_gradient_is_lost_through_what_a_compiled_function_returned():
+    """It keeps no history: where its parameters should get a gradient, that is an error, also after other steps."""
+    x = np.linspace(-1, 1, 12).reshape(4, 3)
+    body, head = nn.Linear(3, 3, seed=0, dtype=np.float64), nn.Linear(3, 1, seed=1, dtype=np.float64)
+    fast = cr.compile(body)
+    for mixed in (
+        lambda: head(fast(x)),
+        lambda: head(cr.tanh(fast(x)) * 2),
+        lambda: fast(x).sum().backward(),
+    ):
+        with pytest.raises(GradientError, match="keeps no history"):
+            mixed()
+    with cr.no_grad():
+        inside = fast(x)
+    for fixed in (fast(x).detach(), inside):
+        head(fixed).sum().backward()
+    assert body.weight.grad is None and head.weight.grad is not None
+    # functions of arguments alone, and gradients, are numbers like any others
+    step = cr.compile(cr.grad(lambda w: (w * w).sum()))
+    w = cr.tensor([1.0, 2.0], requires_grad=True)
+    (w * step(w.detach())).sum().backward()
+    np.testing.assert_array_equal(w.grad.numpy(), [2.0, 4.0])

@@ -401,3 +401,15 @@ def test_an_argument_of_a_transformed_function_is_not_changed() -> None:
         with pytest.raises(GradientError):
             cr.grad(f)(at)
     assert at.tolist() == [3.0, 2.0]
+
+
+def test_a_table_of_pandas_on_the_left_keeps_the_derivative() -> None:
+    import pandas as pd
+
+    w, y = cr.tensor([1.0, 2.0], requires_grad=True), pd.Series([3.0, 5.0], dtype=np.float32)
+    for loss in (((y - w) ** 2).sum(), ((w - y) ** 2).sum(), (y * w * y).sum(), (y / (1.0 + w)).sum()):
+        assert isinstance(loss, cr.Tensor) and loss.requires_grad
+    ((y - w) ** 2).sum().backward()
+    np.testing.assert_array_equal(w.grad.numpy(), [-4.0, -6.0])
+    frame = pd.DataFrame(np.eye(2, dtype=np.float32))
+    assert isinstance(frame * w, cr.Tensor)

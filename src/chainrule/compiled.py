@@ -22,7 +22,7 @@ from chainrule.errors import (
     describe_line,
     user_line,
 )
-from chainrule.graph import Node, new_leaf
+from chainrule.graph import Node, new_leaf, topological
 from chainrule.nonfinite import NonFinite, first_bad_number
 from chainrule.ops.record import Array, is_float
 from chainrule.tensor import GRAD_ENABLED, TRACE, Tensor, as_tensor
@@ -40,6 +40,7 @@ class _Variant:
 
     program: Instance
     result: Any  # the function's result, with a tensor wherever the program gives an array
+    cut: list[bool]  # of each of these, whether a history would lead to parameters
     updated: list[Tensor]
     ends: list[Node]  # outputs, then new values of what is updated
     guards: Guards  # over whatever the trace has read from outside
@@ -73,7 +74,8 @@ def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callab
 
     Raises TracingError where ``f`` asks for a value (``if x > 0``, ``x.item()``), draws random numbers that are
     not the same each time, or updates a tensor whose memory another one shares, and GradientError where the result
-    would be differentiated from outside: compile the gradient instead.
+    would be differentiated from outside, by an argument or by a parameter that ``f`` reads: compile the gradient
+    instead.
 
     >>> import chainrule as cr
     >>> fast = cr.compile(cr.grad(lambda x: (x * x).sum()))
@@ -113,8 +115,10 @@ def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callab
             for tensor in variant.updated:  # graphs made before are outdated now
                 tensor.renew()
         results = iter(arrays)
+        cut = iter(variant.cut)
         return tree.map_leaves(
-            lambda leaf: Tensor.leaf(next(results)) if isinstance(leaf, Tensor) else leaf, variant.result
+            lambda leaf: _result(next(results), next(cut)) if isinstance(leaf, Tensor) else leaf,
+            variant.result,
         )
 
     return Compiled(f, call, nonfinite)
@@ -216,7 +220,22 @@ def _trace(f: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any], 
     made = trace_guarded(guards, lambda: _record(f, args, named, given), lambda made: made.graph).made
     program = Instance(Binary(made.graph.inputs, made.outputs, [(a, b) for _, a, b in made.updates]))
     updated = [tensor for tensor, _, _ in made.updates]
-    return _Variant(program, made.result, updated, list(made.graph.ends), guards)
+    cut = [_is_cut(node) for node in made.outputs]
+    return _Variant(program, made.result, cut, updated, list(made.graph.ends), guards)
+
+
+def _is_cut(output: Node) -> bool:
+    """Whether derivatives would reach a tensor outside that requires a gradient, if there were a history."""
+    if not GRAD_ENABLED.get():
+        return False
+    ends = topological([output], stop=lambda node: bool(node.inputs) and node.op.derivative is None)
+    return any(node.owner is not None for node in ends)
+
+
+def _result(array: Array, cut: bool) -> Tensor:
+    result = Tensor.leaf(array)
+    result._cut = cut
+    return result
 
 
 @dataclass(frozen=True)

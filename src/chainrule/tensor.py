@@ -80,7 +80,7 @@ class Tensor(Operators):
     ((2,), tensor([2., 4.]))
     """
 
-    __slots__ = ("__weakref__", "_data", "_grad", "_kept", "_memory", "_requires_grad", "node")
+    __slots__ = ("__weakref__", "_cut", "_data", "_grad", "_kept", "_memory", "_requires_grad", "node")
 
     def __init__(
         self, data: Array | None, node: Node, requires_grad: bool = False, memory: int = OWN
@@ -91,6 +91,9 @@ class Tensor(Operators):
         self._grad: Tensor | None = None
         self._memory = memory
         self._kept: Node | None = None  # of a leaf: the one that recorded graphs hold
+        self._cut = (
+            False  # whether compiled code made it from tensors that require a gradient, without a history
+        )
 
     @classmethod
     def leaf(cls, data: Array, requires_grad: bool = False, memory: int = OWN) -> Self:
@@ -106,10 +109,13 @@ class Tensor(Operators):
 
     def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Tensor:
         """A primitive applied to tensors: recorded, and computed unless a graph is being traced."""
-        tracked = False
+        tracked = cut = False
         for x in operands:
-            if isinstance(x, Tensor) and x._requires_grad:
-                tracked = True
+            if isinstance(x, Tensor):
+                tracked = tracked or x._requires_grad
+                cut = cut or x._cut
+        if cut and tracked and GRAD_ENABLED.get():
+            raise _cut_off()
         if TRACE.get() is not None:
             node = emit(primitive, [x.live() if isinstance(x, Tensor) else x for x in operands], params)
             tracked = tracked and is_float(node.dtype)
@@ -136,7 +142,9 @@ class Tensor(Operators):
         for x in node.inputs:
             if x.value is value:
                 memory = BORROWED
-        return Tensor.leaf(value, False, memory)
+        result = Tensor.leaf(value, False, memory)
+        result._cut = cut and GRAD_ENABLED.get()
+        return result
 
     # Whose memory it is
 
@@ -426,6 +434,8 @@ class Tensor(Operators):
 
     def _check_backward(self, leaves: list[Node], owners: list[Any], seed: Node) -> None:
         where = describe_line(user_line())
+        if self._cut:
+            raise _cut_off()
         if not self.requires_grad or not leaves:
             raise GradientError(
                 "backward() from a tensor that depends on nothing that requires a gradient",
@@ -678,6 +688,15 @@ def _with_strides(array: Array, strides: tuple[int, ...]) -> Array:
         [s if n == 1 else own for n, own, s in zip(array.shape, array.strides, strides, strict=True)]
     )
     return array if wanted == array.strides else np.lib.stride_tricks.as_strided(array, strides=wanted)
+
+
+def _cut_off() -> GradientError:
+    return GradientError(
+        "a compiled function keeps no history, so its parameters would get no gradient from what it returned",
+        expected="the whole step compiled, with loss.backward() inside, or the function itself",
+        where=describe_line(user_line()),
+        hint="y.detach() where only the value is wanted, or call the compiled function under cr.no_grad()",
+    )
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:

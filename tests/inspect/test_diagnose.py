@@ -436,3 +436,22 @@ def test_few_rows_are_enough():
     diagnosis = cr.diagnose(model, xnor, nn.cross_entropy)
     assert diagnosis.kinds == []
     assert len(diagnosis.layers) == 3
+
+
+def test_sorted_rows_are_judged_as_shuffled_ones():
+    """Of many rows some are looked at: from everywhere, not the first ones."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], 10_000)
+    x = (rng.normal(size=(20_000, 2)) + 3.0 * y[:, None]).astype(np.float32)
+    model = nn.MLP([2, 8, 2], seed=0)
+    order = rng.permutation(len(x))
+    cr.fit(
+        model,
+        (x[order], y[order]),
+        loss=nn.cross_entropy,
+        optimizer=optim.Adam(0.01),
+        epochs=3,
+        progress=False,
+    )
+    found = [cr.diagnose(model, (x[rows], y[rows]), nn.cross_entropy).kinds for rows in (order, slice(None))]
+    assert found[0] == found[1]

@@ -132,3 +132,12 @@ def test_no_context_leaks(make_model, regression):
 
     cr.fit(make_model(), regression, loss=nn.squared_error, optimizer=optim.SGD(0.1), epochs=1)
     assert GRAD_ENABLED.get() and TRACE.get() is None
+
+
+def test_a_loss_of_numpys_functions(regression):
+    model = nn.Linear(3, 2, seed=0, dtype=np.float64)
+    twin = nn.Linear(3, 2, seed=0, dtype=np.float64)
+    settings = {"optimizer": optim.SGD(0.1), "epochs": 2, "progress": False}
+    by_numpy = cr.fit(model, regression, loss=lambda p, t: np.mean(np.square(p - t)), **settings)
+    ours = cr.fit(twin, regression, loss=nn.squared_error, **settings)
+    np.testing.assert_allclose(by_numpy.loss, ours.loss)

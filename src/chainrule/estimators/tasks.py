@@ -218,8 +218,9 @@ class ClassificationTask(ClassifierMixin):  # type: ignore[misc]
             found = log_probabilities(self.out_activation_, outputs)
             if self.out_activation_ == "softmax":
                 return found
-            # of several labels many may be 1 in float64: equal probabilities then have equal logarithms
-            return np.where(np.exp(found) == 1.0, 0.0, found)
+            # of several labels many may be next to 1: as scikit-learn has it, they are compared as in predict_proba
+            near = np.exp(found)
+            return np.where(near > 0.5, np.log(np.maximum(near, 0.5)), found)
         if len(self.classes_) == 1:
             return np.zeros(outputs.shape)
         return log_probabilities("logistic", np.hstack([-outputs, outputs]))

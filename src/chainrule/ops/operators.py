@@ -12,7 +12,9 @@ class Operators:
 
     __slots__ = ()
     dtype: Any
+    records_primitives = True  # by its method ``apply``
     __array_ufunc__: Any = None  # NumPy's operators then leave the work to ours
+    __pandas_priority__ = 5000  # and those of pandas, whose own results would lose the derivative
 
     def __add__(self, other: Any) -> Self:
         return e.add(self, other)

@@ -114,7 +114,7 @@ class Primitive:
     def __call__(self, *inputs: Any, **params: Any) -> Any:
         """Apply to nodes or tensors; the kind of the first operand that has one decides."""
         for operand in inputs:
-            if hasattr(operand, "apply"):
+            if getattr(type(operand), "records_primitives", False):  # a table of pandas has an apply too
                 return operand.apply(self, inputs, params)
         raise DtypeError(
             f"{self.name} was applied to plain values only",

@@ -19,12 +19,12 @@ from chainrule.guarded import Graph, trace_settled
 from chainrule.guards import Guards
 from chainrule.nn.module import Module, at_inference
 from chainrule.nonfinite import NonFinite
-from chainrule.ops.record import Form
+from chainrule.ops.record import Form, is_float
 from chainrule.optim.lbfgs import LBFGS
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.schedules import Rate, rates
 from chainrule.optim.settings import check_count, check_number
-from chainrule.tensor import Tensor, no_grad
+from chainrule.tensor import Tensor
 from chainrule.trace import tracing
 from chainrule.training.batches import Rows, as_rows, steps_per_epoch
 from chainrule.training.checkpoint import Checkpoint, Live, RunState, Saver, describe, digest
@@ -300,9 +300,11 @@ def _check_loss(objective: Objective, rows: Rows) -> None:
                 guards = partial(Guards, {"the model": model}, modes_of=Module)
                 record = partial(_record, model, rows.forms(len(y))[0])
                 traced = trace_settled(guards, record, lambda graph: graph).made
-                guesses[len(y)] = Tensor.leaf(np.zeros(traced.ends[0].shape, traced.ends[0].dtype))
-            with no_grad():
-                value = objective.loss(guesses[len(y)], Tensor.leaf(y))
+                zeros = np.zeros(traced.ends[0].shape, traced.ends[0].dtype)
+                guesses[len(y)] = Tensor.leaf(
+                    zeros, is_float(zeros.dtype)
+                )  # as in training, for NumPy's functions
+            value = objective.loss(guesses[len(y)], Tensor.leaf(y))
     shape = value.shape if isinstance(value, Tensor) else f"a {type(value).__name__}"
     if shape != ():
         raise ShapeError(

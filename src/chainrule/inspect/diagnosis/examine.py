@@ -17,7 +17,7 @@ from chainrule.inspect.diagnosis.findings.critical_point import kind_of_point
 from chainrule.inspect.diagnosis.findings.noisy_steps import noise_scale
 from chainrule.inspect.diagnosis.findings.step_too_small import path_length
 from chainrule.inspect.diagnosis.neighbours import neighbours
-from chainrule.inspect.diagnosis.outcome import MOST_ROWS, adds_up, evaluate, labels_of, predicted_labels
+from chainrule.inspect.diagnosis.outcome import adds_up, evaluate, labels_of, predicted_labels, some_of
 from chainrule.inspect.diagnosis.probe import Probe, Probed
 from chainrule.inspect.diagnosis.recorder import Recorder
 from chainrule.inspect.diagnosis.slopes import dead, saturated_share
@@ -107,30 +107,28 @@ def _gather(
     training = evaluate(model, loss, given)
     chosen = np.random.default_rng(seed).permutation(len(given))[:rows]
     sample = Rows(given.x[chosen], given.y[chosen])
-    outputs = model.predict(given.x[:MOST_ROWS])
-    labels = (
-        labels_of(given.y, outputs) if len(outputs) == len(given) else labels_of(given.y[:MOST_ROWS], outputs)
-    )
-    first = Rows(given.x[:MOST_ROWS], given.y[:MOST_ROWS])
+    some = some_of(given)
+    outputs = model.predict(some.x)
+    labels = labels_of(some.y, outputs)
     finite = all(np.isfinite(p.numpy()).all() for p in model.parameters()) and np.isfinite(training.loss)
     size = batch_size or (history.batch_size if history is not None else 0)
     part = outputs[:rows]
     return Evidence(
         model=model,
-        rows=first,
+        rows=some,
         labels=labels,
         predicted=None if labels is None else predicted_labels(outputs, loss),
         training=training,
         validation=None if held_out is None else evaluate(model, loss, held_out),
         probed=Probe(model, loss, penalty, sample).read() if finite else None,
         curvature=_curvature(model, loss, penalty, sample, seed) if finite else None,
-        neighbours=neighbours(first.x, first.y, labels, seed),
+        neighbours=neighbours(some.x, some.y, labels, seed),
         history=history,
         record=record,
         optimizer=optimizer.describe() if optimizer is not None else history.optimizer if history else {},
         batch_size=size,
         whole=None if penalty is not None else _whole(model, loss, sample),
-        curvature_of_step=size / len(sample) if size and adds_up(loss, part, given.y[: len(part)]) else 1.0,
+        curvature_of_step=size / len(sample) if size and adds_up(loss, part, some.y[: len(part)]) else 1.0,
     )
 
 
