@@ -198,3 +198,56 @@ def test_no_gradient_is_lost_through_what_a_compiled_function_returned():
     w = cr.tensor([1.0, 2.0], requires_grad=True)
     (w * step(w.detach())).sum().backward()
     np.testing.assert_array_equal(w.grad.numpy(), [2.0, 4.0])
+
+
+def adds_up(m, o):
+    nn.squared_error(m(np.ones((2, 3))), np.ones((2, 1))).backward()
+    o.step()
+
+
+def is_reset_first(m, o):
+    o.zero_grad()
+    adds_up(m, o)
+
+
+def is_reset_afterwards(m, o):
+    adds_up(m, o)
+    o.zero_grad()
+
+
+def only_the_head(m, o):
+    """The optimizer has one parameter; the other one's gradient is left, and nothing uses it."""
+    o.zero_grad()
+    nn.squared_error(m(np.ones((2, 3))), np.ones((2, 1))).backward()
+    o.step()
+
+
+@pytest.mark.parametrize("step", [is_reset_first, is_reset_afterwards, only_the_head])
+def test_gradients_that_are_forgotten(step):
+    def trained(compiled):
+        m = nn.Linear(3, 1, seed=0, dtype=np.float64)
+        o = optim.SGD(0.1, momentum=0.5).attach([m.weight] if step is only_the_head else m)
+        call = cr.compile(lambda: step(m, o)) if compiled else lambda: step(m, o)
+        for _ in range(4):
+            call()
+        assert not compiled or all(p.grad is None for p in m.parameters())
+        return nn.flatten_parameters(m)
+
+    np.testing.assert_allclose(trained(True), trained(False), rtol=1e-12)
+
+
+def test_gradients_that_would_add_up_are_refused():
+    m = nn.Linear(3, 1, seed=0, dtype=np.float64)
+    o = optim.SGD(0.1).attach(m)
+    with pytest.raises(TracingError, match="leaves them behind"):
+        cr.compile(lambda: adds_up(m, o))()
+
+
+def test_an_older_gradient_does_not_pass_for_that_of_a_compiled_call():
+    m = nn.Linear(3, 1, seed=0, dtype=np.float64)
+    o = optim.SGD(0.1).attach(m)
+    back = lambda x: nn.squared_error(m(x), np.ones((2, 1))).backward()
+    back(np.ones((2, 3)))
+    cr.compile(back)(np.zeros((2, 3)))
+    with pytest.raises(GradientError, match="without a gradient"):
+        o.step()

@@ -1139,3 +1139,15 @@ def test_a_tensor_that_is_not_found_beforehand_is_looked_up_at_each_call(monkeyp
     np.testing.assert_array_equal(fast(X).numpy(), X)
     types.hidden = cr.tensor(np.full(3, 2.0))
     np.testing.assert_array_equal(fast(X).numpy(), X * 2)
+
+
+@pytest.mark.parametrize(
+    "function", [np.sum, np.max, np.linalg.norm, np.sort, np.median, np.cumsum, np.unique]
+)
+def test_values_that_numpy_takes_of_a_tensor_are_watched(function):
+    c = cr.tensor(np.array([1.0, 2.0, 3.0]))
+    f = lambda x: x * function(c)
+    fast, x = cr.compile(f), np.ones(())
+    for value in ([1.0, 2.0, 3.0], [10.0, 20.0, 40.0], [5.0, 4.0, 3.0]):
+        c.assign(value)
+        np.testing.assert_allclose(fast(x).numpy(), np.asarray(f(x)))

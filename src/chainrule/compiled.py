@@ -42,6 +42,7 @@ class _Variant:
     result: Any  # the function's result, with a tensor wherever the program gives an array
     cut: list[bool]  # of each of these, whether a history would lead to parameters
     updated: list[Tensor]
+    ungraded: list[Tensor]  # in which the function would leave a gradient, which nothing in it uses
     ends: list[Node]  # outputs, then new values of what is updated
     guards: Guards  # over whatever the trace has read from outside
 
@@ -114,6 +115,8 @@ def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callab
                 _check_finite(variant, inputs, before, arrays, nonfinite)
             for tensor in variant.updated:  # graphs made before are outdated now
                 tensor.renew()
+            for tensor in variant.ungraded:  # an older gradient would look like this call's
+                tensor._grad = None
         results = iter(arrays)
         cut = iter(variant.cut)
         return tree.map_leaves(
@@ -221,7 +224,7 @@ def _trace(f: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any], 
     program = Instance(Binary(made.graph.inputs, made.outputs, [(a, b) for _, a, b in made.updates]))
     updated = [tensor for tensor, _, _ in made.updates]
     cut = [_is_cut(node) for node in made.outputs]
-    return _Variant(program, made.result, cut, updated, list(made.graph.ends), guards)
+    return _Variant(program, made.result, cut, updated, made.left, list(made.graph.ends), guards)
 
 
 def _is_cut(output: Node) -> bool:
@@ -238,6 +241,18 @@ def _result(array: Array, cut: bool) -> Tensor:
     return result
 
 
+def _check_gradients(left: list[Tensor]) -> None:
+    """TracingError where gradients that are used would add up from call to call: compiled code leaves none behind."""
+    if left:
+        raise TracingError(
+            "a compiled function uses gradients and leaves them behind, so that its next call would add to them",
+            expected="gradients that are forgotten in the function too, before or after they are used",
+            got=f"a gradient of shape {left[0].shape}" + (f", and {len(left) - 1} more" if left[1:] else ""),
+            where=describe_line(user_line()),
+            hint="optimizer.zero_grad() or model.zero_grad() in the function; or return cr.grad(f)(x)",
+        )
+
+
 @dataclass(frozen=True)
 class _Record:
     """What a call of the function did while it was traced."""
@@ -245,6 +260,7 @@ class _Record:
     graph: Graph
     outputs: list[Node]
     updates: list[tuple[Tensor, Node, Node]]
+    left: list[Tensor]  # in which gradients remain
     result: Any
 
 
@@ -260,6 +276,8 @@ def _record(f: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any],
         )
         new_args, new_named = tree.rebuild((args, named), stand_ins)
         result = f(*new_args, **new_named)
+        left = trace.left_gradients()
+        _check_gradients([tensor for tensor in left if tensor in trace.used])
         parts = list(tree.leaves(result))
         outputs = [leaf.node for leaf in parts if isinstance(leaf, Tensor)]
     others = tuple(leaf for leaf in parts if not isinstance(leaf, Tensor))
@@ -274,4 +292,4 @@ def _record(f: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any],
     updates = list(trace.updates)
     graph = Graph(nodes, (*outputs, *(after for _, _, after in updates)), others, trace)
     check_closed(nodes, graph.ends, updates)
-    return _Record(graph, outputs, updates, result)
+    return _Record(graph, outputs, updates, left, result)

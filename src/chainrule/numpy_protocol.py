@@ -351,7 +351,7 @@ def _carrying(tensor: type[Any], given: Any) -> Any:
 
 def _lent(tensor: type[Any], given: Any) -> Any:
     """The arguments with the tensors' own memory, of which the result may be a part."""
-    return _replaced(given, lambda x: x.lend() if isinstance(x, tensor) else x)
+    return _replaced(given, lambda x: x.numpy() if isinstance(x, tensor) else x)
 
 
 def _looked_at(tensor: type[Any], given: Any) -> Any:

@@ -16,7 +16,12 @@ class RandomStates:
 
     def __init__(self, generators: Mapping[str, Any]) -> None:
         numpy_own = getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None)
-        shared = {"random": random._inst, "np.random": numpy_own}
+        torch = sys.modules.get("torch")  # only where somebody else has imported it
+        shared = {
+            "random": random._inst,
+            "np.random": numpy_own,
+            "torch": getattr(torch, "default_generator", None),
+        }
         self._generators = {name: x for name, x in {**shared, **generators}.items() if x is not None}
         self._before = self._states()
 
@@ -33,4 +38,6 @@ def _state(generator: Any) -> Any:
         return generator.getstate()
     if isinstance(generator, np.random.RandomState):
         return generator.get_state(legacy=False)
+    if hasattr(generator, "get_state"):  # PyTorch's
+        return generator.get_state().numpy().tobytes()
     return getattr(generator, "bit_generator", generator).state

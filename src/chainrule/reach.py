@@ -279,7 +279,8 @@ class Reach:
                 names = set(own)
             else:
                 parts = {name for name, part in own.items() if not _is_plain(part)}
-                names = parts.union(self._named(own, kind))
+                hidden = [name for each in kind.__mro__ if is_users_class(each) for name in vars(each)]
+                names = parts.union(self._named(own, kind), hidden, ["forward"])
             self._watch(label, own, sorted(names - {"training"}))
         elif kind.__module__ != "types" and any(not is_users_class(k) for k in kind.__mro__[:-1]):
             self._watch_whole(label, own, attributes=True)

@@ -396,12 +396,17 @@ class Tensor(Operators):
     @property
     def grad(self) -> Tensor | None:
         """What ``backward`` left; set it to None before the next gradient, for gradients add up."""
+        trace = TRACE.get()
+        if trace is not None:
+            trace.used.add(self)
         return self._grad
 
     @grad.setter
     def grad(self, gradient: Tensor | None) -> None:
         trace = TRACE.get()
         if trace is not None:
+            if gradient is None and self not in trace.gradients:
+                trace.reset.add(self)
             trace.gradients.setdefault(self, self._grad)
         self._grad = gradient
 
@@ -430,7 +435,7 @@ class Tensor(Operators):
             for (owner, node), value in zip(found, values, strict=True):
                 # a copy: the value may be a view of a parameter, or serve two owners
                 new = Tensor(None, node) if value is None else Tensor.leaf(np.array(value))
-                owner.grad = new if owner.grad is None else owner.grad + new
+                owner.grad = new if owner._grad is None else owner._grad + new
 
     def _check_backward(self, leaves: list[Node], owners: list[Any], seed: Node) -> None:
         where = describe_line(user_line())

@@ -28,6 +28,12 @@ class Trace:
     updates: list[tuple[Tensor, Node, Node]] = field(default_factory=list)  # (tensor, before, after)
     values: Values = field(default_factory=dict)
     made: set[Node] = field(default_factory=set)  # leaves of tensors that did not exist before
+    reset: set[Tensor] = field(default_factory=set)  # whose gradient was set to None before any was added
+    used: set[Tensor] = field(default_factory=set)  # whose gradient was looked at
+
+    def left_gradients(self) -> list[Tensor]:
+        """Tensors that the recorded code leaves a gradient in, to which its next run would add another."""
+        return [tensor for tensor in self.gradients if tensor._grad is not None and tensor not in self.reset]
 
     def note_value(self, tensor: Tensor) -> None:
         """A value of a tensor from outside was asked for, so the graph may depend on it."""

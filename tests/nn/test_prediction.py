@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule import nn, no_grad
 from chainrule.nn import prediction
 
@@ -162,3 +163,26 @@ def test_nothing_gets_the_identity_of_a_part_by_which_changes_are_noticed():
     model[0].weight = nn.Linear(2, 1, seed=1).weight
     assert alive() is not None  # or another parameter could come to lie where it lay, and pass for it
     np.testing.assert_allclose(model.predict(x), model(x).numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda x: cr.softmax(x, axis=0),
+        lambda x: x - cr.mean(x, axis=0),
+        lambda x: cr.flip(x, axis=0),
+        lambda x: x * float(x.shape[0]),
+        lambda x: cr.max(x, axis=0) + x,
+    ],
+)
+@pytest.mark.parametrize("count", [1, 2, 7, 513])
+def test_rows_that_depend_on_each_other(forward, count):
+    """They are neither filled up nor cut."""
+
+    class Mixing(nn.Module):
+        def forward(self, x):
+            return forward(x)
+
+    model, x = Mixing(), np.random.default_rng(0).normal(size=(513, 3)).astype(np.float32)
+    for rows in (x[:1], x[:count], x[:3], x[:count]):
+        np.testing.assert_allclose(model.predict(rows), model(rows).numpy(), rtol=1e-5, atol=1e-6)

@@ -13,6 +13,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.metaestimators import available_if
 
+from chainrule.data.digits import warn_of_loss
 from chainrule.errors import DataError, SettingError
 from chainrule.estimators.callbacks import CallbackSupport, Hooks
 from chainrule.estimators.constraints import Method
@@ -170,6 +171,10 @@ class NetworkEstimator(CallbackSupport, Versioned):  # type: ignore[misc]
 
     def _session_for(self, plan: Plan, rows: Part, incremental: bool) -> Session:
         """The session to go on in, or a new one on these rows; its arrays are what the estimator shows."""
+        if not incremental and isinstance(rows.x, np.ndarray):
+            warn_of_loss("X", rows.x, np.dtype(plan.network.dtype))
+            if not plan.labels:
+                warn_of_loss("y", np.asarray(rows.target), np.dtype(plan.network.dtype))
         x = in_dtype(rows.x, plan.network.dtype)
         target = plan.target(rows.target, rows.weight)
         state: SolverState | None = getattr(self, "_optimizer", None) if incremental else None

@@ -12,10 +12,11 @@ from chainrule.guarded import Graph, trace_guarded
 from chainrule.guards import Guards
 from chainrule.nn.module import Module, at_inference
 from chainrule.ops.record import Array, Form
-from chainrule.tensor import Tensor
+from chainrule.tensor import Tensor, no_grad
 from chainrule.trace import tracing
 
 MOST_ROWS = 512  # at once: their activations stay in the processor's caches
+TRIED_ROWS = 8  # by which it is found out whether they depend on each other
 
 
 class Program:
@@ -38,7 +39,8 @@ class Predictor:
     """Compiled forward passes of one module as it is made up now; parameters are read where they lie.
 
     Programs exist for 1, 2, 4, ... rows. A number in between is filled up with rows of zeros, whose outputs are
-    dropped: in inference no layer lets one row's output depend on another row.
+    dropped, and many rows are cut into parts. Where one row's output depends on the other rows, there is a program
+    for just so many rows instead.
     """
 
     def __init__(self, module: Module) -> None:
@@ -47,6 +49,7 @@ class Predictor:
             self._guards = Guards({type(module).__name__: module.forward}, modes_of=Module)
         self._programs: dict[Form, Program] = {}
         self._one: Program | None = None  # the one for a single row, found without looking it up
+        self._apart: bool | None = None  # whether rows do not depend on each other; not known yet
         self._lock = threading.Lock()  # a program works in memory of its own
 
     def fits(self) -> bool:
@@ -60,12 +63,17 @@ class Predictor:
             if one is not None and x.shape == one.rows.shape and x.dtype == one.rows.dtype:
                 one.rows[...] = x
                 return one()
+            if self._apart is None and len(x) > 1:
+                self._apart = rows_stand_apart(self._module, x[:TRIED_ROWS])
+            if self._apart is False:
+                return self._some(x)
             parts = [self._some(x[a : a + MOST_ROWS]) for a in range(0, max(len(x), 1), MOST_ROWS)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _some(self, x: Array) -> Array:
         count = len(x)
-        form = Form((1 << (max(count, 1) - 1).bit_length(), *x.shape[1:]), x.dtype)
+        rows = count if self._apart is False else 1 << (max(count, 1) - 1).bit_length()
+        form = Form((rows, *x.shape[1:]), x.dtype)
         program = self._programs.get(form)
         if program is None:
             record = partial(_record, self._module, form)
@@ -75,6 +83,18 @@ class Predictor:
         if count == 1:
             self._one = program
         return program()[:count]
+
+
+def rows_stand_apart(module: Module, x: Array) -> bool:
+    """Whether the outputs for some rows are those of all but the last one and of the last one, put together."""
+    with at_inference(module), no_grad(), np.errstate(all="ignore"):
+        whole, first, last = (module.forward(Tensor.leaf(part)).peek() for part in (x, x[:-1], x[-1:]))
+    if whole.shape != (len(x), *whole.shape[1:]) or first.shape[:1] != (len(x) - 1,) or whole.ndim == 0:
+        return False
+    rounding = np.sqrt(np.finfo(whole.dtype).eps) if whole.dtype.kind == "f" else 0.0
+    size = float(np.max(np.abs(whole), where=np.isfinite(whole), initial=0.0))
+    joined = np.concatenate([first, last])
+    return np.allclose(whole, joined, rtol=rounding, atol=rounding * size, equal_nan=True)
 
 
 def _record(module: Module, form: Form) -> Graph:

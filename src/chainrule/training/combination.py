@@ -8,11 +8,12 @@ evaluated on all rows at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from chainrule.nn.module import at_inference
+from chainrule.nn.prediction import rows_stand_apart
 from chainrule.ops.record import Array
 from chainrule.tensor import Tensor, no_grad
 from chainrule.training.batches import Rows
@@ -52,21 +53,8 @@ def combination(objective: Objective, parts: Sequence[Rows]) -> Combination:
 def _outputs(objective: Objective, rows: Rows) -> Array | None:
     """The model's outputs for the first rows; None where they depend on the rows beside them."""
     x = written_out(rows.x[:_MODEL_ROWS])
-    outputs = _of(objective.model, x)
-    if len(x) < 2:
-        return outputs
-    cut = max(1, len(x) // 3)
-    apart = [_of(objective.model, part) for part in (x[:cut], x[cut:])]
-    if outputs.shape != (len(x), *apart[0].shape[1:]):
-        return None
-    rounding = np.sqrt(np.finfo(outputs.dtype).eps) if outputs.dtype.kind == "f" else 0.0
-    size = float(np.max(np.abs(outputs), where=np.isfinite(outputs), initial=0.0))
-    same = np.allclose(outputs, np.concatenate(apart), rtol=rounding, atol=rounding * size, equal_nan=True)
-    return outputs if same else None
-
-
-def _of(model: Any, x: Array) -> Array:
-    return np.asarray(model(Tensor.leaf(x)).numpy())
+    outputs = np.asarray(objective.model(Tensor.leaf(x)).numpy())
+    return outputs if len(x) < 2 or rows_stand_apart(objective.model, x) else None
 
 
 def _telling_rows(y: Array) -> Array:

@@ -133,6 +133,7 @@ def _step(
     model.zero_grad()
 
     def step(x: Tensor, y: Tensor) -> Tensor:
+        model.zero_grad()
         value = loss(model(x), y)
         value.backward()
         own.step()
