@@ -126,22 +126,14 @@ class Tensor(Operators):
             given = [x.recorded() if isinstance(x, Tensor) else _unshared(x) for x in operands]
         else:
             given = [x.node if isinstance(x, Tensor) else x for x in operands]
-        node = emit(primitive, given, params)
-        needs = recording and is_float(node.dtype)
-        value = _value(node)
-        if value is None:
-            raise TracingError(
-                "a traced tensor is used outside its trace",
-                where=describe_line(user_line()),
-                hint="return it from the traced function instead of keeping it",
-            )
-        node.value = value
-        if needs:
+        node, value = _applied(primitive, given, params)
+        if recording and is_float(node.dtype):
             return Tensor(value, node, True, BORROWED)
-        memory = OWN if value.base is None else BORROWED
-        for x in node.inputs:
-            if x.value is value:
-                memory = BORROWED
+        memory = _memory_of(node, value)
+        if memory == BORROWED and not recording:  # a view: what it shows must not change when its source does
+            kept = [x.recorded() if isinstance(x, Tensor) else x for x in operands]
+            if kept != given:
+                value = _applied(primitive, kept, params)[1]
         result = Tensor.leaf(value, False, memory)
         result._cut = cut and GRAD_ENABLED.get()
         return result
@@ -649,6 +641,26 @@ def _same_bits(a: Array, b: Array) -> bool:
     """Whether two arrays of one form are equal, NaN for NaN."""
     bits = f"u{a.itemsize}"
     return bool((a.view(bits) == b.view(bits)).all())
+
+
+def _applied(primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> tuple[Node, Array]:
+    """The node of a primitive on values, and its value."""
+    node = emit(primitive, operands, params)
+    value = _value(node)
+    if value is None:
+        raise TracingError(
+            "a traced tensor is used outside its trace",
+            where=describe_line(user_line()),
+            hint="return it from the traced function instead of keeping it",
+        )
+    node.value = value
+    return node, value
+
+
+def _memory_of(node: Node, value: Array) -> int:
+    """Whose memory a value lies in: that of an input where it is a view of it, or the input itself."""
+    shared = value.base is not None or any(x.value is value for x in node.inputs)
+    return BORROWED if shared else OWN
 
 
 @np.errstate(all="ignore")

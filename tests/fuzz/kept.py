@@ -52,4 +52,13 @@ def f(x0, x1):
     v0 = cr.sum(x1 / (3.0 + cr.square(x0)))
     return v0,
 """,
+    "a view of a tensor that is updated afterwards": """
+x0 = np.asarray(rng(0).integers(-3, 4, (4, 4)), np.float32)
+t1 = as_tensor(np.asarray(rng(0).integers(-3, 4, (4, 4)), np.int64))
+
+def f(x0):
+    v0 = t1.T
+    t1.assign(v0 * 32)
+    return v0, x0 + x0,
+""",
 }
