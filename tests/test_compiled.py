@@ -1,5 +1,6 @@
 """cr.compile: the same results as the plain function, in place where the function updates, or a clear error."""
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -236,11 +237,20 @@ def test_gradients_that_are_forgotten(step):
     np.testing.assert_allclose(trained(True), trained(False), rtol=1e-12)
 
 
-def test_gradients_that_would_add_up_are_refused():
+def test_gradients_from_before_are_not_added_to():
     m = nn.Linear(3, 1, seed=0, dtype=np.float64)
     o = optim.SGD(0.1).attach(m)
-    with pytest.raises(TracingError, match="leaves them behind"):
-        cr.compile(lambda: adds_up(m, o))()
+    step = cr.compile(lambda: adds_up(m, o))
+    nn.squared_error(m(np.ones((2, 3))), np.ones((2, 1))).backward()
+    with pytest.raises(TracingError, match="gradients from before"):
+        step()
+    o.zero_grad()
+    by_hand = copy.deepcopy(m)
+    other = optim.SGD(0.1).attach(by_hand)
+    for _ in range(3):
+        step()
+        is_reset_first(by_hand, other)
+    np.testing.assert_allclose(nn.flatten_parameters(m), nn.flatten_parameters(by_hand), rtol=1e-12)
 
 
 def test_an_older_gradient_does_not_pass_for_that_of_a_compiled_call():

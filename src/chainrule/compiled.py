@@ -55,7 +55,8 @@ def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callab
 
     ``f`` takes tensors, arrays, or nested dicts, lists and tuples of them, and gives tensors (or a nest of
     them). It may also be a step that calls ``loss.backward()`` and ``optimizer.step()``: parameters and
-    optimizer state change in place, in their own buffers; gradients are not left behind in ``grad``. Another
+    optimizer state change in place, in their own buffers; gradients are not left behind in ``grad``, so none add up
+    from call to call. Another
     shape or dtype makes another variant; numbers, strings and None are part of the form as well, and so are
     keyword arguments. Threads that call the same compiled function take turns.
 
@@ -241,15 +242,15 @@ def _result(array: Array, cut: bool) -> Tensor:
     return result
 
 
-def _check_gradients(left: list[Tensor]) -> None:
-    """TracingError where gradients that are used would add up from call to call: compiled code leaves none behind."""
-    if left:
+def _check_gradients(old: list[Tensor]) -> None:
+    """TracingError where a gradient from before the call is added to: compiled code would do so at every call."""
+    if old:
         raise TracingError(
-            "a compiled function uses gradients and leaves them behind, so that its next call would add to them",
-            expected="gradients that are forgotten in the function too, before or after they are used",
-            got=f"a gradient of shape {left[0].shape}" + (f", and {len(left) - 1} more" if left[1:] else ""),
+            "gradients from before would be added to those of a compiled function, at every call again",
+            expected="no gradients when it is called, for it leaves none behind",
+            got=f"a gradient of shape {old[0].shape}" + (f", and {len(old) - 1} more" if old[1:] else ""),
             where=describe_line(user_line()),
-            hint="optimizer.zero_grad() or model.zero_grad() in the function; or return cr.grad(f)(x)",
+            hint="optimizer.zero_grad() or model.zero_grad(), in the function or before it is called",
         )
 
 
@@ -277,7 +278,7 @@ def _record(f: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any],
         new_args, new_named = tree.rebuild((args, named), stand_ins)
         result = f(*new_args, **new_named)
         left = trace.left_gradients()
-        _check_gradients([tensor for tensor in left if tensor in trace.used])
+        _check_gradients([x for x in left if x in trace.used and trace.gradients[x] is not None])
         parts = list(tree.leaves(result))
         outputs = [leaf.node for leaf in parts if isinstance(leaf, Tensor)]
     others = tuple(leaf for leaf in parts if not isinstance(leaf, Tensor))

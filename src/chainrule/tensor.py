@@ -161,7 +161,7 @@ class Tensor(Operators):
         """The node that a traced graph holds: its value is the memory that later updates are written into."""
         if self._memory != LENT and self._data is not None and not self.node.inputs:
             if self._memory == BORROWED:
-                self._data, self._memory = np.array(self._data), OWN
+                self._data, self._memory = _copied(self._data), OWN
                 self.renew()
             self.lend()
         return self.node
@@ -174,7 +174,7 @@ class Tensor(Operators):
         if self._memory == OWN:
             self._memory = LENT
             if self._kept is not None:
-                kept, self._data = self._kept, np.array(self._data)
+                kept, self._data = self._kept, _copied(self._data)
                 self.renew()
                 self._kept = kept
         return self._data
@@ -490,7 +490,7 @@ class Tensor(Operators):
         """Put a value into the buffer, or into a new one where a recorded graph holds the buffer."""
         buffer = self.peek()
         if self._memory == BORROWED or (self._memory == OWN and self._kept is not None):
-            buffer = np.empty_like(buffer)
+            buffer = _copied(buffer)
             self._data, self._memory = buffer, OWN
         np.copyto(buffer, value)
 
@@ -511,7 +511,7 @@ class Tensor(Operators):
         value = self._without_history()
         own = memo.get(id(value))  # of another tensor over the same array
         if own is None:
-            own = memo[id(value)] = _with_strides(np.array(value), value.strides)
+            own = memo[id(value)] = _copied(value)
         twin = memo[id(self)] = self.leaf(own, self._requires_grad, LENT if self._memory == LENT else OWN)
         twin.__setstate__(deepcopy(self._besides(), memo))
         return twin
@@ -694,6 +694,11 @@ def _unpickled(
     own = np.require(value, dtypes.check_dtype(value.dtype), requirements=("A", "E", "W"))
     laid_out = _with_strides(own if axes is None else own.transpose(axes), strides)
     return kind.leaf(laid_out, requires_grad, LENT)
+
+
+def _copied(array: Array) -> Array:
+    """A copy that lies in memory as the array does, in every stride."""
+    return _with_strides(np.array(array), array.strides)
 
 
 def _with_strides(array: Array, strides: tuple[int, ...]) -> Array:

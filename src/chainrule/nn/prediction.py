@@ -45,6 +45,8 @@ class Predictor:
 
     def __init__(self, module: Module) -> None:
         self._module, self.dtype = module, module.dtype
+        for _, tensor in module.named_state():
+            tensor.lend()  # from here on its memory stays where it is
         with at_inference(module):  # which gives every module its own mode, an attribute
             self._guards = Guards({type(module).__name__: module.forward}, modes_of=Module)
         self._programs: dict[Form, Program] = {}
