@@ -61,8 +61,8 @@ def _last_kept(p: float) -> np.uint32:
 
 
 def _scale(p: float) -> float:
-    """One over the share of integers that keep a unit, which is 1 - p as nearly as they can say it."""
-    return 2**32 / (int(_last_kept(p)) + 1)
+    """One over the share of units that are kept; of the 2^32 integers at least one keeps a unit."""
+    return 1.0 / max(1.0 - p, 2.0**-32)
 
 
 def _draw_seed(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
