@@ -186,3 +186,13 @@ def test_rows_that_depend_on_each_other(forward, count):
     model, x = Mixing(), np.random.default_rng(0).normal(size=(513, 3)).astype(np.float32)
     for rows in (x[:1], x[:count], x[:3], x[:count]):
         np.testing.assert_allclose(model.predict(rows), model(rows).numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_equal_rows_do_not_hide_that_rows_depend_on_each_other():
+    class Centred(nn.Module):
+        def forward(self, x):
+            return x - cr.mean(x, axis=0)
+
+    model, x = Centred(), np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
+    model.predict(np.zeros((7, 3), np.float32))
+    np.testing.assert_allclose(model.predict(x), x - x.mean(0), atol=1e-6)

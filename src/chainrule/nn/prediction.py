@@ -89,6 +89,9 @@ class Predictor:
 
 def rows_stand_apart(module: Module, x: Array) -> bool:
     """Whether the outputs for some rows are those of all but the last one and of the last one, put together."""
+    if x.dtype.kind == "f":  # moved a little: of equal rows nothing would show
+        rng = np.random.default_rng(0)
+        x = (x * rng.uniform(0.9, 1.1, x.shape) + rng.uniform(-0.1, 0.1, x.shape)).astype(x.dtype)
     with at_inference(module), no_grad(), np.errstate(all="ignore"):
         whole, first, last = (module.forward(Tensor.leaf(part)).peek() for part in (x, x[:-1], x[-1:]))
     if whole.shape != (len(x), *whole.shape[1:]) or first.shape[:1] != (len(x) - 1,) or whole.ndim == 0:
