@@ -155,13 +155,13 @@ def identical(seed: int) -> cr.Diagnosis:
 
 
 def too_large(seed: int) -> cr.Diagnosis:
-    """Gradient descent with a step size of 1 where 0.05 would do."""
+    """Gradient descent with a learning rate of 1 where 0.05 would do."""
     model = nn.MLP([10, 32, 1], "tanh", seed=seed)
     return train(model, plane(400, seed), nn.squared_error, optim.SGD(1.0), seed)
 
 
 def too_small(seed: int) -> cr.Diagnosis:
-    """Gradient descent with a step size of a hundred-thousandth."""
+    """Gradient descent with a learning rate of a hundred-thousandth."""
     model = nn.MLP([2, 32, 2], "relu", seed=seed)
     return train(model, moons(400, seed), nn.cross_entropy, optim.SGD(1e-5), seed)
 
@@ -277,8 +277,8 @@ RUNS = (
     Run("10 logistic layers", "vanishing gradients", vanishing),
     Run("12 ReLU layers, weights x 3", "exploding gradients", exploding),
     Run("all weights equal", "identical units", identical),
-    Run("SGD, step size 1", "step too large", too_large),
-    Run("SGD, step size 1e-5", "step too small", too_small),
+    Run("SGD, learning rate 1", "step too large", too_large),
+    Run("SGD, learning rate 1e-5", "step too small", too_small),
     Run("1/2 (w v - 1)^2 from (.5, -.5)", "saddle point", saddle),
     Run("60 noisy rows, 5,000 parameters", "overfitting", overfitted),
     Run("a linear model on XNOR", "underfitting", underfitted),

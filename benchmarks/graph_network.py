@@ -192,11 +192,11 @@ class TorchSparse(Torch):
             def backward(ctx: Any, g: Any) -> Any:
                 weight, v = ctx.saved_tensors
                 _, _, starts, targets, order, zero = ctx.structure
-                turned = torch.sparse_csr_tensor(
+                transposed = torch.sparse_csr_tensor(
                     starts, targets, weight[order], (width, width), check_invariants=False
                 )
                 dots = torch.sparse.sampled_addmm(zero, g, v.t(), beta=0.0)
-                return dots.values(), turned @ g if ctx.needs_input_grad[1] else None, None
+                return dots.values(), transposed @ g if ctx.needs_input_grad[1] else None, None
 
         self.apply = Product.apply
 

@@ -21,10 +21,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
+from chainrule.compiler.codegen.builder import I64, PTR, Function, Type, Value, const, module_text
+from chainrule.compiler.codegen.matmul import Product, emit_product, parts, scratch_bytes
+from chainrule.compiler.codegen.matmul.pieces import multiply_add
 from chainrule.compiler.host import Library, Target, assemble, host
-from chainrule.compiler.ir import I64, PTR, Function, Type, Value, const, module_text
-from chainrule.compiler.matmul import Product, emit_product, parts, scratch_bytes
-from chainrule.compiler.matmul.pieces import multiply_add
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Case:
     M: int
     N: int
     K: int
-    a_turned: bool = False
-    b_turned: bool = False
+    a_transposed: bool = False
+    b_transposed: bool = False
 
     def product(self, scalar: str) -> Product:
-        a = (1, self.M) if self.a_turned else (self.K, 1)
-        b = (1, self.K) if self.b_turned else (self.N, 1)
+        a = (1, self.M) if self.a_transposed else (self.K, 1)
+        b = (1, self.K) if self.b_transposed else (self.N, 1)
         return Product(self.M, self.N, self.K, a, b, scalar)
 
     @property
@@ -54,7 +54,7 @@ def cases() -> list[Case]:
     found = [
         Case("table", 32, 64, 64),
         Case("table", 32, 64, 20),
-        Case("table", 64, 64, 32, a_turned=True),
+        Case("table", 64, 64, 32, a_transposed=True),
         Case("table", 128, 128, 64),
         Case("table", 200, 256, 784),
         Case("table", 512, 1024, 1024),
@@ -63,17 +63,17 @@ def cases() -> list[Case]:
     for sizes, batch in [*networks, ((1024, 1024, 1024, 10), 512)]:
         label = "-".join(map(str, sizes))
         for i, (before, after) in enumerate(pairwise(sizes)):
-            found.append(Case(f"{label} forward", batch, after, before, b_turned=True))
-            found.append(Case(f"{label} weights", after, before, batch, a_turned=True))
+            found.append(Case(f"{label} forward", batch, after, before, b_transposed=True))
+            found.append(Case(f"{label} weights", after, before, batch, a_transposed=True))
             if i:
                 found.append(Case(f"{label} inputs", batch, before, after))
     for sizes in ((64, 128, 10), (784, 256, 128, 10)):
         for before, after in pairwise(sizes):
-            found.append(Case("one row", 1, after, before, b_turned=True))
-    found += [Case("one output", 200, 1, 64, b_turned=True), Case("one row, turned", 1, 256, 784)]
+            found.append(Case("one row", 1, after, before, b_transposed=True))
+    found += [Case("one output", 200, 1, 64, b_transposed=True), Case("one row, transposed", 1, 256, 784)]
     seen: dict[tuple[object, ...], Case] = {}
     for case in found:
-        seen.setdefault((case.M, case.N, case.K, case.a_turned, case.b_turned), case)
+        seen.setdefault((case.M, case.N, case.K, case.a_transposed, case.b_transposed), case)
     return list(seen.values())
 
 
@@ -146,8 +146,8 @@ class Bench:
     def __init__(self, case: Case, scalar: str, target: Target, blas: Library, seconds: float) -> None:
         dtype = np.dtype(np.float32 if scalar == "float" else np.float64)
         rng = np.random.default_rng(0)
-        shape_a = (case.K, case.M) if case.a_turned else (case.M, case.K)
-        shape_b = (case.N, case.K) if case.b_turned else (case.K, case.N)
+        shape_a = (case.K, case.M) if case.a_transposed else (case.M, case.K)
+        shape_b = (case.N, case.K) if case.b_transposed else (case.K, case.N)
         self.case = case
         self.a, self.b = (rng.standard_normal(s).astype(dtype) for s in (shape_a, shape_b))
         self.c, self.d = (np.zeros((case.M, case.N), dtype) for _ in range(2))
@@ -164,12 +164,12 @@ class Bench:
         """C' = B' A' in the column-major order of BLAS."""
         case = self.case
         ints = np.array([case.N, case.M, case.K, self.b.shape[1], self.a.shape[1], case.N], np.int32)
-        flags = np.frombuffer(b"T" * case.b_turned + b"N" + b"T" * case.a_turned + b"N", np.uint8)
+        flags = np.frombuffer(b"T" * case.b_transposed + b"N" + b"T" * case.a_transposed + b"N", np.uint8)
         factors = np.array([1, 0], dtype)
         at = lambda array, i=0: array.ctypes.data + i * array.itemsize  # noqa: E731
         places = [
             at(flags, 0),
-            at(flags, 1 + case.b_turned),
+            at(flags, 1 + case.b_transposed),
             at(ints, 0),
             at(ints, 1),
             at(ints, 2),
@@ -253,8 +253,8 @@ def table(result: dict[str, Any]) -> str:
     ]
     for found in result["products"]:
         case = found["case"]
-        turned = ", A turned" * case["a_turned"] + ", B turned" * case["b_turned"]
-        shape = f"{case['M']} x {case['N']} x {case['K']}{turned}"
+        transposed = ", A transposed" * case["a_transposed"] + ", B transposed" * case["b_transposed"]
+        shape = f"{case['M']} x {case['N']} x {case['K']}{transposed}"
         own, other = (f"{found[n]['best']:.1f} ({found[n]['median']:.1f})" for n in ("chainrule", "openblas"))
         figures = (
             f"{own} | {found['of peak']:.0%} | {other} | {found['ratio']:.2f} | {1e3 * found['compile']:.1f}"

@@ -1,6 +1,6 @@
 """The same training, and the same prediction, by chainrule and by each library that ``training.py`` compares with.
 
-An engine lives in a process of its own. It is made for one case and one number of threads, holds the data, and is
+An engine runs in a process of its own. It is made for one case and one number of threads, holds the data, and is
 given the networks' first parameters. ``train`` starts from these and times whole epochs; ``predict`` times calls
 on one row. Libraries are imported where they are used: thread settings come first.
 """
@@ -36,7 +36,7 @@ class Case:
     restarts: int = 1
     one_row: bool = False
     check_rate: float = (
-        1e-3  #: step size of the equal-work check; rounding grows with it, most in wide networks
+        1e-3  #: learning rate of the equal-work check; rounding grows with it, most in wide networks
     )
 
     @property

@@ -123,7 +123,7 @@ def of_steps() -> dict[str, Row]:
         model, optimizer = nn.MLP(layers, seed=0, **options), optim.Adam(1e-6)
         optimizer.attach(model)
         forms = Form((batch, layers[0]), x.dtype), Form((batch, *y.shape[1:]), y.dtype)
-        step = training_step(Objective(model, loss, None), optimizer, None, forms)
+        step = training_step(Objective(model=model, loss=loss, penalty=None), optimizer, None, forms)
         updates = [(before, after) for _, before, after in step.updates]
         began = time.process_time()
         program = Instance(Binary(step.inputs, step.outputs, updates, rows=batch))

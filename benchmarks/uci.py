@@ -10,7 +10,7 @@ layer of 50 units, features and target standardised by the training rows, RMSE i
 - jax: a plain script: ``vmap`` over 16 networks, ``scan`` over minibatches and epochs, Adam with cosine decay from
   0.01; every network keeps its best epoch by 10% of the training rows. Averaged.
 - sklearn: ``sklearn.neural_network.MLPRegressor``, one network, as it stands but for the width, the minibatch, the
-  step size and the epochs. (Sixteen would take sixteen times as long.)
+  learning rate and the epochs. (Sixteen would take sixteen times as long.)
 
 Times are of all splits, compilation included, the reading of the table not.
 """

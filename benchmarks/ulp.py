@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from chainrule.compiler import mathfn
+from chainrule.compiler.codegen import mathfn
+from chainrule.compiler.codegen.builder import I64, PTR, Function, Type, const, module_text
 from chainrule.compiler.host import Library, Target, assemble, host
-from chainrule.compiler.ir import I64, PTR, Function, Type, const, module_text
 
 Array = np.ndarray[Any, np.dtype[Any]]
 UNARY = ("exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "logistic", "softplus", "erf")

@@ -1,4 +1,4 @@
-"""For all tests: machine code is cached in a folder of the session's own."""
+"""For all tests: machine code is cached in a folder of the session's own, and every pass of the compiler is checked."""
 
 import pytest
 
@@ -7,4 +7,5 @@ import pytest
 def _own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHAINRULE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("CHAINRULE_VERIFY", "1")
         yield

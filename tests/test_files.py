@@ -3,7 +3,13 @@
 import errno
 import json
 import os
+import signal
 import stat
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +18,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrule.errors import DtypeError, ModelFileError, SettingError
-from chainrule.files import FileWriteError, load_tensors, parse_json, save_tensors, write_atomically
+from chainrule.files import (
+    FileWriteError,
+    load_tensors,
+    parse_json,
+    save_tensors,
+    write_atomically,
+    written_atomically,
+)
+from chainrule.system import temporaries
+from chainrule.system.temporaries import remove_abandoned
 
 TENSORS = {
     "layer.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -101,7 +116,7 @@ def test_what_cannot_be_saved_leaves_the_previous_file(saved):
 
 
 def test_missing_file_names_the_nearest(saved):
-    with pytest.raises(ModelFileError, match=r"there is no file .*\n.*did you mean 'm.safetensors'"):
+    with pytest.raises(ModelFileError, match=r"there is no file .*\n.*did you mean '.*m.safetensors'"):
         load_tensors(saved.with_name("n.safetensors"))
     with pytest.raises(ModelFileError, match="there is no file"):
         load_tensors(saved.parent / "nowhere" / "m.safetensors")
@@ -274,6 +289,150 @@ def test_new_files_have_the_usual_permissions(tmp_path):
     assert (tmp_path / "plain").stat().st_mode == (tmp_path / "ours").stat().st_mode
 
 
+@pytest.fixture
+def modes_while_writing(monkeypatch):
+    """The permissions of temporary files while something is written to them."""
+    seen, real = [], os.write
+
+    def write(descriptor, data):
+        seen.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        return real(descriptor, data)
+
+    monkeypatch.setattr(os, "write", write)
+    return seen
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002, 0o777])
+@pytest.mark.parametrize("existing", [None, 0o600, 0o644, 0o640, 0o400, 0o666])
+@pytest.mark.parametrize("mode", [0o666, 0o600, 0o640])
+def test_permissions(tmp_path, modes_while_writing, umask, existing, mode):
+    """A temporary file is nobody else's; what it becomes has the permissions of what it replaces, or the usual ones."""
+    path = tmp_path / "a"
+    if existing is not None:
+        path.write_bytes(b"")
+        path.chmod(existing)
+    before = os.umask(umask)
+    try:
+        write_atomically(path, b"x" * 1000, mode=mode)
+    finally:
+        os.umask(before)
+    assert set(modes_while_writing) == {0o600}
+    assert stat.S_IMODE(path.stat().st_mode) == (mode & ~umask if existing is None else existing)
+    path.chmod(0o600)
+    assert path.read_bytes() == b"x" * 1000
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from chainrule.files import write_atomically, written_atomically
+
+def die(*ignored):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+how, path = sys.argv[1:]
+if how == "parquet":
+    import polars as pl
+    from chainrule.tables.writing import table_writer
+    with table_writer(path) as write:
+        write(pl.DataFrame({"a": [1]}))
+        die()
+setattr(os if how != "_write_all" else sys.modules["chainrule.files"], how, die)
+write_atomically(path, b"new")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX's")
+@pytest.mark.parametrize("how", ["_write_all", "fsync", "replace", "parquet"])
+def test_what_a_killed_process_leaves_is_removed_by_the_next_one(tmp_path, how):
+    path = tmp_path / ("t.parquet" if how == "parquet" else "t")
+    path.write_bytes(b"old")
+    others = [
+        f".{path.name}.tmp",
+        f".{path.name}.0123456789ab.tmp.txt",
+        f".x{path.name}.0123456789ab.tmp",
+        "t.tmp",
+    ]
+    others += [f".{path.name}.0123456789AB.tmp", f".{path.name}.0123456789abc.tmp"]
+    for other in others:  # the user's
+        (tmp_path / other).write_bytes(b"")
+    process = subprocess.run([sys.executable, "-c", KILLED, how, path], check=False)
+    assert process.returncode == -signal.SIGKILL
+    assert path.read_bytes() == b"old" and len(names(tmp_path)) > len(others) + 1
+    write_atomically(path, b"newer")
+    assert path.read_bytes() == b"newer" and names(tmp_path) == sorted([*others, path.name])
+
+
+def test_what_another_process_is_writing_is_left_alone(tmp_path):
+    path, go_on = tmp_path / "t", threading.Event()
+
+    def slowly():
+        with written_atomically(path) as place:
+            assert go_on.wait(60)
+            place.write_bytes(b"slow")
+
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(slowly)
+        while len(names(tmp_path)) < 1:
+            pass
+        for _ in range(3):
+            write_atomically(path, b"quick")
+        assert len(names(tmp_path)) == 2
+        go_on.set()
+        slow.result()
+    assert path.read_bytes() == b"slow" and names(tmp_path) == ["t"]
+
+
+@pytest.mark.parametrize("when", ["making", "locking"])
+def test_a_writer_whose_temporary_was_taken_for_abandoned_makes_another(tmp_path, monkeypatch, when):
+    """The moment between making it and locking it."""
+    path, real, taken = tmp_path / "t", temporaries.lock, []
+
+    def lock(descriptor, *, wait=0.0):
+        if wait and when == "locking" and not taken:
+            taken.append(1)
+            remove_abandoned(path)
+        return real(descriptor, wait=wait)
+
+    def open_(name, flags, *mode):
+        descriptor = real_open(name, flags, *mode)
+        if flags & os.O_EXCL and when == "making" and not taken:
+            taken.append(1)
+            remove_abandoned(path)
+        return descriptor
+
+    real_open = os.open
+    monkeypatch.setattr(os, "open", open_)
+    monkeypatch.setattr(temporaries, "lock", lock)
+    write_atomically(path, b"data")
+    assert taken and path.read_bytes() == b"data" and names(tmp_path) == ["t"]
+
+
+@pytest.mark.parametrize("age", [0, 3 * 24 * 3600])
+def test_without_locks_a_temporary_file_is_given_up_after_a_day(tmp_path, monkeypatch, age):
+    left = tmp_path / ".t.0123456789ab.tmp"
+    left.write_bytes(b"")
+    os.utime(left, (time.time() - age,) * 2)
+    monkeypatch.setattr("chainrule.system.locks.fcntl", None)
+    write_atomically(tmp_path / "t", b"data")
+    assert left.exists() == (age == 0)
+
+
+def test_many_processes_write_one_file(tmp_path):
+    """Each writes a whole file, and nothing is left."""
+    path = tmp_path / "t"
+    script = """
+import sys
+from chainrule.files import write_atomically
+for i in range(50):
+    write_atomically(sys.argv[1], sys.argv[2].encode() * 10000)
+"""
+    processes = [subprocess.Popen([sys.executable, "-c", script, path, letter]) for letter in "abc"]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    assert len(set(path.read_bytes())) == 1 and len(path.read_bytes()) == 10000 and names(tmp_path) == ["t"]
+
+
 def test_a_symbolic_link_is_followed(tmp_path):
     (tmp_path / "real").write_bytes(b"old")
     (tmp_path / "link").symlink_to("real")
@@ -356,6 +515,11 @@ def test_a_missing_folder_and_a_folder_as_the_file(tmp_path):
 
 
 def test_a_name_as_long_as_the_system_allows(tmp_path):
-    path = tmp_path / ("é" * 120)
-    write_atomically(path, b"x")
-    assert path.read_bytes() == b"x"
+    for name in ("é" * 120, "x" * 255, "🙂" * 60, "é" * 127 + "x"):
+        path = tmp_path / name
+        write_atomically(path, b"x")
+        assert path.read_bytes() == b"x"
+    for name in ("x" * 256, "é" * 128):
+        with pytest.raises(FileWriteError, match="too long"):
+            write_atomically(tmp_path / name, b"x")
+    assert len(names(tmp_path)) == 4

@@ -10,7 +10,7 @@ from chainrule.errors import GradientError
 from chainrule.ops import PRIMITIVES, elementwise
 from chainrule.ops.record import Primitive, is_float
 
-DIFFERENTIABLE = [p for p in PRIMITIVES.values() if p.derivative is not None]
+DIFFERENTIABLE = [p for p in PRIMITIVES.values() if callable(p.derivative)]
 
 
 def off_by(factor: float, primitive: Primitive) -> Primitive:

@@ -95,7 +95,7 @@ def test_intermediate_values_are_dropped_after_their_last_use() -> None:
         return result
 
     primitive = Primitive(
-        "step", lambda x: Form(x.shape, x.dtype), step, None, lambda rng: iter(()), lowering=OwnLoop()
+        "step", lambda x: Form(x.shape, x.dtype), step, None, lambda rng: iter(()), lowering=OwnLoop("given")
     )
     x = y = new_leaf((4,), F64)
     for _ in range(50):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from chainrule.errors import DataError, ShapeError
+from chainrule.number_text import readable
 from chainrule.report import (
     Calibration,
     Column,
@@ -19,10 +20,10 @@ from chainrule.report import (
     Importance,
     Importances,
     Layer,
+    MetricRow,
     Predictions,
     Report,
     WorstRows,
-    number,
     render,
 )
 
@@ -309,9 +310,9 @@ def test_pictures_and_tables_are_described() -> None:
 
 def test_numbers_as_a_person_would_write_them() -> None:
     values = [0, 0.5, -0.003, 0.97222, 1234.567, 1797, 3_373_400.0, 1e-7]
-    written = [number(value).replace("\u202f", " ") for value in values]
+    written = [readable(value).replace("\u202f", " ") for value in values]
     assert written == ["0", "0.5", "-0.003", "0.9722", "1 235", "1 797", "3 373 400", "1.000e-07"]
-    assert [number(float("nan")), number(float("-inf"))] == ["not a number", "infinite"]
+    assert [readable(float("nan")), readable(float("-inf"))] == ["not a number", "infinite"]
 
 
 def test_parts_that_do_not_fit_together_are_refused() -> None:
@@ -331,11 +332,7 @@ def test_parts_that_do_not_fit_together_are_refused() -> None:
 def extras() -> dict[str, object]:
     return {
         "findings": Findings(
-            [
-                FindingRow(
-                    NASTY, "severe", "Units are off.", "1: ReLU", "dead units 7", "elu", ["C13: no slope"]
-                )
-            ],
+            [FindingRow(NASTY, "severe", "Units are off.", "dead units 7", "elu", ["C13: no slope"])],
             {"gradient norm": "0.5"},
             [{"layer": "0: Linear", "units": "8"}, {"layer": "1: ReLU", "dead": "7"}],
         ),
@@ -359,13 +356,63 @@ def extras() -> dict[str, object]:
 def test_shows_diagnosis_importance_calibration_and_worst_rows() -> None:
     tree = parse(render(report_of(**extras())))
     text = words(tree)
-    expected = ["Severe: ", "in 1: ReLU", "dead units 7", "C13: no slope", "gradient norm", "petal width"]
+    expected = ["Severe: ", "Units are off.", "dead units 7", "C13: no slope", "gradient norm", "petal width"]
     expected += ["5 columns whose slope is smaller were not shuffled", "expected calibration error, 2 bins"]
-    expected += ["Counted from 1.", "17", "0.825 on average", "0.875 of 30 rows", "Slope: how steep."]
+    expected += ["Counted from 1.", "17", "82.5% on average", "87.5% of 30 rows", "Slope: how steep."]
     assert [part for part in expected if part not in text] == []
-    assert "it is not sure enough" in text
+    assert re.search(r"as sure as it should be, as far as \d+ rows can tell", text)
     assert "<script" not in render(report_of(**extras()))
     assert np.isfinite(numbers_drawn(tree)).all()
+
+
+@pytest.mark.parametrize(
+    ("confidence", "rows", "said"),
+    [
+        (0.7, 400, "it is not sure enough"),
+        (0.9, 400, "it is too sure"),
+        (0.75, 40, "as sure as it should be"),
+    ],
+)
+def test_sureness_is_judged_by_what_the_rows_can_tell(confidence: float, rows: int, said: str) -> None:
+    """Of 400 rows 80% right vary by 4%, of 40 by 13%."""
+    bins = Calibration(
+        np.array([0.5, 1.0]), np.array([confidence]), np.array([0.8]), np.array([rows]), abs(confidence - 0.8)
+    )
+    assert said in words(parse(render(report_of(calibration=bins))))
+
+
+def test_many_notices_of_a_kind_are_one_line_and_folded_in_full() -> None:
+    many = [f"column 'c{i}' has no value in {i + 1} of 2000 rows: a category of its own" for i in range(911)]
+    tree = parse(render(report_of(notices=[*many, "rows without a target are left out"])))
+    (section,) = [part for part in tree.iter("section") if part.get("class") == "notices"]
+    assert len(section.findall("ul/li")) == 2
+    assert "910 more like this" in words(tree)
+    folded = section.findall("ul/li/details/ul/li")
+    assert "column 'c500'" in "".join(part.text or "" for part in folded)
+
+
+def test_measures_stand_beside_a_constant_and_a_linear_model() -> None:
+    rows = [MetricRow("log loss", "0.31", "0.69", "0.4", "less is better")]
+    text = words(parse(render(report_of(metrics=rows))))
+    for part in ("log loss", "0.31", "0.69", "0.4", "Linear model", "30 rows held out"):
+        assert part in text
+
+
+def test_columns_that_may_be_chance_are_faint_and_said_to_be() -> None:
+    columns = [Importance("a", 0.3, 0.01, 1.0), Importance("b", 0.01, 0.02, 1.0, is_noise=True)]
+    tree = parse(render(report_of(importances=Importances(columns, "what is lost.", "Slope."))))
+    assert [bar.get("class") for bar in tree.iter("rect") if bar.get("height") == "14"] == [None, "noise"]
+    assert "may be chance" in words(tree)
+
+
+def test_large_numbers_in_tables_have_their_spaces() -> None:
+    rows = WorstRows(["Row", "Actual"], [["17", readable(12345.0)]], [1], "")
+    text = words(
+        parse(render(report_of(worst=rows, metrics=[MetricRow("MAE", readable(2500.0), "", "", "")])))
+    )
+    assert "12\u202f345" in text
+    assert "2\u202f500" in text
+    assert "\\u202f" not in text
 
 
 def test_without_findings_it_says_so() -> None:
@@ -386,6 +433,26 @@ def test_bars_are_as_long_as_the_losses() -> None:
     heights = [float(bar.attrib["height"]) for bar in bars.values() if bar.attrib["width"] == "208.0"]
     assert len(heights) == 2
     assert heights[1] == pytest.approx(2 * heights[0], rel=0.01)  # accuracies 1.0 and 0.5
+
+
+def test_whiskers_are_drawn_whole() -> None:
+    """One that is cut off at the edge would tell a smaller error than there is."""
+    columns = [
+        Importance("a", 3.0, 1.5, 1.0),
+        Importance("b", 0.5, 2.0, 1.0),
+        Importance("c", -0.5, 1.0, 1.0),
+    ]
+    tree = parse(render(report_of(importances=Importances(columns, "what is lost.", "Slope."))))
+    group = next(
+        g for g in tree.findall(".//g[@class='bars']") if any(t.text == "a" for t in g.findall("text"))
+    )
+    bars = [rect for rect in group.findall("rect") if rect.get("height") == "14"]
+    whiskers = [line for line in group.findall("line") if line.get("y1") == line.get("y2")]
+    unit = float(bars[0].attrib["width"]) / 3.0
+    for column, line in zip(columns, whiskers, strict=True):
+        drawn = float(line.attrib["x2"]) - float(line.attrib["x1"])
+        assert drawn == pytest.approx(2 * column.spread * unit, abs=0.3)
+    assert min(float(line.attrib["x1"]) for line in whiskers) >= 0
 
 
 def test_the_drawing_is_in_the_page() -> None:

@@ -119,7 +119,7 @@ def test_nothing_is_wider_than_the_screen(report, width, tmp_path):
     assert found["scroll"] <= width
     assert found["wide"] == []
     assert found["small"] == 0
-    assert {"Diagnosis", "Loss", "Which columns matter", "The worst rows"} <= set(found["headings"])
+    assert {"Findings", "Loss", "Which columns matter", "The worst rows"} <= set(found["headings"])
 
 
 @pytest.mark.parametrize("width", [400, 1000])

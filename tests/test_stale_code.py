@@ -820,7 +820,7 @@ def test_a_tensor_of_an_earlier_trace_is_refused():
 def test_predictions_inside_are_refused():
     """They would be numbers of today's parameters in the code for good."""
     model = nn.Linear(3, 1, dtype=np.float64)
-    with pytest.raises(TracingError, match=r"predict\(\) gives values"):
+    with pytest.raises(TracingError, match=r"predict\(\) computes values"):
         cr.compile(lambda x: x * model.predict(X))(X)
 
 

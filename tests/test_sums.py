@@ -17,10 +17,10 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.compiler import shares
+from chainrule.compiler import partition
 from chainrule.compiler.program import Binary, Instance, run_parts
 from chainrule.compiler.team import Team
-from chainrule.data.columns import moments
+from chainrule.data.features.numbers import moments
 from chainrule.ops import PRIMITIVES
 from chainrule.ops.edges import edge_dot, edge_sum, edge_sum_down, incidence_of
 from chainrule.ops.record import Form, Reduction
@@ -489,7 +489,7 @@ class Picking(nn.Module):
 
 
 def test_any_number_of_threads_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shares, "WORTH_SHARING", 0)
+    monkeypatch.setattr(partition, "WORTH_SHARING", 0)
     rows, steps = 3001, 2
     rng = np.random.default_rng(0)
     data = rng.normal(size=(2 * rows, 5)).astype(np.float32), rng.integers(0, 3, 2 * rows)
@@ -498,7 +498,9 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch: pytest.MonkeyPat
         model, optimizer = Picking(), optim.Adam(1e-2)
         optimizer.attach(model)
         forms = (Form((rows, 5), np.dtype(np.float32)), Form((rows,), np.dtype(np.int64)))
-        step = training_step(Objective(model, nn.cross_entropy, nn.l2(1e-3)), optimizer, 1.0, forms)
+        step = training_step(
+            Objective(model=model, loss=nn.cross_entropy, penalty=nn.l2(1e-3)), optimizer, 1.0, forms
+        )
         updates = [(before, after) for _, before, after in step.updates]
         program = Instance(
             Binary(step.inputs, step.outputs, updates, rows=rows, shared=shared), threads=threads

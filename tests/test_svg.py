@@ -6,7 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainrule.svg import Markup, curve, element, scale_over, thin, tick_label
+from chainrule.markup import Markup, element
+from chainrule.number_text import tick_label
+from chainrule.svg import curve, scale_over, thin
 
 anything = st.floats(allow_nan=False, allow_infinity=False)
 drawable = st.floats(-1e250, 1e250)

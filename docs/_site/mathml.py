@@ -54,7 +54,7 @@ def _repaired(markup: str) -> str:
             element.tag = f"{{{MATHML}}}msub"
             element[:] = [hat, index]
     for element in tree.iter(f"{{{MATHML}}}mo"):
-        if element.text == "_" and element.get("accent"):  # a line over several letters
+        if element.text == "_" and element.get("accent"):  # a line over several symbols
             element.text = "‾"
             element.set("stretchy", "true")
     return ElementTree.tostring(tree, encoding="unicode")

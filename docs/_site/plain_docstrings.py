@@ -1,9 +1,19 @@
-"""Docstrings are plain text, where * and | mean themselves; Sphinx would read them as markup."""
+"""Docstrings are plain text, where * and | mean themselves; their last line may name rows of the lectures, as links."""
 
 import re
 from typing import Any
 
 from sphinx.application import Sphinx
+
+LECTURES = re.compile(r"(\s*)(Lectures: .*\.)")
+ROW = re.compile(r"\b([A-E])(\d+)\b")
+
+
+def linked(line: str) -> str:
+    """A line such as "Lectures: A26, E23; erratum 7." with links to the rows' sections and to the errata."""
+    rows, word, numbers = line.partition("errat")
+    rows = ROW.sub(lambda found: f":ref:`{found[0]} <{found[0].lower()}>`", rows)
+    return rows + word + re.sub(r"\d+", lambda found: f":ref:`{found[0]} <err{found[0]}>`", numbers)
 
 
 def escape(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
@@ -15,6 +25,8 @@ def escape(app: Sphinx, what: str, name: str, obj: object, options: object, line
             parts = line.split("``")
             parts[::2] = [re.sub(r"([*|])", r"\\\1", part) for part in parts[::2]]
             lines[i] = "``".join(parts)
+        if LECTURES.fullmatch(line):
+            lines[i] = linked(line)
 
 
 def skip(app: Sphinx, what: str, name: str, obj: object, skipped: bool, options: object) -> bool | None:

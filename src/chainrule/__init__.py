@@ -1,61 +1,18 @@
-"""chainrule trains neural networks by back-propagation: readable, fast, and honest about what it computes."""
+"""chainrule trains neural networks by back-propagation: readable, fast, and honest about what it computes.
+
+A docstring's last line, such as "Lectures: A26; erratum 7.", names the rows of the lectures that a function implements,
+listed in docs/lectures/rows.md, and the errata that it follows, in docs/errata.md.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from chainrule import errors
+from chainrule import _quiet_start as _quiet_start  # before all others
+from chainrule import errors, namespace
 from chainrule._version import __version__
 from chainrule.compiled import compile
 from chainrule.gradient_check import check_gradients
-from chainrule.namespace import (
-    abs,
-    argmax,
-    astype,
-    broadcast_to,
-    clip,
-    concat,
-    cos,
-    equal,
-    erf,
-    exp,
-    expand_dims,
-    expm1,
-    flip,
-    floor,
-    log,
-    log1p,
-    log_softmax,
-    logistic,
-    logsumexp,
-    matmul,
-    max,
-    maximum,
-    mean,
-    min,
-    minimum,
-    norm,
-    not_equal,
-    one_hot,
-    pad,
-    prod,
-    relu,
-    reshape,
-    sign,
-    sin,
-    softmax,
-    softplus,
-    sqrt,
-    square,
-    squeeze,
-    stack,
-    std,
-    sum,
-    take,
-    tanh,
-    transpose,
-    var,
-    where,
-)
+from chainrule.namespace import *  # noqa: F403 - what users call, by its __all__
 from chainrule.ops.dtypes import (
     bool_,
     float32,
@@ -87,12 +44,14 @@ if TYPE_CHECKING:
         plot_recoding,
     )
     from chainrule.tables import TableModel, load_model
+    from chainrule.tables.one_line import train
     from chainrule.training import (
         Checkpoint,
         CSVLog,
         DataWarning,
         EarlyStopping,
         Epoch,
+        Fold,
         GradientNorm,
         Halving,
         History,
@@ -102,7 +61,10 @@ if TYPE_CHECKING:
         find_lr,
     )
     from chainrule.training.fit import fit
+    from chainrule.training.folds import folds
 else:
+    from chainrule.torch_names import missing
+
     # What most programs do not need at once is imported when its name is first used: most of the time to import.
     _ROOMS = {
         "CSVLog": "training",
@@ -114,6 +76,7 @@ else:
         "Epoch": "training",
         "Explanation": "inspect.explanation",
         "Finding": "inspect.diagnosis",
+        "Fold": "training",
         "GradientNorm": "training",
         "Halving": "training",
         "History": "training",
@@ -127,6 +90,7 @@ else:
         "explain": "inspect.explanation",
         "find_lr": "training",
         "fit": "training",
+        "folds": "training",
         "from_torch": "exchange",
         "load_model": "tables",
         "plot_decision_regions": "inspect.plots",
@@ -137,15 +101,16 @@ else:
         "save_onnx": "exchange",
         "second_derivative_test": "inspect",
         "to_torch": "exchange",
+        "train": "tables.one_line",
     }
-    _ROOMS_THEMSELVES = {"classic", "estimators"}
+    _ROOMS_THEMSELVES = {"classic", "estimators", "exchange", "inspect", "nn", "optim", "tables", "training"}
 
     def __getattr__(name: str) -> object:
         """The object of that name, from the room that has it."""
         if name in _ROOMS_THEMSELVES:
             return import_module(f"chainrule.{name}")
         if name not in _ROOMS:
-            raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
+            raise missing(__name__, name)
         value = getattr(import_module(f"chainrule.{_ROOMS[name]}"), name)
         globals()[name] = value
         return value
@@ -166,6 +131,7 @@ __all__ = [
     "Epoch",
     "Explanation",
     "Finding",
+    "Fold",
     "GradientNorm",
     "Halving",
     "History",
@@ -176,33 +142,20 @@ __all__ = [
     "TensorBoardLog",
     "TrainingWarning",
     "__version__",
-    "abs",
-    "argmax",
-    "astype",
     "bool_",
-    "broadcast_to",
     "check_gradients",
     "classic",
-    "clip",
     "compile",
-    "concat",
-    "cos",
     "diagnose",
     "draw",
-    "equal",
-    "erf",
     "errors",
     "estimators",
-    "exp",
-    "expand_dims",
     "explain",
-    "expm1",
     "find_lr",
     "fit",
-    "flip",
     "float32",
     "float64",
-    "floor",
+    "folds",
     "from_dlpack",
     "from_torch",
     "grad",
@@ -215,53 +168,22 @@ __all__ = [
     "jacobian",
     "jvp",
     "load_model",
-    "log",
-    "log1p",
-    "log_softmax",
-    "logistic",
-    "logsumexp",
-    "matmul",
-    "max",
-    "maximum",
-    "mean",
-    "min",
-    "minimum",
     "no_grad",
-    "norm",
-    "not_equal",
-    "one_hot",
-    "pad",
     "plot_decision_regions",
     "plot_fit",
     "plot_histograms",
     "plot_loss_surface",
     "plot_recoding",
-    "prod",
-    "relu",
-    "reshape",
     "save_onnx",
     "second_derivative_test",
-    "sign",
-    "sin",
-    "softmax",
-    "softplus",
-    "sqrt",
-    "square",
-    "squeeze",
-    "stack",
-    "std",
-    "sum",
-    "take",
-    "tanh",
     "tensor",
     "to_torch",
-    "transpose",
+    "train",
     "uint8",
     "uint16",
     "uint32",
     "uint64",
     "value_and_grad",
-    "var",
     "vjp",
-    "where",
 ]
+__all__ += namespace.__all__

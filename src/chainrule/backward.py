@@ -1,25 +1,32 @@
-"""The reverse sweep: back-propagation as message passing on the graph (row A26, E26, E27).
+"""The reverse sweep: back-propagation as message passing on the graph.
 
 Nodes are visited once each, users before inputs. A node first adds up the messages (cotangents) that its
 users sent it, then its record's derivative turns the sum into one message per input. Messages are ordinary
 nodes, so the result compiles, and can be differentiated again. Work is proportional to nodes plus edges.
+
+Lectures: A26, E26, E27.
 """
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Sequence
 
+from chainrule.endings import no_derivative
 from chainrule.graph import Node, at_line, topological
 from chainrule.ops.elementwise import add
 from chainrule.ops.movement import cast, reshape
-from chainrule.ops.record import Shape, is_float
+from chainrule.ops.record import Shape, Undefined, is_float
 from chainrule.ops.reduce import sum
 
 
 def backward(
     outputs: Sequence[Node], cotangents: Sequence[Node], variables: Sequence[Node]
 ) -> list[Node | None]:
-    """The cotangent of each variable, given those of the outputs; None where no output depends on it."""
+    """The cotangent of each variable, given those of the outputs; None where no output depends on it.
+
+    GradientError where one arrives at an operation that has no derivative.
+    """
     wanted = set(variables)  # and, after the loop, all that depends on them: only these receive messages
     order = topological(outputs)
     for node in order:
@@ -41,10 +48,13 @@ def backward(
                 continue
             if node in found:
                 found[node] = message
-            if node.inputs and node.op.derivative is not None:
+            derivative = node.op.derivative
+            if isinstance(derivative, Undefined):
+                raise no_derivative(node.op, node.line)
+            if callable(derivative):
                 set_line(node.line)
-                sent = node.op.derivative(message, node, *node.inputs, **node.params)
-                for x, part in zip(node.inputs, sent, strict=True):
+                sent = derivative(message, node, *node.inputs, **node.params)
+                for x, part in zip(node.inputs, typing.cast("tuple[Node | None, ...]", sent), strict=True):
                     if part is not None and x in wanted:
                         send(x, part)
     return [found[node] for node in variables]

@@ -1,19 +1,22 @@
-"""What all plots share: matplotlib when it is asked for, a style for print, curves of several restarts.
+"""What all plots have in common: matplotlib, imported on demand, a style for print, colours, curves of restarts.
 
-Colours are those of Okabe and Ito (2008), which colour-blind readers tell apart; lines differ by dashes too, so that
-they can be told apart in grey.
+The colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart; lines differ by their dashes
+too, so that they remain distinct in grey.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.errors import SettingError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 
@@ -21,9 +24,9 @@ BLUE, ORANGE, GREEN, PINK, SKY, RED = "#0072b2", "#e69f00", "#009e73", "#cc79a7"
 COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, RED)
 DASHES = ("-", "--", "-.", ":")
 GREY = "#6b6b6b"
-DECADES = 1.5  # from which on a logarithmic axis is clearer
+DECADES = 1.5  # span of the values from which a logarithmic axis is used
 
-STYLE: dict[Any, Any] = {  # names as matplotlib has them
+STYLE: dict[Any, Any] = {  # matplotlib's rcParams
     "figure.dpi": 100,
     "savefig.dpi": 300,
     "savefig.bbox": "tight",
@@ -39,11 +42,11 @@ STYLE: dict[Any, Any] = {  # names as matplotlib has them
 
 
 @contextmanager
-def canvas(ax: Any = None, size: tuple[float, float] = (4.6, 3.2)) -> Iterator[Any]:
-    """The axes to draw on: those given, or those of a new figure of this size in inches; in the style for print.
+def canvas(ax: Axes | None = None, size: tuple[float, float] = (4.6, 3.2)) -> Iterator[Axes]:
+    """Yield the axes to draw on: ``ax``, or those of a new pyplot figure of this size in inches, in the print style.
 
-    A new figure is one of ``matplotlib.pyplot``'s: ``plt.show()`` and notebooks show it, ``plt.close()`` closes it.
-    Raises SettingError where matplotlib is not installed.
+    ``plt.show()`` and notebooks show a new figure, ``plt.close()`` closes it. Raises SettingError if matplotlib is not
+    installed.
     """
     try:
         import matplotlib.pyplot as plt
@@ -54,7 +57,7 @@ def canvas(ax: Any = None, size: tuple[float, float] = (4.6, 3.2)) -> Iterator[A
 
 
 def plot_curves(
-    ax: Any,
+    ax: Axes,
     curves: Floats,
     kept: int,
     *,
@@ -62,7 +65,7 @@ def plot_curves(
     dashes: str = "-",
     label: str = "",
 ) -> None:
-    """A line for each row of ``curves`` [restarts, epochs] against the epoch from 1: the kept one bold, others thin."""
+    """Plot each row of ``curves`` [restarts, epochs] over the epochs from 1: the kept one bold, the others thin."""
     epochs = np.arange(1, curves.shape[1] + 1)
     single = len(epochs) == 1
     for index, curve in enumerate(curves):
@@ -76,15 +79,15 @@ def plot_curves(
 
 
 def plot_run(
-    ax: Any,
+    ax: Axes | None,
     title: str,
     curves: Sequence[tuple[str, Floats]],
     kept: int,
     kept_epoch: int = -1,
-) -> Any:
-    """Named curves [restarts, epochs] of a run by epoch; a mark at the epoch that is kept, if there is one.
+) -> Axes:
+    """Plot named curves [restarts, epochs] of a run, with a mark at the kept epoch, if there is one.
 
-    The first is blue, the second orange and dashed.
+    The first curve is blue, the second orange and dashed.
     """
     with canvas(ax) as axes:
         for (name, values), colour, dashes in zip(curves, COLOURS, DASHES, strict=False):
@@ -99,8 +102,8 @@ def plot_run(
         return axes
 
 
-def logarithmic_where_wide(ax: Any, values: Floats) -> None:
-    """A logarithmic axis for values above 0 that span more than 1.5 decades."""
+def logarithmic_where_wide(ax: Axes, values: Floats) -> None:
+    """Use a logarithmic y axis if all values are positive and span more than 1.5 decades."""
     finite = values[np.isfinite(values)]
     if finite.size and finite.min() > 0 and np.log10(finite.max() / finite.min()) >= DECADES:
         ax.set_yscale("log")

@@ -9,29 +9,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import update_wrapper
 from types import MethodType
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Generic, TypeVar, get_args
 
 import numpy as np
 
 from chainrule import tree
-from chainrule.errors import (
-    GradientError,
-    NonFiniteError,
-    SettingError,
-    TracingError,
-    describe_line,
-    user_line,
-)
+from chainrule.claims import check_unclaimed
+from chainrule.endings import COMPILED
+from chainrule.errors import GradientError, NonFiniteError, SettingError, TracingError, caller_line, user_line
 from chainrule.graph import Node, new_leaf, topological
 from chainrule.nonfinite import NonFinite, first_bad_number
 from chainrule.ops.record import Array, is_float
+from chainrule.system.forks import free_in_children
 from chainrule.tensor import GRAD_ENABLED, TRACE, Tensor, as_tensor
 from chainrule.trace import tracing
+from chainrule.tree import Nest
 
 if TYPE_CHECKING:
     from chainrule.compiler.program import Instance
     from chainrule.guarded import Graph
     from chainrule.guards import Guards
+
+R = TypeVar("R")  # a tensor, or a nest of them
+Leaf = Array | bool | int | float | str  # an array, or a part of the form
 
 
 @dataclass
@@ -39,7 +39,7 @@ class _Variant:
     """The program for arguments of one structure, and what to do around it."""
 
     program: Instance
-    result: Any  # the function's result, with a tensor wherever the program gives an array
+    result: Nest  # the function's result, with a tensor wherever the program gives an array
     cut: list[bool]  # of each of these, whether a history would lead to parameters
     updated: list[Tensor]
     ungraded: list[Tensor]  # in which the function would leave a gradient, which nothing in it uses
@@ -50,7 +50,7 @@ class _Variant:
 MOST_VARIANTS = 16  # for arguments of one form; the one that was used least recently goes
 
 
-def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callable[..., Any]:
+def compile(f: Callable[..., R], *, nonfinite: NonFinite = "ignore") -> Compiled[R]:
     """The same function, compiled to machine code the first time it is called with arguments of a new form.
 
     ``f`` takes tensors, arrays, or nested dicts, lists and tuples of them, and gives tensors (or a nest of
@@ -77,7 +77,7 @@ def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callab
     Raises TracingError where ``f`` asks for a value (``if x > 0``, ``x.item()``), draws random numbers that are
     not the same each time, or updates a tensor whose memory another one shares, and GradientError where the result
     would be differentiated from outside, by an argument or by a parameter that ``f`` reads: compile the gradient
-    instead.
+    instead. InTrainingError where ``f`` updates what another thread trains by ``cr.fit``.
 
     >>> import chainrule as cr
     >>> fast = cr.compile(cr.grad(lambda x: (x * x).sum()))
@@ -88,10 +88,10 @@ def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callab
         raise SettingError(
             "nonfinite: not known", expected=" or ".join(get_args(NonFinite)), got=repr(nonfinite)
         )
-    variants: dict[Any, list[_Variant]] = {}  # the one used last comes first
-    lock = threading.Lock()  # a program works in memory of its own
+    variants: dict[object, list[_Variant]] = {}  # the one used last comes first
+    lock = free_in_children(threading.Lock())  # a program works in memory of its own
 
-    def call(*args: Any, **named: Any) -> Any:
+    def call(*args: object, **named: object) -> R:
         if TRACE.get() is not None:  # inside another trace this is an ordinary function
             return f(*args, **named)
         every = (args, named) if named else args
@@ -100,16 +100,14 @@ def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callab
         inputs = [x for x in given if isinstance(x, np.ndarray)]
         with lock:
             known = variants.setdefault(key, [])
-            for i, variant in enumerate(known):
-                if variant.guards.hold():
-                    if i:
-                        known.insert(0, known.pop(i))
-                    break
-            else:
+            variant = _still_valid(known)
+            if variant is None:
                 variant = _trace(f, args, named, given)
-                if not variant.guards.blind:
+                if not variant.guards.unwatched:
                     known.insert(0, variant)
                     del known[MOST_VARIANTS:]
+            if variant.updated:
+                check_unclaimed("what this compiled step updates", variant.updated)
             before = [] if nonfinite == "ignore" else [tensor.numpy().copy() for tensor in variant.updated]
             arrays = variant.program(*inputs)
             if nonfinite != "ignore":
@@ -118,34 +116,42 @@ def compile(f: Callable[..., Any], *, nonfinite: NonFinite = "ignore") -> Callab
                 tensor.renew()
             for tensor in variant.ungraded:  # an older gradient would look like this call's
                 tensor._grad = None
-        results = iter(arrays)
-        cut = iter(variant.cut)
+        results = zip(arrays, variant.cut, strict=True)
         return tree.map_leaves(
-            lambda leaf: _result(next(results), next(cut)) if isinstance(leaf, Tensor) else leaf,
-            variant.result,
+            lambda leaf: _result(*next(results)) if isinstance(leaf, Tensor) else leaf, variant.result
         )
 
     return Compiled(f, call, nonfinite)
 
 
-class Compiled:
+def _still_valid(known: list[_Variant]) -> _Variant | None:
+    """The first variant for which all that its trace read is as it was; it goes to the front."""
+    for i, variant in enumerate(known):
+        if variant.guards.hold():
+            if i:
+                known.insert(0, known.pop(i))
+            return variant
+    return None
+
+
+class Compiled(Generic[R]):
     """What ``compile`` returns. Copies and pickles hold the function alone, whose machine code is made anew."""
 
     compiled = True  # so that a drawing shows its kernels
 
-    def __init__(self, f: Callable[..., Any], call: Callable[..., Any], nonfinite: NonFinite) -> None:
+    def __init__(self, f: Callable[..., R], call: Callable[..., R], nonfinite: NonFinite) -> None:
         update_wrapper(self, f)
         self._call, self._function, self._nonfinite = call, f, nonfinite
 
-    def __call__(self, *args: Any, **named: Any) -> Any:
+    def __call__(self, *args: object, **named: object) -> R:
         """What the function gives."""
         return self._call(*args, **named)
 
-    def __get__(self, owner: Any, kind: Any = None) -> Any:
+    def __get__(self, owner: object, kind: type | None = None) -> Callable[..., R]:
         """As of a function: an attribute of a class becomes a method."""
         return self if owner is None else MethodType(self, owner)
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> str | tuple[object, ...]:
         """By name where this stands under its function's name, else by the function that it was made of."""
         module, name = getattr(self, "__module__", None), getattr(self, "__qualname__", "")
         if name and _found(module, name) is self:
@@ -156,14 +162,14 @@ class Compiled:
         return _compile_again, (self._function, self._nonfinite)
 
 
-def _found(module: str | None, name: str) -> Any:
-    found: Any = sys.modules.get(module or "")
+def _found(module: str | None, name: str) -> object:
+    found: object = sys.modules.get(module or "")
     for part in name.split("."):
         found = getattr(found, part, None)
     return found
 
 
-def _compile_again(f: Callable[..., Any], nonfinite: NonFinite) -> Callable[..., Any]:
+def _compile_again(f: Callable[..., R], nonfinite: NonFinite) -> Compiled[R]:
     return compile(f, nonfinite=nonfinite)
 
 
@@ -187,13 +193,13 @@ def _check_finite(
     warnings.warn_explicit(str(error), RuntimeWarning, *(user_line() or ("chainrule", 0)))
 
 
-def _as_array(x: Any) -> Any:
+def _as_array(x: object) -> Leaf:
     """Tensors and arrays as arrays; anything else is part of the form."""
     if isinstance(x, Tensor):
         if x.requires_grad and GRAD_ENABLED.get():
             raise GradientError(
                 "a compiled function keeps no history, so nothing can be differentiated through it",
-                where=describe_line(user_line()),
+                where=caller_line(),
                 hint="compile the gradient, cr.compile(cr.grad(f)), or call it on x.detach()",
             )
         return x.peek()
@@ -202,12 +208,12 @@ def _as_array(x: Any) -> Any:
     return as_tensor(x).numpy()
 
 
-def _form(x: Any) -> Any:
+def _form(x: Leaf) -> tuple[object, object]:
     # 1, 1.0 and True are equal, and so are 0.0 and -0.0
     return (x.shape, x.dtype) if isinstance(x, np.ndarray) else (type(x), repr(x))
 
 
-def _structure(value: Any) -> Any:
+def _structure(value: object) -> object:
     if isinstance(value, dict):
         return ("dict", *((type(key), key, _structure(item)) for key, item in value.items()))
     if isinstance(value, list | tuple):
@@ -215,7 +221,9 @@ def _structure(value: Any) -> Any:
     return None if value is None else "leaf"
 
 
-def _trace(f: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any], given: list[Any]) -> _Variant:
+def _trace(
+    f: Callable[..., object], args: tuple[object, ...], named: dict[str, object], given: list[Leaf]
+) -> _Variant:
     from chainrule.compiler.program import Binary, Instance
     from chainrule.guarded import trace_guarded
     from chainrule.guards import Guards
@@ -232,13 +240,13 @@ def _is_cut(output: Node) -> bool:
     """Whether derivatives would reach a tensor outside that requires a gradient, if there were a history."""
     if not GRAD_ENABLED.get():
         return False
-    ends = topological([output], stop=lambda node: bool(node.inputs) and node.op.derivative is None)
+    ends = topological([output], stop=lambda node: bool(node.inputs) and not callable(node.op.derivative))
     return any(node.owner is not None for node in ends)
 
 
 def _result(array: Array, cut: bool) -> Tensor:
     result = Tensor.leaf(array)
-    result._cut = cut
+    result._ending = COMPILED if cut else None
     return result
 
 
@@ -249,7 +257,7 @@ def _check_gradients(old: list[Tensor]) -> None:
             "gradients from before would be added to those of a compiled function, at every call again",
             expected="no gradients when it is called, for it leaves none behind",
             got=f"a gradient of shape {old[0].shape}" + (f", and {len(old) - 1} more" if old[1:] else ""),
-            where=describe_line(user_line()),
+            where=caller_line(),
             hint="optimizer.zero_grad() or model.zero_grad(), in the function or before it is called",
         )
 
@@ -262,19 +270,18 @@ class _Record:
     outputs: list[Node]
     updates: list[tuple[Tensor, Node, Node]]
     left: list[Tensor]  # in which gradients remain
-    result: Any
+    result: Nest
 
 
-def _record(f: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any], given: list[Any]) -> _Record:
+def _record(
+    f: Callable[..., object], args: tuple[object, ...], named: dict[str, object], given: list[Leaf]
+) -> _Record:
     from chainrule.guarded import Graph, check_closed
 
-    inputs = [new_leaf(x.shape, x.dtype, "argument") if isinstance(x, np.ndarray) else x for x in given]
-    nodes = tuple(x for x, array in zip(inputs, given, strict=True) if isinstance(array, np.ndarray))
+    nodes = tuple(new_leaf(x.shape, x.dtype, "argument") for x in given if isinstance(x, np.ndarray))
     with tracing() as trace:
-        stand_ins = iter(
-            Tensor(None, x) if isinstance(array, np.ndarray) else x
-            for x, array in zip(inputs, given, strict=True)
-        )
+        arguments = iter(nodes)
+        stand_ins = (Tensor(None, next(arguments)) if isinstance(x, np.ndarray) else x for x in given)
         new_args, new_named = tree.rebuild((args, named), stand_ins)
         result = f(*new_args, **new_named)
         left = trace.left_gradients()
@@ -288,7 +295,7 @@ def _record(f: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any],
                 "a compiled function returned something that is no tensor",
                 expected="tensors, numbers, or dicts, lists and tuples of them",
                 got=type(leaf).__name__,
-                where=describe_line(user_line()),
+                where=caller_line(),
             )
     updates = list(trace.updates)
     graph = Graph(nodes, (*outputs, *(after for _, _, after in updates)), others, trace)

@@ -4,26 +4,39 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from chainrule.foreign_text import screenful
+
 PACKAGE = str(Path(__file__).parent / "_")[:-1]  # with the separator at its end
+#: of a message and its parts, which together fit on a screen
+ROWS = {"what": 10, "expected": 5, "got": 12, "where": 4, "try": 6}
+NEXT_LINE, INDENTED = "\n", "\n" + " " * 12  # so that no text can pass for the next part
 _STANDARD = Path(os.__file__).parent
-#: what calls a thread's first function, or copies, is nobody's code, and what NumPy calls back is its caller's
+#: what calls a thread's first function, or copies, is nobody's code, and what NumPy or scikit-learn calls is its
+#: caller's
 _NOT_USERS = (
     PACKAGE,
-    str(Path(np.__file__).parent / "_")[:-1],
+    *(str(Path(np.__file__).parents[up] / name / "_")[:-1] for up, name in ((0, ""), (1, "sklearn"))),
     *(str(_STANDARD / name) for name in ("threading.py", "copy.py", "pickle.py")),
     str(_STANDARD / "concurrent" / "futures"),
+    # a command has no line of the user's
+    str(Path(__file__).parents[1] / "chainrule_command.py"),
+    "<frozen ",
 )
+_SCRIPTS = ("chainrule", "chainrule.exe")  # that installers write
 
 
 class ChainruleError(Exception):
     """Base of every error that chainrule raises on purpose.
 
-    Each kind is also one of Python's own, such as ValueError, so that either can be caught.
+    Each kind is also one of Python's own, such as ValueError, so that either can be caught. The message is never
+    longer than a screen and steers no terminal, whatever the names and cells in it hold; ``expected`` and ``got``
+    are kept whole.
 
     >>> from chainrule.errors import ChainruleError, ShapeError
     >>> issubclass(ShapeError, ChainruleError), issubclass(ShapeError, ValueError)
@@ -39,13 +52,18 @@ class ChainruleError(Exception):
         where: str | None = None,
         hint: str = "",
     ) -> None:
-        super().__init__(what)
-        self.what, self.expected, self.got, self.where, self.hint = what, expected, got, where, hint
+        self.what = screenful(what, ROWS["what"])
+        super().__init__(self.what)
+        self.expected, self.got, self.where, self.hint = expected, got, where, hint
 
     def __str__(self) -> str:
         parts = [("expected", self.expected), ("got", self.got), ("where", self.where), ("try", self.hint)]
-        lines = [f"  {f'{name}:':<10}{text}" for name, text in parts if text not in (None, "")]
-        return "\n".join([self.what, *lines])
+        lines = [
+            f"  {f'{name}:':<10}{screenful(text, ROWS[name]).replace(NEXT_LINE, INDENTED)}"
+            for name, text in parts
+            if text is not None and not (isinstance(text, str) and not text)
+        ]
+        return "\n".join([screenful(self.what, ROWS["what"]), *lines])
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What a pickle holds: the message as text, for what it names need not be fit to travel."""
@@ -122,9 +140,9 @@ class SettingError(ChainruleError, ValueError):
     >>> optim.SGD(-0.1)
     Traceback (most recent call last):
         ...
-    chainrule.errors.SettingError: lr has a value that it cannot have
-      expected: a number >= 0
+    chainrule.errors.SettingError: lr must be a number >= 0
       got:      -0.1
+      try:      lr=1
     """
 
 
@@ -137,6 +155,15 @@ class GradientError(ChainruleError, RuntimeError):
         ...
     chainrule.errors.GradientError: backward() from a tensor that depends on nothing that requires a gradient
     ...
+    """
+
+
+class InTrainingError(ChainruleError, RuntimeError):
+    """Another thread trains this model, one that shares parts with it, or this estimator.
+
+    >>> from chainrule.errors import ChainruleError, InTrainingError
+    >>> issubclass(InTrainingError, ChainruleError), issubclass(InTrainingError, RuntimeError)
+    (True, True)
     """
 
 
@@ -197,10 +224,25 @@ def user_line() -> SourceLine | None:
     """The nearest caller's file and line outside this package."""
     frame = sys._getframe(1)
     while frame is not None:
-        if not frame.f_code.co_filename.startswith(_NOT_USERS):
-            return (frame.f_code.co_filename, frame.f_lineno)
+        file = frame.f_code.co_filename
+        if not file.startswith(_NOT_USERS) and not _is_command(file):
+            return (file, frame.f_lineno)
         frame = frame.f_back  # type: ignore[assignment]
     return None
+
+
+def _is_command(file: str) -> bool:
+    """Whether a file is of what calls the command line: typer, or the script that an installer writes."""
+    typer = sys.modules.get("typer")
+    return typer is not None and (
+        file.endswith(_SCRIPTS) or file.startswith(_folder_of(typer.__file__ or " "))
+    )
+
+
+@cache
+def _folder_of(file: str) -> str:
+    """With the separator at its end; kept, for every node asks for its line."""
+    return str(Path(file).parent / "_")[:-1]
 
 
 def describe_line(line: SourceLine | None) -> str | None:
@@ -211,6 +253,11 @@ def describe_line(line: SourceLine | None) -> str | None:
 
     text = linecache.getline(*line).strip()
     return place(line) + (f": {text}" if text else "")
+
+
+def caller_line() -> str | None:
+    """The line of the user's code that is running, as ``file:number: text``: the ``where`` of an error."""
+    return describe_line(user_line())
 
 
 def place(line: SourceLine) -> str:

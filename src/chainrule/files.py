@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import hashlib
 import json
 import os
@@ -11,13 +10,15 @@ import stat
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
-from secrets import token_hex
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.errors import ChainruleError, DtypeError, ModelFileError, SettingError
+from chainrule.foreign_text import WIDTH, clipped, nearest, quoted
+from chainrule.system.locks import FileLock
+from chainrule.system.temporaries import Temporary
 
 FORMAT = "chainrule"
 VERSION = "1"
@@ -27,18 +28,24 @@ DTYPES = (
 )
 DIGEST_KEY = b'"sha256":"'  # unescaped quotes: inside the text of another key they would read \"
 ZEROS = b"0" * 64
+USUAL = 0o666  # permissions of a new file, of which the umask takes some
+LONGEST_HEADER = 100_000_000  # bytes, as for the safetensors library
+SMALL = 1 << 20  # bytes that are read whatever the header says, for the digest to tell that they are damaged
 
 
 class FileWriteError(ChainruleError, OSError):
     """A file could not be written; the one that was there before is untouched."""
 
 
-def write_atomically(path: str | PathLike[str], data: bytes) -> None:
+def write_atomically(
+    path: str | PathLike[str], data: bytes, *, mode: int = USUAL, lock: FileLock | None = None
+) -> None:
     """Write a file so that at any moment either the previous one or the whole new one is there.
 
     The bytes go to a temporary file in the same folder, are flushed to the disk, and then take the name in
-    one step. A symbolic link is followed, an existing file keeps its permissions, and what is not a regular
-    file (a device, a pipe) is written to directly.
+    one step. A symbolic link is followed, an existing file keeps its permissions, a new one gets ``mode`` less what
+    the process's umask takes, and what is not a regular file (a device, a pipe) is written to directly. The temporary
+    file is for this user alone; one that a killed process has left is removed. ``lock`` is handed on to the new file.
 
     Raises FileWriteError when the folder is missing or read-only or the disk is full; the previous file is
     then untouched and the temporary one gone.
@@ -49,23 +56,33 @@ def write_atomically(path: str | PathLike[str], data: bytes) -> None:
     ...     [(entry.name, entry.read_bytes()) for entry in Path(folder).iterdir()]
     [('a.txt', b'whole')]
     """
-    with written_atomically(path, f"a place for {len(data)} bytes") as place, place.open("wb", 0) as file:
+    expected = f"a place for {len(data)} bytes"
+    with (
+        written_atomically(path, expected, mode=mode, lock=lock) as place,
+        place.open("wb", 0) as file,
+    ):
         _write_all(file.fileno(), data)
 
 
 @contextlib.contextmanager
-def written_atomically(path: str | PathLike[str], expected: str = "a place to write to") -> Iterator[Path]:
+def written_atomically(
+    path: str | PathLike[str],
+    expected: str = "a place to write to",
+    *,
+    mode: int = USUAL,
+    lock: FileLock | None = None,
+) -> Iterator[Path]:
     """The place to write a file to, which takes the name ``path`` in one step once the block has ended.
 
     As ``write_atomically``; for files that are too large to be held. An exception leaves the previous file.
     """
     try:
         given = Path(path)
-        mode = given.stat().st_mode if given.exists() else None
-        if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        kind = given.stat().st_mode if given.exists() else None
+        if kind is not None and not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
             yield given
         else:
-            with _replaced(Path(os.path.realpath(path)), mode) as temporary:
+            with _replaced(Path(os.path.realpath(path)), mode, lock) as temporary:
                 yield temporary
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         if isinstance(error, ChainruleError):
@@ -74,26 +91,19 @@ def written_atomically(path: str | PathLike[str], expected: str = "a place to wr
 
 
 @contextlib.contextmanager
-def _replaced(target: Path, mode: int | None) -> Iterator[Path]:
+def _replaced(target: Path, mode: int, lock: FileLock | None) -> Iterator[Path]:
     if target.is_dir():
         raise IsADirectoryError(f"{target} is a folder")
-    temporary = target.with_name(f".{target.name[:100]}.{token_hex(6)}.tmp")
+    temporary = Temporary(target, mode)
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        os.close(os.open(temporary, flags, 0o666))
-        yield temporary
-        descriptor = os.open(temporary, os.O_RDWR | getattr(os, "O_BINARY", 0))
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if mode is not None:
-            temporary.chmod(stat.S_IMODE(mode))
-        temporary.replace(target)
+        yield temporary.path
+        temporary.become(target)
+        if lock is not None and (locked := temporary.locked()) is not None:
+            lock.hold(locked)
     except BaseException:  # Ctrl-C too must leave no temporary file
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        temporary.remove()
         raise
+    temporary.close()
     _flush_folder(target.parent)
 
 
@@ -130,14 +140,20 @@ def _write_error(path: str | PathLike[str], expected: str, error: Exception) -> 
 
 
 def save_tensors(
-    path: str | PathLike[str], tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any], kind: str
+    path: str | PathLike[str],
+    tensors: Mapping[str, NDArray[Any]],
+    metadata: Mapping[str, Any],
+    kind: str,
+    *,
+    mode: int = USUAL,
+    lock: FileLock | None = None,
 ) -> None:
     """Save named arrays and JSON metadata as one safetensors file, atomically.
 
     ``tensors`` have any shape and a boolean, integer or real dtype; ``metadata`` is what JSON can hold;
     ``kind`` says what the file is ("model", "checkpoint"). The header's metadata holds "format", "version",
     "kind", "metadata" (JSON text) and "sha256" (of the whole file, with this digest as zeros). The same
-    content gives the same bytes.
+    content gives the same bytes. ``mode`` and ``lock`` as of ``write_atomically``.
 
     Raises DtypeError or SettingError for content that the format cannot hold, FileWriteError as
     ``write_atomically``.
@@ -154,7 +170,7 @@ def save_tensors(
     for name, tensor in tensors.items():
         if tensor.dtype.name not in DTYPES:
             raise DtypeError(
-                f"{name!r} cannot be saved",
+                f"{quoted(name)} cannot be saved",
                 expected="booleans, integers or real numbers",
                 got=f"dtype {tensor.dtype}",
             )
@@ -166,9 +182,8 @@ def save_tensors(
             expected="dicts with text keys, lists, text, numbers, true, false and null",
             got=str(error),
         ) from error
-    write_atomically(
-        path, _to_bytes(tensors, {"format": FORMAT, "kind": kind, "metadata": text, "version": VERSION})
-    )
+    fields = {"format": FORMAT, "kind": kind, "metadata": text, "version": VERSION}
+    write_atomically(path, _to_bytes(tensors, fields), mode=mode, lock=lock)
 
 
 def _to_bytes(tensors: Mapping[str, NDArray[Any]], fields: Mapping[str, str]) -> bytes:
@@ -221,8 +236,7 @@ def load_tensors(
     metadata.
     """
     path = Path(path)
-    data = _read(path)
-    entries = _read_header(path, data)
+    data, entries = _read(path)
     fields = entries.get("__metadata__")
     if not isinstance(fields, dict) or fields.get("format") != FORMAT:
         raise _not_ours(path, "a safetensors file that chainrule did not write")
@@ -230,13 +244,13 @@ def load_tensors(
         raise ModelFileError(
             f"{path} was written by another version of chainrule",
             expected=f"format version {VERSION}",
-            got=f"format version {fields.get('version')}",
+            got=f"format version {clipped(fields.get('version'))}",
             hint="load it with the chainrule that wrote it, or train again",
         )
     _check_whole(path, data, entries)
     if kind is not None and fields.get("kind") != kind:
         raise ModelFileError(
-            f"{path} is not a {kind}", expected=f"kind {kind!r}", got=f"kind {fields.get('kind')!r}"
+            f"{path} is not a {kind}", expected=f"kind {kind!r}", got=f"kind {quoted(fields.get('kind'))}"
         )
     metadata = parse_json(fields.get("metadata"), f"the metadata of {path}")
     if not isinstance(metadata, dict):
@@ -254,16 +268,45 @@ def parse_json(text: object, what: str) -> Any:
         raise ModelFileError(f"{what} is malformed", expected="JSON text", got=str(error)) from error
 
 
-def _read(path: Path) -> bytes:
+def irregular(path: Path) -> str:
+    """What a path is if it is no plain file, which would never end or cannot be read twice; "" for one, or a folder.
+
+    Raises OSError where there is nothing of that name.
+    """
+    mode = path.stat().st_mode
+    kinds = {
+        stat.S_ISFIFO: "a pipe",
+        stat.S_ISSOCK: "a socket",
+        stat.S_ISCHR: "a device",
+        stat.S_ISBLK: "a device",
+    }
+    return next((kind for is_one, kind in kinds.items() if is_one(mode)), "")
+
+
+def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
+    """The file's bytes, and what its header says; it is read only once its size is known to be what the header says."""
     try:
-        return path.read_bytes()
+        kind = irregular(path)
+        if kind:
+            raise ModelFileError(f"{path} is {kind}", expected="a file", hint="write it to a file first")
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            entries = _read_header(path, file, size)
+            file.seek(0)
+            return file.read(size), entries
     except FileNotFoundError:
         names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        near = difflib.get_close_matches(path.name, names)
+        near = [str(path.parent / name) for name in nearest(path.name, names)]
         raise ModelFileError(
-            f"there is no file {path}", hint=f"did you mean {' or '.join(map(repr, near))}?" if near else ""
+            f"there is no file {path}", hint=f"did you mean {' or '.join(map(quoted, near))}?" if near else ""
+        ) from None
+    except MemoryError:
+        raise ModelFileError(
+            f"{path} is too large for this machine's memory", got=f"{path.stat().st_size} bytes"
         ) from None
     except (OSError, ValueError) as error:
+        if isinstance(error, ModelFileError):
+            raise
         raise ModelFileError(
             f"{path} cannot be read", got=getattr(error, "strerror", None) or str(error)
         ) from error
@@ -275,27 +318,55 @@ def _not_ours(path: Path, got: str) -> ModelFileError:
     )
 
 
-def _read_header(path: Path, data: bytes) -> dict[str, Any]:
-    length = int.from_bytes(data[:8], "little")
-    if data[8:9] not in (b"{", b""):
-        raise _not_ours(path, f"a file that begins with {data[:16]!r}")
-    if len(data) < 8 + length or not length:
+def _read_header(path: Path, file: IO[bytes], size: int) -> dict[str, Any]:
+    begin = file.read(16)
+    length = int.from_bytes(begin[:8], "little")
+    if begin[8:9] not in (b"{", b""):
+        if begin.isascii() and b"\0" not in begin:
+            raise ModelFileError(
+                f"{path} is not a chainrule file",
+                expected="a safetensors file written by chainrule",
+                got="a file of text",
+                hint="if it is a table: chainrule predict MODEL DATA",
+            )
+        raise _not_ours(path, "a file of another kind")
+    if size < 8 + length or not length:
         raise ModelFileError(
             f"{path} is truncated or empty",
             expected="a whole file",
-            got=f"{len(data)} bytes, which end in the header",
+            got=f"{size} bytes, which end in the header",
         )
-    entries = parse_json(_split(data)[0], f"the header of {path}")
+    if length > LONGEST_HEADER:
+        raise _not_ours(path, f"a header of {length} bytes, where {LONGEST_HEADER} are the most")
+    file.seek(8)
+    entries = parse_json(file.read(length), f"the header of {path}")
     if not isinstance(entries, dict):
-        raise _not_ours(path, f"a file that begins with {data[:16]!r}")
+        raise _not_ours(path, "a file of another kind")
+    if size > max(8 + length + _body_size(entries), SMALL):
+        raise _not_ours(path, f"a file whose header says less than what follows it: {size} bytes in all")
     return entries
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is one that chainrule wrote, as far as its header says."""
+    try:
+        with path.open("rb") as file:
+            fields = _read_header(path, file, os.fstat(file.fileno()).st_size).get("__metadata__")
+    except (OSError, ModelFileError):
+        return False
+    return isinstance(fields, dict) and fields.get("format") == FORMAT
+
+
+def _body_size(entries: Mapping[str, Any]) -> int:
+    """The bytes of all tensors, by what a header says that nobody has checked."""
+    offsets = [entry.get("data_offsets") for entry in entries.values() if isinstance(entry, dict)]
+    ends = [pair[1] for pair in offsets if isinstance(pair, list) and len(pair) == 2]
+    return max((end for end in ends if isinstance(end, int)), default=0)
 
 
 def _check_whole(path: Path, data: bytes, entries: Mapping[str, Any]) -> None:
     header, body = _split(data)
-    offsets = [entry.get("data_offsets") for entry in entries.values() if isinstance(entry, dict)]
-    ends = [pair[1] for pair in offsets if isinstance(pair, list) and len(pair) == 2]
-    expected = max((end for end in ends if isinstance(end, int)), default=0)
+    expected = _body_size(entries)
     if len(body) < expected:
         raise ModelFileError(
             f"{path} is truncated",
@@ -308,7 +379,7 @@ def _check_whole(path: Path, data: bytes, entries: Mapping[str, Any]) -> None:
         raise ModelFileError(
             f"{path} is damaged: its content does not match its digest",
             expected=f"sha256 {digest.decode()}" if digest else "a sha256 in the header",
-            got=f"sha256 {found.decode(errors='replace')}" if digest else "none",
+            got=f"sha256 {clipped(found.decode(errors='replace'), 80)}" if digest else "none",
             hint="use another copy, or train again",
         )
 
@@ -318,10 +389,19 @@ def _read_tensors(path: Path, data: bytes, names: list[str]) -> dict[str, NDArra
 
     try:
         loaded = load(data)
-        return {name: loaded[name] for name in names}
+        tensors = {name: loaded[name] for name in names}
     except (
         Exception
     ) as error:  # the digest holds, so someone made this: whatever the library says, it is no model
         raise ModelFileError(
-            f"{path} holds tensors that cannot be read", got=f"{type(error).__name__}: {error}"
+            f"{path} holds tensors that cannot be read",
+            got=f"{type(error).__name__}: {clipped(error, WIDTH)}",
         ) from error
+    for name, tensor in tensors.items():
+        if tensor.dtype.name not in DTYPES:  # safetensors knows more of them than we write
+            raise ModelFileError(
+                f"{path} holds a tensor of another kind",
+                expected="booleans, integers or real numbers",
+                got=f"{quoted(name)} of dtype {tensor.dtype}",
+            )
+    return tensors

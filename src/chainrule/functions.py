@@ -8,22 +8,30 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from inspect import isfunction
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import numpy as np
 
-from chainrule.errors import ShapeError, describe_line, user_line
+from chainrule.errors import ShapeError, caller_line
+from chainrule.missing import shaped
 from chainrule.ops import contract, dtypes, elementwise, indexing, movement, reduce
+from chainrule.ops.operand import Operable, Operand
+from chainrule.ops.record import T as AnyTensor
 from chainrule.ops.record import is_float, need_axis
 
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
 Axis = int | tuple[int, ...] | None
+P = ParamSpec("P")
 
 
 # Elementwise
 
 
-def exp(x: Any) -> Any:
+def exp(x: AnyTensor) -> AnyTensor:
     """Exponential of each element.
 
     >>> import chainrule as cr
@@ -33,7 +41,7 @@ def exp(x: Any) -> Any:
     return elementwise.exp(x)
 
 
-def expm1(x: Any) -> Any:
+def expm1(x: AnyTensor) -> AnyTensor:
     """exp(x) - 1, accurate for small x.
 
     >>> import chainrule as cr
@@ -43,7 +51,7 @@ def expm1(x: Any) -> Any:
     return elementwise.expm1(x)
 
 
-def log(x: Any) -> Any:
+def log(x: AnyTensor) -> AnyTensor:
     """Natural logarithm; -inf at 0, NaN below.
 
     >>> import chainrule as cr
@@ -53,7 +61,7 @@ def log(x: Any) -> Any:
     return elementwise.log(x)
 
 
-def log1p(x: Any) -> Any:
+def log1p(x: AnyTensor) -> AnyTensor:
     """log(1 + x), accurate for small x.
 
     >>> import chainrule as cr
@@ -63,7 +71,7 @@ def log1p(x: Any) -> Any:
     return elementwise.log1p(x)
 
 
-def sqrt(x: Any) -> Any:
+def sqrt(x: AnyTensor) -> AnyTensor:
     """Square root; NaN below 0.
 
     >>> import chainrule as cr
@@ -73,8 +81,8 @@ def sqrt(x: Any) -> Any:
     return elementwise.sqrt(x)
 
 
-def square(x: Any) -> Any:
-    """x times x.
+def square(x: AnyTensor) -> AnyTensor:
+    """The square of each element, x * x.
 
     >>> import chainrule as cr
     >>> cr.square([-3.0, 2.0])
@@ -83,7 +91,7 @@ def square(x: Any) -> Any:
     return elementwise.multiply(x, x)
 
 
-def abs(x: Any) -> Any:
+def abs(x: AnyTensor) -> AnyTensor:
     """Absolute value; its derivative at 0 is 0.
 
     >>> import chainrule as cr
@@ -95,18 +103,20 @@ def abs(x: Any) -> Any:
     return elementwise.abs(x)
 
 
-def sign(x: Any) -> Any:
-    """-1, 0 or 1; its derivative is 0 (row B2).
+def sign(x: AnyTensor) -> AnyTensor:
+    """The sign of each element: -1, 0 or 1; its derivative is 0.
 
     >>> import chainrule as cr
     >>> cr.sign([-3.0, 0.0, 2.0])
     tensor([-1.,  0.,  1.])
+
+    Lectures: B2.
     """
     return elementwise.sign(x)
 
 
-def floor(x: Any) -> Any:
-    """Largest integer not above x; its derivative is 0.
+def floor(x: AnyTensor) -> AnyTensor:
+    """Round down to the nearest integer, in the dtype of x; the derivative is 0.
 
     >>> import chainrule as cr
     >>> cr.floor([-1.5, 1.5])
@@ -115,7 +125,7 @@ def floor(x: Any) -> Any:
     return elementwise.floor(x)
 
 
-def sin(x: Any) -> Any:
+def sin(x: AnyTensor) -> AnyTensor:
     """Sine, in radians.
 
     >>> import chainrule as cr
@@ -127,7 +137,7 @@ def sin(x: Any) -> Any:
     return elementwise.sin(x)
 
 
-def cos(x: Any) -> Any:
+def cos(x: AnyTensor) -> AnyTensor:
     """Cosine, in radians.
 
     >>> import chainrule as cr
@@ -137,7 +147,7 @@ def cos(x: Any) -> Any:
     return elementwise.cos(x)
 
 
-def tanh(x: Any) -> Any:
+def tanh(x: AnyTensor) -> AnyTensor:
     """Hyperbolic tangent; its derivative keeps full relative accuracy where tanh saturates.
 
     >>> import chainrule as cr
@@ -147,19 +157,21 @@ def tanh(x: Any) -> Any:
     return elementwise.tanh(x)
 
 
-def logistic(x: Any) -> Any:
-    """1 / (1 + exp(-x)), the sigmoid of the lectures (row A3).
+def logistic(x: AnyTensor) -> AnyTensor:
+    """1 / (1 + exp(-x)), the sigmoid of the lectures.
 
-    Its derivative is computed as s(x) s(-x), which does not vanish where s(x) rounds to 1 (erratum 20).
+    Its derivative is computed as s(x) s(-x), which does not vanish where s(x) rounds to 1.
 
     >>> import chainrule as cr
     >>> print(f"{cr.grad(cr.logistic)(cr.tensor(40.0, dtype=cr.float64)).item():.12g}")
     4.24835425529e-18
+
+    Lectures: A3; erratum 20.
     """
     return elementwise.logistic(x)
 
 
-def erf(x: Any) -> Any:
+def erf(x: AnyTensor) -> AnyTensor:
     """The error function.
 
     >>> import chainrule as cr
@@ -169,19 +181,21 @@ def erf(x: Any) -> Any:
     return elementwise.erf(x)
 
 
-def relu(x: Any) -> Any:
-    """max(x, 0); its derivative at 0 is 0 (row A14, C13).
+def relu(x: AnyTensor) -> AnyTensor:
+    """max(x, 0); its derivative at 0 is 0.
 
     >>> import chainrule as cr
     >>> cr.relu([-1.0, 0.0, 2.0])
     tensor([0., 0., 2.])
     >>> cr.grad(lambda x: cr.relu(x).sum())(cr.tensor([-1.0, 0.0, 2.0]))
     tensor([0., 0., 1.])
+
+    Lectures: A14, C13.
     """
     return elementwise.relu(x)
 
 
-def softplus(x: Any) -> Any:
+def softplus(x: AnyTensor) -> AnyTensor:
     """log(1 + exp(x)), without overflow.
 
     >>> import chainrule as cr
@@ -191,8 +205,8 @@ def softplus(x: Any) -> Any:
     return elementwise.softplus(x)
 
 
-def maximum(x: Any, y: Any) -> Any:
-    """The larger of two elements; a tie shares the derivative equally.
+def maximum(x: AnyTensor, y: Operable) -> AnyTensor:
+    """The larger of two values, element by element; where they are equal, each gets half of the derivative.
 
     >>> import chainrule as cr
     >>> cr.maximum([1.0, 5.0], [3.0, 2.0])
@@ -203,8 +217,8 @@ def maximum(x: Any, y: Any) -> Any:
     return elementwise.maximum(x, y)
 
 
-def minimum(x: Any, y: Any) -> Any:
-    """The smaller of two elements; a tie shares the derivative equally.
+def minimum(x: AnyTensor, y: Operable) -> AnyTensor:
+    """The smaller of two values, element by element; where they are equal, each gets half of the derivative.
 
     >>> import chainrule as cr
     >>> cr.minimum([1.0, 5.0], [3.0, 2.0])
@@ -215,8 +229,10 @@ def minimum(x: Any, y: Any) -> Any:
     return elementwise.minimum(x, y)
 
 
-def where(condition: Any, x: Any, y: Any) -> Any:
-    """Elements of x where the boolean condition holds, of y elsewhere.
+def where(condition: AnyTensor, x: Operable, y: Operable) -> AnyTensor:
+    """Choose from x where the boolean condition is true, from y elsewhere.
+
+    The condition gets no gradient. Raises DtypeError for a condition that is not boolean.
 
     >>> import chainrule as cr
     >>> x = cr.tensor([-1.0, 2.0])
@@ -226,8 +242,10 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     return elementwise.where(condition, x, y)
 
 
-def clip(x: Any, min: Any = None, max: Any = None) -> Any:
-    """x kept within [min, max]; at a bound the derivative is 1.
+def clip(x: AnyTensor, min: Operable | None = None, max: Operable | None = None) -> AnyTensor:
+    """Limit x to [min, max], either of which may be left out.
+
+    The derivative is 1 inside and at the bounds, 0 outside.
 
     >>> import chainrule as cr
     >>> cr.clip([-2.0, 0.5, 2.0], 0, 1)
@@ -243,8 +261,8 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     return elementwise.clip(x, low, high)
 
 
-def equal(x: Any, y: Any) -> Any:
-    """Whether elements are equal.
+def equal(x: AnyTensor, y: Operable) -> AnyTensor:
+    """Compare element by element: True where x equals y. Truth values have no derivative.
 
     >>> import chainrule as cr
     >>> cr.equal([1, 2, 3], [1, 0, 3])
@@ -253,8 +271,8 @@ def equal(x: Any, y: Any) -> Any:
     return elementwise.equal(x, y)
 
 
-def not_equal(x: Any, y: Any) -> Any:
-    """Whether elements differ.
+def not_equal(x: AnyTensor, y: Operable) -> AnyTensor:
+    """Compare element by element: True where x differs from y. Truth values have no derivative.
 
     >>> import chainrule as cr
     >>> cr.not_equal([1, 2, 3], [1, 0, 3])
@@ -266,7 +284,7 @@ def not_equal(x: Any, y: Any) -> Any:
 # Reductions
 
 
-def _axes(name: str, x: Any, axis: Axis) -> tuple[int, ...]:
+def _axes(name: str, x: Operand, axis: Axis) -> tuple[int, ...]:
     ndim = len(x.shape)
     if axis is None:
         return tuple(range(ndim))
@@ -274,8 +292,11 @@ def _axes(name: str, x: Any, axis: Axis) -> tuple[int, ...]:
     return tuple(sorted(need_axis(name, a, ndim) for a in given))
 
 
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Sum over axes; integers and booleans in 64 bits, very many floats in blocks with a small error.
+def sum(x: AnyTensor, axis: Axis = None, keepdims: bool = False) -> AnyTensor:
+    """Sum over axes.
+
+    Integers and booleans are added as 64-bit integers. Long sums of floats are added in blocks, which keeps the
+    rounding error small.
 
     >>> import chainrule as cr
     >>> x = cr.tensor([[1.0, 2.0], [3.0, 4.0]])
@@ -289,8 +310,8 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return reduce.sum(x, axis=_axes("sum", x, axis), keepdims=keepdims)
 
 
-def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Product over axes; its derivative is exact at zeros too.
+def prod(x: AnyTensor, axis: Axis = None, keepdims: bool = False) -> AnyTensor:
+    """Product over axes; the derivative is exact where elements are 0, too.
 
     >>> import chainrule as cr
     >>> cr.prod([2.0, 3.0, 4.0])
@@ -301,8 +322,8 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return reduce.prod(x, axis=_axes("prod", x, axis), keepdims=keepdims)
 
 
-def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Largest element; elements that tie share the derivative equally.
+def max(x: AnyTensor, axis: Axis = None, keepdims: bool = False) -> AnyTensor:
+    """The largest element over axes; equal largest elements share the derivative equally.
 
     >>> import chainrule as cr
     >>> x = cr.tensor([[1.0, 2.0], [3.0, 4.0]])
@@ -314,8 +335,8 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return reduce.max(x, axis=_axes("max", x, axis), keepdims=keepdims)
 
 
-def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Smallest element; elements that tie share the derivative equally.
+def min(x: AnyTensor, axis: Axis = None, keepdims: bool = False) -> AnyTensor:
+    """The smallest element over axes; equal smallest elements share the derivative equally.
 
     >>> import chainrule as cr
     >>> x = cr.tensor([[1.0, 2.0], [3.0, 4.0]])
@@ -327,18 +348,22 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return reduce.min(x, axis=_axes("min", x, axis), keepdims=keepdims)
 
 
-def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """log(sum(exp(x))), shifted so that nothing overflows (row C17); of nothing it is -inf.
+def logsumexp(x: AnyTensor, axis: Axis = None, keepdims: bool = False) -> AnyTensor:
+    """log(sum(exp(x))) over axes, without overflow; -inf for an empty axis.
 
     >>> import chainrule as cr
     >>> cr.logsumexp([1000.0, 0.0])
     tensor(1000.)
+
+    Lectures: C17.
     """
     return reduce.logsumexp(x, axis=_axes("logsumexp", x, axis), keepdims=keepdims)
 
 
-def argmax(x: Any, axis: int | None = None) -> Any:
-    """Index of the first largest element, over one axis or over all elements.
+def argmax(x: AnyTensor, axis: int | None = None) -> AnyTensor:
+    """Index of the first largest element, along one axis or among all elements.
+
+    An index has no derivative; :func:`softmax` is a smooth argmax.
 
     >>> import chainrule as cr
     >>> cr.argmax([[1.0, 7.0], [3.0, 7.0]])
@@ -351,12 +376,14 @@ def argmax(x: Any, axis: int | None = None) -> Any:
     return reduce.argmax(x, axis=need_axis("argmax", axis, len(x.shape)))
 
 
-def _in_float64(f: Callable[..., Any], x: Any, *settings: Any) -> Any:
+def _in_float64(
+    f: Callable[Concatenate[AnyTensor, P], AnyTensor], x: AnyTensor, *settings: P.args, **named: P.kwargs
+) -> AnyTensor:
     """A function of integers or booleans, whose squares and sums could leave their dtype, or float32's digits."""
-    return astype(f(astype(x, dtypes.float64), *settings), dtypes.DEFAULT_FLOAT)
+    return astype(f(astype(x, dtypes.float64), *settings, **named), dtypes.DEFAULT_FLOAT)
 
 
-def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def mean(x: AnyTensor, axis: Axis = None, keepdims: bool = False) -> AnyTensor:
     """Arithmetic mean over axes; that of integers and booleans is taken in 64 bits and rounded to float32.
 
     >>> import chainrule as cr
@@ -371,10 +398,10 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return elementwise.divide(reduce.sum(x, axis=axes, keepdims=keepdims), float(count))
 
 
-def var(x: Any, axis: Axis = None, keepdims: bool = False, correction: float = 0.0) -> Any:
-    """Variance: squared deviations from the mean, summed and divided by their number less ``correction``.
+def var(x: AnyTensor, axis: Axis = None, keepdims: bool = False, correction: float = 0.0) -> AnyTensor:
+    """Variance over axes: the sum of squared deviations from the mean, divided by count - ``correction``.
 
-    With a correction of their number or more it is infinite, or NaN where all elements are equal, as NumPy's.
+    Where the correction is the count or more, it is infinite, or NaN if all elements are equal, as in NumPy.
 
     >>> import chainrule as cr
     >>> cr.var([1.0, 2.0, 3.0, 4.0])
@@ -391,8 +418,8 @@ def var(x: Any, axis: Axis = None, keepdims: bool = False, correction: float = 0
     return elementwise.divide(total, builtins.max(count - correction, 0.0))
 
 
-def std(x: Any, axis: Axis = None, keepdims: bool = False, correction: float = 0.0) -> Any:
-    """Square root of the variance; its derivative where all elements are equal is 0.
+def std(x: AnyTensor, axis: Axis = None, keepdims: bool = False, correction: float = 0.0) -> AnyTensor:
+    """Standard deviation, the square root of the variance; the derivative is 0 where all elements are equal.
 
     >>> import chainrule as cr
     >>> cr.std([1.0, 3.0, 1.0, 3.0])
@@ -405,8 +432,10 @@ def std(x: Any, axis: Axis = None, keepdims: bool = False, correction: float = 0
     return elementwise.root(var(x, axis, keepdims, correction))
 
 
-def norm(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Euclidean norm; its derivative at 0 is 0, and the square's derivatives are right there too.
+def norm(x: AnyTensor, axis: Axis = None, keepdims: bool = False) -> AnyTensor:
+    """Euclidean norm over axes; its derivative at 0 is 0.
+
+    Derivatives of its square are exact at 0 as well.
 
     >>> import chainrule as cr
     >>> cr.norm([3.0, 4.0])
@@ -422,17 +451,19 @@ def norm(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return elementwise.root(sum(square(x), axis, keepdims))
 
 
-def softmax(x: Any, axis: int = -1) -> Any:
-    """exp(x) / sum(exp(x)) along an axis, without overflow (row C16).
+def softmax(x: AnyTensor, axis: int = -1) -> AnyTensor:
+    """exp(x) / sum(exp(x)) along an axis, without overflow.
 
     >>> import chainrule as cr
     >>> cr.softmax(cr.tensor([10000.0, 0.0, -10000.0]))
     tensor([1., 0., 0.])
+
+    Lectures: C16.
     """
     return exp(log_softmax(x, axis))
 
 
-def log_softmax(x: Any, axis: int = -1) -> Any:
+def log_softmax(x: AnyTensor, axis: int = -1) -> AnyTensor:
     """Logarithm of the softmax, exact where the softmax rounds to 0.
 
     >>> import chainrule as cr
@@ -448,11 +479,7 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
 # Products
 
 
-def _as_matrix(x: Any, shape: tuple[int, int]) -> Any:
-    return reshape(x, shape) if hasattr(x, "apply") else np.reshape(x, shape)
-
-
-def matmul(x: Any, y: Any) -> Any:
+def matmul(x: AnyTensor, y: Operable) -> AnyTensor:
     """Matrix product over the last two axes; leading axes broadcast, one axis alone is a vector.
 
     >>> import chainrule as cr
@@ -463,31 +490,36 @@ def matmul(x: Any, y: Any) -> Any:
     >>> cr.matmul(x, cr.tensor([1.0, 1.0]))
     tensor([3., 7.])
     """
-    x, y = (a if hasattr(a, "apply") else np.asarray(a) for a in (x, y))
-    if len(x.shape) == 0 or len(y.shape) == 0:
+    a, b = shaped(x), shaped(y)
+    if len(a.shape) == 0 or len(b.shape) == 0:
         raise ShapeError(
             "matmul: a scalar has no matrix product",
             expected="at least one axis on both sides",
-            got=f"{tuple(x.shape)} @ {tuple(y.shape)}",
-            where=describe_line(user_line()),
+            got=f"{tuple(a.shape)} @ {tuple(b.shape)}",
+            where=caller_line(),
             hint="use * to scale",
         )
-    left, right = len(x.shape) == 1, len(y.shape) == 1
-    x = _as_matrix(x, (1, -1)) if left else x
-    y = _as_matrix(y, (-1, 1)) if right else y
-    result = contract.matmul(x, y)
-    shape = result.shape
+    left, right = len(a.shape) == 1, len(b.shape) == 1
+    result: AnyTensor = contract.matmul(
+        _as_matrix(a, (1, -1)) if left else a, _as_matrix(b, (-1, 1)) if right else b
+    )
     if left or right:
+        shape = result.shape
         kept = shape[:-2] + (() if left else shape[-2:-1]) + (() if right else shape[-1:])
         return movement.reshape(result, shape=kept)
     return result
 
 
+def _as_matrix(x: Any, shape: tuple[int, int]) -> Any:
+    """A vector, of whatever kind, as a matrix of one row or column."""
+    return reshape(x, shape) if hasattr(x, "records_primitives") else np.reshape(x, shape)
+
+
 # Movement
 
 
-def reshape(x: Any, shape: int | Sequence[int], *more: int) -> Any:
-    """The same elements in another shape; one length may be -1.
+def reshape(x: AnyTensor, shape: int | Sequence[int], *more: int) -> AnyTensor:
+    """The same elements in another shape; one length may be -1, and is worked out from the others.
 
     >>> import chainrule as cr
     >>> cr.reshape([1, 2, 3, 4, 5, 6], (2, -1))
@@ -502,8 +534,8 @@ def reshape(x: Any, shape: int | Sequence[int], *more: int) -> Any:
     return movement.reshape(x, shape=tuple(int(n) for n in wanted))
 
 
-def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
-    """Axes in another order; reversed if none is given.
+def transpose(x: AnyTensor, axes: Sequence[int] | None = None) -> AnyTensor:
+    """Permute the axes; without an order they are reversed.
 
     >>> import chainrule as cr
     >>> cr.transpose([[1, 2, 3], [4, 5, 6]])
@@ -518,8 +550,8 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     return movement.transpose(x, axes=tuple(order))
 
 
-def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
-    """x repeated along new axes and axes of length 1.
+def broadcast_to(x: AnyTensor, shape: Sequence[int]) -> AnyTensor:
+    """Repeat x along new leading axes and along axes of length 1, without a copy.
 
     >>> import chainrule as cr
     >>> cr.broadcast_to([1, 2, 3], (2, 3))
@@ -529,8 +561,8 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
     return movement.broadcast(x, shape=tuple(shape))
 
 
-def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
-    """x with new axes of length 1.
+def expand_dims(x: AnyTensor, axis: int | tuple[int, ...]) -> AnyTensor:
+    """Insert axes of length 1 at the given positions of the result.
 
     >>> import chainrule as cr
     >>> cr.expand_dims([1, 2, 3], 0)
@@ -541,8 +573,8 @@ def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
     return movement.expand(x, axes=tuple(sorted(need_axis("expand_dims", a, ndim) for a in given)))
 
 
-def squeeze(x: Any, axis: Axis = None) -> Any:
-    """x without axes of length 1: the given ones, or all.
+def squeeze(x: AnyTensor, axis: Axis = None) -> AnyTensor:
+    """Remove axes of length 1: the given ones, or all.
 
     >>> import chainrule as cr
     >>> cr.squeeze([[[1, 2, 3]]])
@@ -555,15 +587,13 @@ def squeeze(x: Any, axis: Axis = None) -> Any:
     return movement.squeeze(x, axes=_axes("squeeze", x, axis))
 
 
-def _need_some(name: str, xs: Sequence[Any]) -> None:
+def _need_some(name: str, xs: Sequence[AnyTensor]) -> None:
     if len(xs) == 0:
-        raise ShapeError(
-            f"{name}: nothing to join", expected="at least one array", where=describe_line(user_line())
-        )
+        raise ShapeError(f"{name}: nothing to join", expected="at least one array", where=caller_line())
 
 
-def concat(xs: Sequence[Any], axis: int = 0) -> Any:
-    """Arrays joined along an axis that they have.
+def concat(xs: Sequence[AnyTensor], axis: int = 0) -> AnyTensor:
+    """Join arrays along an axis that they have.
 
     >>> import chainrule as cr
     >>> cr.concat([cr.tensor([1, 2]), cr.tensor([3])])
@@ -573,8 +603,8 @@ def concat(xs: Sequence[Any], axis: int = 0) -> Any:
     return movement.concat(*xs, axis=need_axis("concat", axis, len(xs[0].shape)))
 
 
-def stack(xs: Sequence[Any], axis: int = 0) -> Any:
-    """Arrays of one shape joined along a new axis.
+def stack(xs: Sequence[AnyTensor], axis: int = 0) -> AnyTensor:
+    """Join arrays of one shape along a new axis.
 
     >>> import chainrule as cr
     >>> cr.stack([cr.tensor([1, 2]), cr.tensor([3, 4])], axis=1)
@@ -585,8 +615,8 @@ def stack(xs: Sequence[Any], axis: int = 0) -> Any:
     return movement.stack(*xs, axis=need_axis("stack", axis, len(xs[0].shape) + 1))
 
 
-def pad(x: Any, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Any:
-    """x with ``value`` before and behind, (before, behind) for each axis.
+def pad(x: AnyTensor, widths: Sequence[tuple[int, int]], value: float = 0.0) -> AnyTensor:
+    """Pad x with ``value``; ``widths`` has a pair (before, after) for each axis.
 
     >>> import chainrule as cr
     >>> cr.pad([1.0, 2.0], [(1, 2)])
@@ -596,11 +626,11 @@ def pad(x: Any, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Any:
     return movement.pad(x, low=tuple(low), high=tuple(high), interior=(0,) * len(low), value=value)
 
 
-def astype(x: Any, dtype: Any) -> Any:
-    """x in another dtype.
+def astype(x: AnyTensor, dtype: DTypeLike) -> AnyTensor:
+    """Convert x to another dtype.
 
-    Floats lose what stands behind the point; beyond an integer dtype's range they become its smallest or largest
-    number, and NaN becomes 0. Integers wrap around.
+    Floats that become integers are cut off towards 0; those beyond the dtype's range become its smallest or largest
+    number, and NaN becomes 0. Integers wrap around. A conversion to integers has no derivative.
 
     >>> import chainrule as cr
     >>> cr.astype([1.7, -1.7], cr.int32)
@@ -612,8 +642,8 @@ def astype(x: Any, dtype: Any) -> Any:
     return x if x.dtype == wanted else movement.cast(x, dtype=wanted)
 
 
-def flip(x: Any, axis: Axis = None) -> Any:
-    """x read backwards along axes.
+def flip(x: AnyTensor, axis: Axis = None) -> AnyTensor:
+    """Reverse the order of the elements along axes, along all of them by default.
 
     >>> import chainrule as cr
     >>> cr.flip([[1, 2], [3, 4]], axis=1)
@@ -626,8 +656,10 @@ def flip(x: Any, axis: Axis = None) -> Any:
     return movement.slice(x, start=start, count=tuple(x.shape), step=step)
 
 
-def take(x: Any, indices: Any, axis: int = 0) -> Any:
-    """Elements of x at integer indices along an axis; negative indices count from the end.
+def take(x: AnyTensor, indices: Operable, axis: int = 0) -> AnyTensor:
+    """Select elements at integer indices along an axis; negative indices count from the end.
+
+    Raises IndexOutOfRangeError for an index that the axis does not have.
 
     >>> import chainrule as cr
     >>> cr.take([10, 20, 30], [0, -1])
@@ -639,8 +671,8 @@ def take(x: Any, indices: Any, axis: int = 0) -> Any:
     return indexing.gather(x, indices, axis=need_axis("take", axis, len(x.shape)))
 
 
-def one_hot(labels: Any, classes: int, dtype: Any = dtypes.DEFAULT_FLOAT) -> Any:
-    """Labels [...] as indicator rows [..., classes].
+def one_hot(labels: AnyTensor, classes: int, dtype: DTypeLike = dtypes.DEFAULT_FLOAT) -> AnyTensor:
+    """Labels [...] as indicator rows [..., classes]: 1 at the label, 0 elsewhere.
 
     >>> import chainrule as cr
     >>> cr.one_hot([0, 2], 3)
@@ -648,3 +680,17 @@ def one_hot(labels: Any, classes: int, dtype: Any = dtypes.DEFAULT_FLOAT) -> Any
             [0., 0., 1.]])
     """
     return astype(equal(expand_dims(labels, -1), np.arange(classes)), dtype)
+
+
+#: what users reach as ``cr.exp(x)``: every function here without an underscore, in this order
+PUBLIC: Mapping[str, Callable[..., Any]] = {
+    name: function
+    for name, function in list(globals().items())
+    if isfunction(function) and function.__module__ == __name__ and not name.startswith("_")
+}
+#: and as ``x.exp()``: all but those that are not about their first operand
+METHODS: Mapping[str, Callable[..., Any]] = {
+    name: function
+    for name, function in PUBLIC.items()
+    if name not in ("where", "equal", "not_equal", "concat", "stack", "pad", "one_hot")
+}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from chainrule import tree
-from chainrule.errors import GradientError, describe_line, user_line
+from chainrule.errors import GradientError, caller_line
 from chainrule.ops.record import Array, is_float
 from chainrule.tensor import Tensor, as_tensor, no_grad
 from chainrule.transforms import vjp
@@ -32,8 +32,8 @@ class _Entry(NamedTuple):
         return distance / (rtol * max(abs(self.got), abs(self.expected)) + self.rounding) if distance else 0.0
 
 
-def check_gradients(f: Callable[..., Any], *args: Any, rtol: float = 1e-5) -> None:
-    """Compare the gradient of ``f`` at ``args`` with finite differences, entry by entry (row A5, E19).
+def check_gradients(f: Callable[..., object], *args: object, rtol: float = 1e-5) -> None:
+    """Compare the gradient of ``f`` at ``args`` with finite differences, entry by entry.
 
     ``args`` are numbers, arrays, or nested dicts, lists and tuples of them. Floats are varied, and converted
     to float64 first; integers and booleans (labels, indices) are passed as they are. What ``f`` returns may
@@ -45,12 +45,14 @@ def check_gradients(f: Callable[..., Any], *args: Any, rtol: float = 1e-5) -> No
 
     >>> import chainrule as cr
     >>> cr.check_gradients(lambda p: cr.tanh(p["w"] * 2.0 + p["b"]), {"w": cr.tensor([0.5, -1.0]), "b": 0.1})
+
+    Lectures: A5, E19.
     """
     given = list(tree.leaves(args))
     varied = [i for i, leaf in enumerate(given) if is_float(as_tensor(leaf).dtype)]
     points = [np.array(as_tensor(given[i]).numpy(), dtype=np.float64) for i in varied]
 
-    def outputs(*values: Any) -> list[Tensor]:
+    def outputs(*values: object) -> list[Tensor]:
         leaves = [*given]
         for i, value in zip(varied, values, strict=True):
             leaves[i] = as_tensor(value)
@@ -63,7 +65,7 @@ def check_gradients(f: Callable[..., Any], *args: Any, rtol: float = 1e-5) -> No
             "there is no gradient to check",
             expected="floats among the arguments and in what the function returns",
             got=f"{len(points)} float arguments, {len(out)} float outputs",
-            where=describe_line(user_line()),
+            where=caller_line(),
         )
     rng = np.random.default_rng(0)
     weights = [np.asarray(rng.uniform(0.5, 1.5, o.shape) * rng.choice([-1.0, 1.0], o.shape)) for o in out]
@@ -118,6 +120,6 @@ def _report(worst: _Entry) -> None:
         f"the gradient by {worst.name} disagrees with finite differences",
         expected=f"{worst.expected:.10g}, by finite differences",
         got=f"{worst.got:.10g}, relative error {relative:.3g}",
-        where=describe_line(user_line()),
+        where=caller_line(),
         hint="look at the derivatives of the operations on the way; at a kink, move the point",
     )

@@ -8,16 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from chainrule.errors import ChainruleError, DtypeError, SourceLine, describe_line, place, user_line
 from chainrule.ops import dtypes
-from chainrule.ops.movement import cast
+from chainrule.ops.movement import cast as to_dtype
+from chainrule.ops.operand import Dtype, Params
 from chainrule.ops.operators import Operators
 from chainrule.ops.record import Array, Primitive, Shape, is_float
 from chainrule.ops.source import constant, leaf
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    from chainrule.tensor import Tensor
 
 
 class Node(Operators):
@@ -29,19 +35,19 @@ class Node(Operators):
         self,
         op: Primitive,
         inputs: tuple[Node, ...],
-        params: dict[str, Any],
+        params: Params,
         *,
         value: Array | None = None,
         line: SourceLine | None = None,
-        owner: Callable[[], Any] | None = None,
+        owner: Callable[[], Tensor | None] | None = None,
     ) -> None:
         self.op, self.inputs, self.params, self.value, self.line = op, inputs, params, value, line
         self.owner = owner  # weak reference to whoever wants the derivative with respect to this node
         self.shape: Shape
-        self.dtype: np.dtype[Any]
+        self.dtype: Dtype
         self.shape, self.dtype = op.form(*inputs, **params)
 
-    def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Node:
+    def apply(self, primitive: Primitive, operands: Sequence[object], params: Params) -> Node:
         """A new node; called by ``primitive(...)`` when an operand is a node."""
         return emit(primitive, operands, params)
 
@@ -62,20 +68,19 @@ def at_line(line: SourceLine | None) -> Iterator[Callable[[SourceLine | None], o
         _LINE.reset(token)
 
 
-def emit(primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Node:
+def emit(primitive: Primitive, operands: Sequence[object], params: Params) -> Node:
     """Apply a primitive to nodes and plain values, brought to a common dtype where its record says so."""
     try:
         inputs = _prepare(primitive, operands)
         if primitive.instead is not None and (found := primitive.instead(*inputs)) is not None:
-            better: Node = found
-            return better
+            return cast(Node, found)
         return Node(primitive, inputs, params, line=_LINE.get() or user_line())
     except ChainruleError as error:
         error.where = error.where or describe_line(_LINE.get() or user_line())
         raise
 
 
-def _prepare(primitive: Primitive, operands: Sequence[Any]) -> tuple[Node, ...]:
+def _prepare(primitive: Primitive, operands: Sequence[object]) -> tuple[Node, ...]:
     """Operands as nodes; mixed dtypes and Python scalars made one dtype by explicit casts."""
     first, last = primitive.promoted
     if last == 0:
@@ -86,10 +91,10 @@ def _prepare(primitive: Primitive, operands: Sequence[Any]) -> tuple[Node, ...]:
     return tuple([as_node(x, common if first <= i < last else None) for i, x in enumerate(operands)])
 
 
-def _common_dtype(mixed: Sequence[Any]) -> np.dtype[Any]:
+def _common_dtype(mixed: Sequence[object]) -> Dtype:
     """What operands are promoted to: arrays decide, Python's numbers only where they are of a higher kind."""
-    found: list[np.dtype[Any]] = []
-    numbers: list[bool | int | float] = []
+    found: list[Dtype] = []
+    numbers: list[object] = []
     for x in mixed:
         dtype = getattr(x, "dtype", None)  # NumPy's scalars have one of their own and keep it
         if dtype is None:
@@ -102,9 +107,9 @@ def _common_dtype(mixed: Sequence[Any]) -> np.dtype[Any]:
     return dtypes.DEFAULT_FLOAT if common is None else common
 
 
-def _number_like(x: Any) -> bool | int | float:
+def _number_like(x: object) -> bool | int | float:
     """A number of the kind that a nested list holds."""
-    holds_tensors = isinstance(x, list | tuple) and any(hasattr(item, "apply") for item in x)
+    holds_tensors = isinstance(x, list | tuple) and any(hasattr(item, "records_primitives") for item in x)
     kind = "O" if holds_tensors else np.asarray(x).dtype.kind
     if kind not in "biuf":
         raise DtypeError(
@@ -116,30 +121,36 @@ def _number_like(x: Any) -> bool | int | float:
     return {"b": False, "f": 0.0}.get(kind, 0)
 
 
-def as_node(x: Any, dtype: np.dtype[Any] | None = None) -> Node:
+def as_node(x: object, dtype: Dtype | None = None) -> Node:
     """A node as it is (cast if need be), anything else as a constant."""
     if isinstance(x, Node):
-        return x if dtype is None or dtype == x.dtype else Node(cast, (x,), {"dtype": dtype}, line=x.line)
+        return x if dtype is None or dtype == x.dtype else Node(to_dtype, (x,), {"dtype": dtype}, line=x.line)
     try:
         array = _as_array(x, dtype)
     except OverflowError:
         raise DtypeError(f"{x} does not fit the other operand's dtype", got=dtype) from None
+    except (TypeError, ValueError):
+        raise DtypeError(
+            f"{type(x).__name__} is not something to compute with",
+            expected="tensors, arrays, numbers or lists of numbers",
+            got=repr(x)[:80],
+        ) from None
     dtypes.check_dtype(array.dtype)
     return Node(constant, (), {"value": array}, value=array)
 
 
 @np.errstate(over="ignore")
-def _as_array(x: Any, dtype: np.dtype[Any] | None) -> Array:
+def _as_array(x: object, dtype: Dtype | None) -> Array:
     return np.asarray(x, dtype=dtype)  # a float that is too large is infinite
 
 
 def new_leaf(
     shape: Shape,
-    dtype: Any,
+    dtype: DTypeLike,
     name: str = "",
     *,
     value: Array | None = None,
-    owner: Callable[[], Any] | None = None,
+    owner: Callable[[], Tensor | None] | None = None,
 ) -> Node:
     """A node whose value is given when the graph runs."""
     params = {"shape": tuple(shape), "dtype": dtypes.check_dtype(dtype), "name": name}
@@ -184,7 +195,7 @@ def describe_form(node: Node) -> str:
     return f"{node.dtype}[{', '.join(map(str, node.shape))}]"
 
 
-def _describe_param(value: Any) -> str:
+def _describe_param(value: object) -> str:
     if isinstance(value, np.ndarray):
         return np.array2string(value, precision=6, threshold=8).replace("\n", "")
     return str(value)

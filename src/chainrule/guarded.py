@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
@@ -28,7 +28,7 @@ class Graph:
 
     inputs: tuple[Node, ...]
     ends: tuple[Node, ...]
-    others: tuple[Any, ...] = ()
+    others: tuple[object, ...] = ()
     trace: Trace = field(default_factory=Trace)
 
 
@@ -53,11 +53,11 @@ def trace_guarded(guards: Guards, trace: Callable[[], T], graph_of: Callable[[T]
     graph = graph_of(made)
     guards.add_values(graph.trace.values)
     if not _is_reached(graph, guards):
-        guards.blind["a tensor that was not found beforehand"] = None
-    if drawn or guards.blind:
+        guards.unwatched["a tensor that was not found beforehand"] = None
+    if drawn or guards.unwatched:
         line = difference(graph, graph_of(trace()), guards)
         if line is not None:
-            source = f"numbers drawn from {drawn}" if drawn else f"what {next(iter(guards.blind))} gives"
+            source = f"numbers drawn from {drawn}" if drawn else f"what {next(iter(guards.unwatched))} gives"
             raise TracingError(
                 "what is traced is not the same each time, and compiled code would keep one of its values for good",
                 expected="a function of its arguments, and of what stays as it is",
@@ -65,10 +65,10 @@ def trace_guarded(guards: Guards, trace: Callable[[], T], graph_of: Callable[[T]
                 where=describe_line(line[0]),
                 hint="pass the numbers as an argument; in a model, nn.Dropout draws anew in every step",
             )
-    changed = "" if guards.blind or guards.hold() else guards.changed()
+    changed = "" if guards.unwatched or guards.hold() else guards.changed()
     for reason in (drawn, changed):
         if reason:
-            guards.blind[reason] = None
+            guards.unwatched[reason] = None
     return Guarded(made, guards, changed)
 
 

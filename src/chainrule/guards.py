@@ -8,12 +8,12 @@ whether anything has changed. ``reach.py`` finds it; ``guarded.py`` traces under
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, repeat
 from operator import attrgetter, is_
 from types import MappingProxyType
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,35 +21,36 @@ from chainrule.ops.record import Array
 from chainrule.reach import ABSENT, Reach
 from chainrule.trace import Values
 
-Stream = tuple[Callable[[], Iterable[Any]], Callable[[], Iterable[str]]]
+H = TypeVar("H", bound=Collection[object])
+Reader = tuple[Callable[[], Iterable[object]], Callable[[], Iterable[str]]]
 
 
 class Guards:
     """Everything that functions and objects read from outside, as it is now; ``hold`` says whether it still is so.
 
     ``roots`` are functions and objects by the name that a message gives them. Instances of ``modes_of`` may
-    change their attribute ``training`` and have gradients left in their parameters. ``blind`` names what is read
+    change their attribute ``training`` and have gradients left in their parameters. ``unwatched`` names what is read
     but cannot be watched, such as a clock: whoever finds something there has to trace again each time.
     """
 
-    def __init__(self, roots: Mapping[str, Any], modes_of: type | None = None) -> None:
+    def __init__(self, roots: Mapping[str, object], modes_of: type | None = None) -> None:
         self._reach, self._gradients = Reach(roots, modes_of), modes_of is None
-        self.blind, self.generators = self._reach.blind, self._reach.generators
+        self.unwatched, self.generators = self._reach.unwatched, self._reach.generators
         self.tensors = self._reach.tensors
         self._note()
 
     def _note(self) -> None:
         """Remember everything as it is now, in lists that are compared without a loop in Python."""
-        self._streams = list(self._read())
-        self._before = [list(read()) for read, _ in self._streams]
-        self._reads, self._flat = [read for read, _ in self._streams], [*chain.from_iterable(self._before)]
+        self._readers = list(self._read())
+        self._before = [list(read()) for read, _ in self._readers]
+        self._reads, self._flat = [read for read, _ in self._readers], [*chain.from_iterable(self._before)]
         holders = [*self._reach.whole, *self._reach.lists, *self._reach.sized]
         self._holders, self._holder_labels = [x for x, _ in holders], [label for _, label in holders]
         self._lengths = [*map(len, self._holders)]
         self._values = [Content(array) for array, _ in self._reach.arrays]
         self._states = [pickle.dumps(value) for value, _ in self._reach.pickled]
 
-    def _read(self) -> Iterator[Stream]:
+    def _read(self) -> Iterator[Reader]:
         """Functions that give anew what is compared by identity, each with one that gives its parts' names."""
         reach = self._reach
         for kind, get in ((dict, dict.get), (MappingProxyType, MappingProxyType.get)):
@@ -77,7 +78,7 @@ class Guards:
 
     def hold(self) -> bool:
         """Whether everything is as it was; false where that cannot be told."""
-        if self.blind:
+        if self.unwatched:
             return False
         try:
             return (
@@ -95,7 +96,7 @@ class Guards:
 
     def changed(self) -> str:
         """What is not as it was, by name: the first thing found."""
-        for (read, labels), before in zip(self._streams, self._before, strict=True):
+        for (read, labels), before in zip(self._readers, self._before, strict=True):
             for label, now, then in zip(labels(), read(), before, strict=False):
                 if now is not then:
                     return label
@@ -108,7 +109,7 @@ class Guards:
         for (value, label), state in zip(self._reach.pickled, self._states, strict=True):
             if pickle.dumps(value) != state:
                 return label
-        return ", ".join(self.blind)
+        return ", ".join(self.unwatched)
 
 
 class Content:
@@ -136,14 +137,14 @@ class Content:
         return bool(self._bytes == self._memory)  # a bytearray compares by memcmp
 
 
-def _by_name(get: Callable[..., Any], rows: Sequence[tuple[Any, str, str]]) -> Iterator[Stream]:
+def _by_name(get: Callable[..., object], rows: Sequence[tuple[object, object, str]]) -> Iterator[Reader]:
     """Of each (owner, name, label) what the owner has under the name."""
     if rows:
         owners, names, labels = map(list, zip(*rows, strict=True))
         yield partial(map, get, owners, names, repeat(ABSENT)), labels.copy
 
 
-def _chained(parts: Callable[[Any], Iterable[Any]], rows: Sequence[tuple[Any, str]]) -> Iterator[Stream]:
+def _chained(parts: Callable[[H], Iterable[object]], rows: Sequence[tuple[H, str]]) -> Iterator[Reader]:
     """All parts of some holders one after the other, each under its holder's name."""
     if rows:
         holders = [holder for holder, _ in rows]
@@ -153,7 +154,7 @@ def _chained(parts: Callable[[Any], Iterable[Any]], rows: Sequence[tuple[Any, st
         )
 
 
-def _attributes(rows: Sequence[tuple[Any, str]], *names: str) -> Iterator[Stream]:
+def _attributes(rows: Sequence[tuple[object, str]], *names: str) -> Iterator[Reader]:
     """These attributes of some objects."""
     for name in names if rows else ():
         owners, labels = map(list, zip(*rows, strict=True))

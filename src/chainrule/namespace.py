@@ -1,55 +1,34 @@
-"""The functions as users call them: arrays and numbers are welcome where a tensor is."""
+"""The functions of ``functions.py`` as users call them: arrays and numbers are welcome where a tensor is.
 
-from chainrule import functions as f
-from chainrule.tensor import lifted
+What a type checker and an editor know of them stands in ``namespace.pyi``, written by ``python -m tests.stubs``.
+"""
 
-exp = lifted(f.exp)
-expm1 = lifted(f.expm1)
-log = lifted(f.log)
-log1p = lifted(f.log1p)
-sqrt = lifted(f.sqrt)
-square = lifted(f.square)
-abs = lifted(f.abs)
-sign = lifted(f.sign)
-floor = lifted(f.floor)
-sin = lifted(f.sin)
-cos = lifted(f.cos)
-tanh = lifted(f.tanh)
-logistic = lifted(f.logistic)
-erf = lifted(f.erf)
-relu = lifted(f.relu)
-softplus = lifted(f.softplus)
-maximum = lifted(f.maximum)
-minimum = lifted(f.minimum)
-where = lifted(f.where)
-clip = lifted(f.clip)
-equal = lifted(f.equal)
-not_equal = lifted(f.not_equal)
+from collections.abc import Callable
+from functools import wraps
 
-sum = lifted(f.sum)
-prod = lifted(f.prod)
-max = lifted(f.max)
-min = lifted(f.min)
-mean = lifted(f.mean)
-var = lifted(f.var)
-std = lifted(f.std)
-norm = lifted(f.norm)
-argmax = lifted(f.argmax)
-logsumexp = lifted(f.logsumexp)
-softmax = lifted(f.softmax)
-log_softmax = lifted(f.log_softmax)
+from chainrule import functions
+from chainrule.tensor import Tensor, as_tensor
+from chainrule.torch_names import hinting
 
-matmul = lifted(f.matmul)
+_JOINS = (functions.concat, functions.stack)
 
-reshape = lifted(f.reshape)
-transpose = lifted(f.transpose)
-broadcast_to = lifted(f.broadcast_to)
-expand_dims = lifted(f.expand_dims)
-squeeze = lifted(f.squeeze)
-concat = lifted(f.concat)
-stack = lifted(f.stack)
-pad = lifted(f.pad)
-astype = lifted(f.astype)
-flip = lifted(f.flip)
-take = lifted(f.take)
-one_hot = lifted(f.one_hot)
+
+def _lifted(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The same function, which makes tensors of what it is given first."""
+
+    hinted = hinting(function)
+
+    @wraps(function)
+    def call(x: object, *args: object, **kwargs: object) -> Tensor:
+        if isinstance(x, list | tuple) and function in _JOINS:
+            x = [as_tensor(item) for item in x]
+        elif isinstance(x, list | tuple) or not any(isinstance(value, Tensor) for value in (x, *args)):
+            x = as_tensor(x)
+        return hinted(x, *args, **kwargs)
+
+    call.__module__ = __name__  # where a pickle finds it
+    return call
+
+
+globals().update({name: _lifted(function) for name, function in functions.PUBLIC.items()})
+__all__ = [*functions.PUBLIC]  # noqa: PLE0604 - names

@@ -11,22 +11,13 @@ import numpy as np
 from chainrule.errors import NonFiniteError, describe_line
 from chainrule.graph import Node, topological
 from chainrule.interpret import value_of
+from chainrule.number_text import significant
 from chainrule.ops.record import Array, is_float
 from chainrule.ops.source import constant, leaf
 
 #: what a computation does about a number that is not finite
 NonFinite = Literal["raise", "warn", "ignore"]
-#: what to try, by the primitive that was at fault
-_HINTS = {
-    "log": "keep its input above 0: cr.log(cr.maximum(x, 1e-12))",
-    "log1p": "keep its input above -1",
-    "divide": "keep the divisor away from 0: x / (y + 1e-8)",
-    "sqrt": "keep its input above 0, where the derivative is finite: cr.sqrt(x + 1e-12)",
-    "power": "keep the base above 0: cr.maximum(x, 1e-12)",
-    "exp": "keep its input below 88 (float32): subtract the largest, or use cr.logsumexp, cr.softmax, cr.softplus",
-    "expm1": "keep its input below 88 (float32)",
-}
-_GENERAL = "a smaller step size, clip_norm=1.0, standardised inputs, or float64"
+_GENERAL = "a smaller learning rate, clip_norm=1.0, standardised inputs, or float64"
 
 
 @dataclass(frozen=True)
@@ -86,26 +77,30 @@ class BadNumber:
 
     def hint(self) -> str:
         """One thing to try."""
-        return _HINTS.get(self.node.op.name, _GENERAL)
+        return self.node.op.hint or _GENERAL
 
     def error(self) -> NonFiniteError:
         """The error that says all this."""
         return NonFiniteError(
             f"{self.what()}, the first number that is not finite",
             expected="finite numbers",
-            got="\n            ".join(self.details()),
+            got="\n".join(self.details()),
             where=describe_line(self.node.line),
             hint=self.hint(),
         )
 
 
 def first_bad_number(
-    ends: Sequence[Node], given: Mapping[Node, Array], names: Mapping[Node, str] | None = None
+    ends: Sequence[Node],
+    given: Mapping[Node, Array],
+    names: Mapping[Node, str] | None = None,
+    data: Sequence[Node] = (),
 ) -> BadNumber | None:
     """Where the non-finite values in the ``ends`` come from: of all such nodes the first; None if all is well.
 
     ``given`` are values of leaves; a leaf that is not among them has its own. ``names`` says what leaves are
-    called. Values that are not finite but reach no end, such as those that ``where`` masks, do not count.
+    called, and ``data`` which of them are no parameters. Values that are not finite but reach no end, such as those
+    that ``where`` masks, do not count.
     """
     order = topological(ends)
     values: dict[Node, Array] = {}
@@ -123,10 +118,10 @@ def first_bad_number(
     for node in order:
         if node in reached and not any(x in bad for x in node.inputs):
             names = names or {}
-            behind = [names[x] for x in topological([node]) if x in names and x is not node]
+            read = [x for x in topological([node]) if x in names and x is not node and x not in data]
             inputs = tuple(values[x] for x in node.inputs)
             name = names.get(node, node.params.get("name", ""))
-            return BadNumber(node, values[node], inputs, name, behind[-1] if behind else "")
+            return BadNumber(node, values[node], inputs, name, names[read[-1]] if read else "")
     return None
 
 
@@ -135,4 +130,4 @@ def _form(value: Array) -> str:
 
 
 def _number(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)
+    return significant(float(value)) if isinstance(value, float | np.floating) else str(value)

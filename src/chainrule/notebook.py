@@ -1,4 +1,4 @@
-"""How results show themselves in a notebook: tables, charts, a bar that moves. Plain HTML, without scripts."""
+"""What a notebook shows: tables, charts, a progress bar. Plain HTML, without scripts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from chainrule.svg import Markup, axes, curve, element, escape, label_room, picture, scale_over, thin
+from chainrule.charts import BLUE, GREEN, PINK, RED
+from chainrule.markup import Markup, element, table
+from chainrule.svg import axes, curve, label_room, picture, scale_over, thin
 
 WIDTH, HEIGHT = 460, 260  # pixels of a chart
-COLOURS = ("#1f6fb4", "#c4541a", "#3a8a3a", "#7d4fa8")
+COLOURS = (BLUE, RED, GREEN, PINK)  # of the lines
 LEFT, RIGHT = "text-align:left;white-space:pre", "text-align:right"
 STYLE = (
     ".chainrule-chart{max-width:460px}.chainrule-chart text{font:11px sans-serif;fill:currentColor}"
@@ -30,23 +32,13 @@ def in_notebook() -> bool:
 def html_table(
     titles: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "", texts: int = 1
 ) -> Markup:
-    """A table whose first columns, ``texts`` of them, are text and whose others are numbers."""
-    head = element("tr", *(element("th", escape(title)) for title in titles))
+    """A table whose first ``texts`` columns hold text and whose other columns hold numbers."""
+    head = [element("th", title) for title in titles] if any(titles) else []
     body = [
-        element(
-            "tr",
-            *(element("td", escape(c), style=LEFT if i < texts else RIGHT) for i, c in enumerate(row)),
-        )
+        [element("td", cell, style=LEFT if i < texts else RIGHT) for i, cell in enumerate(row)]
         for row in rows
     ]
-    about = [element("caption", escape(caption), style=LEFT)] if caption else []
-    parts = [*about, *[element("thead", head)] * any(titles), element("tbody", *body)]
-    return element("table", *parts)
-
-
-def preformatted(text: str) -> Markup:
-    """Text as it stands."""
-    return element("pre", escape(text))
+    return table(head, body, element("caption", caption, style=LEFT) if caption else None)
 
 
 def line_chart(
@@ -58,7 +50,7 @@ def line_chart(
     logarithmic: tuple[bool, bool] = (False, False),
     mark: float | None = None,
 ) -> Markup:
-    """Lines over common x [points], each [points] with its name; ``mark`` is an x to point out.
+    """Draw lines over a common x [points], each [points], by name; ``mark`` is an x to mark with a vertical line.
 
     >>> line_chart([1, 2, 3], {"loss": [3.0, 2.0, 1.5]}, "epoch", "loss")[:28]
     '<svg class="chainrule-chart"'
@@ -66,7 +58,7 @@ def line_chart(
     along = np.asarray(x, np.float64)
     every = [np.asarray(values, np.float64) for values in lines.values()]
     y = scale_over(np.concatenate(every), HEIGHT - 46, 12, logarithmic=logarithmic[1])
-    if len(y.ticks()) < 2:  # less than a decade
+    if len(y.ticks()) < 2:  # a logarithmic axis over less than a decade
         y = scale_over(np.concatenate(every), HEIGHT - 46, 12)
     across = scale_over(along, label_room(y), WIDTH - 8, logarithmic=logarithmic[0])
     drawn = []
@@ -92,7 +84,9 @@ def line_chart(
 
 
 class NotebookBar:
-    """A bar in the notebook's output that is redrawn in place."""
+    """A progress bar in the notebook's output, redrawn in place."""
+
+    wide = True
 
     def __init__(self, total: int) -> None:
         from IPython.display import display
@@ -106,7 +100,7 @@ class NotebookBar:
         return element("div", bar, f" {description} {done}/{self._total}  {status}")
 
     def show(self, done: int, description: str, status: str) -> None:
-        """Draw it anew."""
+        """Redraw it."""
         self._text = self._draw(done, description, status)
         self._handle.update(self)
 

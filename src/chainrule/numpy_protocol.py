@@ -9,18 +9,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import signature
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from chainrule import functions as f
-from chainrule.errors import ChainruleError, GradientError, TracingError, describe_line, user_line
+from chainrule.errors import ChainruleError, GradientError, TracingError, caller_line
+from chainrule.functions import Axis
 from chainrule.graph import describe_form
+from chainrule.missing import shaped
 from chainrule.ops import elementwise as e
 from chainrule.ops.dtypes import bool_
+from chainrule.ops.operand import Operable, Operand
+from chainrule.ops.record import T as AnyTensor
 from chainrule.ops.record import need_axis
 
-Call = Callable[..., Any]
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+N = TypeVar("N")  # nested lists, tuples and dicts
+Limit: TypeAlias = "Operable | None"
+
+Call = Callable[..., object]
 
 
 class Unlike(Exception):  # noqa: N818 - a message within this package
@@ -33,7 +43,7 @@ UFUNCS: Mapping[np.ufunc, Call] = {
     np.subtract: e.subtract,
     np.multiply: e.multiply,
     np.divide: e.divide,
-    np.power: lambda x, y: x**y if hasattr(x, "apply") else e.power(x, y),
+    np.power: lambda x, y: x**y if hasattr(x, "records_primitives") else e.power(x, y),
     np.negative: e.negative,
     np.positive: lambda x: x,
     np.matmul: f.matmul,
@@ -76,18 +86,13 @@ UFUNCS: Mapping[np.ufunc, Call] = {
 }
 
 
-def _array(x: Any) -> Any:
-    """What has a shape as it is, numbers and lists as arrays."""
-    return x if hasattr(x, "shape") else np.asarray(x)
+def _truth(x: object) -> Operand:
+    truth = shaped(x)
+    return truth if truth.dtype == bool_ else truth != 0
 
 
-def _truth(x: Any) -> Any:
-    x = _array(x)
-    return x if x.dtype == bool_ else x != 0
-
-
-def _flat(a: Any) -> Any:
-    return _array(a).reshape((-1,))
+def _flat(a: object) -> Any:
+    return shaped(a).reshape((-1,))
 
 
 def _need(condition: bool, what: str) -> None:
@@ -98,80 +103,84 @@ def _need(condition: bool, what: str) -> None:
 def _joined(rank: int, axis: int) -> Call:
     """Arrays of at least ``rank`` axes, where missing ones come first, joined along an axis."""
 
-    def join(tup: Sequence[Any]) -> Any:
-        parts = [_array(x) for x in tup]
+    def join(tup: Sequence[object]) -> Operand:
+        parts = [shaped(x) for x in tup]
         wide = [x.reshape((1,) * (rank - len(x.shape)) + tuple(x.shape)) for x in parts]
         return f.concat(wide, axis if len(wide[0].shape) > 1 else 0)
 
     return join
 
 
-def _column_stack(tup: Sequence[Any]) -> Any:
-    parts = [_array(x) for x in tup]
+def _column_stack(tup: Sequence[object]) -> Operand:
+    parts = [shaped(x) for x in tup]
     return f.concat([x.reshape((-1, 1)) if len(x.shape) < 2 else x for x in parts], 1)
 
 
-def _dot(a: Any, b: Any) -> Any:
-    a, b = _array(a), _array(b)
-    if len(a.shape) == 0 or len(b.shape) == 0:
-        return a * b
-    _need(len(b.shape) <= 2, "a second operand of more than two axes")
-    return f.matmul(a, b)
+def _dot(a: object, b: object) -> Operand:
+    x, y = shaped(a), shaped(b)
+    if len(x.shape) == 0 or len(y.shape) == 0:
+        return x * y
+    _need(len(y.shape) <= 2, "a second operand of more than two axes")
+    return f.matmul(x, y)
 
 
-def _inner(a: Any, b: Any) -> Any:
-    a, b = _array(a), _array(b)
-    if len(a.shape) == 0 or len(b.shape) == 0:
-        return a * b
-    _need(len(b.shape) <= 2, "a second operand of more than two axes")
-    return f.matmul(a, b.T)
+def _inner(a: object, b: object) -> Operand:
+    x, y = shaped(a), shaped(b)
+    return _dot(x, y.T if len(x.shape) > 0 and len(y.shape) == 2 else y)
 
 
-def _where(condition: Any, x: Any, y: Any) -> Any:
+def _where(condition: object, x: Operable, y: Operable) -> Operand:
     return f.where(_truth(condition), x, y)
 
 
-def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
-    a, low, high = _array(a), (a_min if min is None else min), (a_max if max is None else max)
-    if all(isinstance(x, int | float | None) for x in (low, high)):
-        return f.clip(a, low, high)
-    a = a if low is None else f.maximum(a, low)
-    return a if high is None else f.minimum(a, high)
+def _clip(
+    a: object, a_min: Limit = None, a_max: Limit = None, *, min: Limit = None, max: Limit = None
+) -> Operand:
+    x, low, high = shaped(a), (a_min if min is None else min), (a_max if max is None else max)
+    if all(isinstance(limit, int | float | None) for limit in (low, high)):
+        return f.clip(x, low, high)
+    x = x if low is None else f.maximum(x, low)
+    return x if high is None else f.minimum(x, high)
 
 
 def _moment(of: Call) -> Call:
     def moment(
-        a: Any, axis: Any = None, *, ddof: float | None = None, correction: float = 0, keepdims: bool = False
-    ) -> Any:
+        a: object,
+        axis: Axis = None,
+        *,
+        ddof: float | None = None,
+        correction: float = 0,
+        keepdims: bool = False,
+    ) -> object:
         return of(a, axis, keepdims, correction if ddof is None else ddof)
 
     return moment
 
 
-def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+def _norm(x: AnyTensor, ord: object = None, axis: Axis = None, keepdims: bool = False) -> AnyTensor:
     vectors = isinstance(axis, int) or (axis is None and len(x.shape) == 1)
     _need(ord is None or (ord == 2 and vectors) or (ord == "fro" and not vectors), f"ord={ord!r}")
     return f.norm(x, axis, keepdims)
 
 
 def _reduction(of: Call) -> Call:
-    def reduction(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+    def reduction(a: object, axis: Axis = None, *, keepdims: bool = False) -> object:
         return of(a, axis, keepdims)
 
     return reduction
 
 
-def _reshape(a: Any, shape: Any) -> Any:
+def _reshape(a: AnyTensor, shape: int | Sequence[int]) -> AnyTensor:
     return f.reshape(a, shape)
 
 
-def _swapaxes(a: Any, axis1: int, axis2: int) -> Any:
+def _swapaxes(a: AnyTensor, axis1: int, axis2: int) -> AnyTensor:
     order = list(range(len(a.shape)))
     order[axis1], order[axis2] = order[axis2], order[axis1]
     return f.transpose(a, order)
 
 
-def _moveaxis(a: Any, source: Any, destination: Any) -> Any:
+def _moveaxis(a: AnyTensor, source: int | Sequence[int], destination: int | Sequence[int]) -> AnyTensor:
     ndim = len(a.shape)
     from_, to = (
         [need_axis("moveaxis", x, ndim) for x in ([given] if isinstance(given, int) else given)]
@@ -183,16 +192,19 @@ def _moveaxis(a: Any, source: Any, destination: Any) -> Any:
     return f.transpose(a, order)
 
 
-def _matrix_transpose(x: Any) -> Any:
+def _matrix_transpose(x: AnyTensor) -> AnyTensor:
     return _swapaxes(x, -1, -2)
 
 
-def _take(a: Any, indices: Any, axis: int | None = None) -> Any:
+def _take(a: AnyTensor, indices: Operable, axis: int | None = None) -> AnyTensor:
     return f.take(_flat(a) if axis is None else a, indices, 0 if axis is None else axis)
 
 
-def _pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0) -> Any:
-    _need(mode == "constant" and isinstance(constant_values, int | float), f"mode={mode!r} or several values")
+def _pad(
+    array: AnyTensor, pad_width: object, mode: str = "constant", *, constant_values: object = 0
+) -> AnyTensor:
+    if mode != "constant" or not isinstance(constant_values, int | float):
+        raise Unlike(f"mode={mode!r} or several values")
     _need(not isinstance(pad_width, dict), "a dict of widths")
     widths = np.broadcast_to(np.asarray(pad_width), (len(array.shape), 2)).tolist()
     return f.pad(array, [(low, high) for low, high in widths], constant_values)
@@ -218,9 +230,9 @@ FUNCTIONS: Mapping[Call, Call] = {
     np.where: _where,
     np.clip: _clip,
     np.concatenate: lambda arrays, axis=0: (
-        f.concat([_flat(x) for x in arrays]) if axis is None else f.concat([_array(x) for x in arrays], axis)
+        f.concat([_flat(x) for x in arrays]) if axis is None else f.concat([shaped(x) for x in arrays], axis)
     ),
-    np.stack: lambda arrays, axis=0: f.stack([_array(x) for x in arrays], axis),
+    np.stack: lambda arrays, axis=0: f.stack([shaped(x) for x in arrays], axis),
     np.vstack: _joined(2, 0),
     np.hstack: _joined(1, 1),
     np.column_stack: _column_stack,
@@ -289,7 +301,7 @@ def _reduced(ufunc: np.ufunc) -> Call | None:
     if of is None:
         return None
 
-    def reduce(array: Any, axis: Any = 0, *, keepdims: bool = False) -> Any:
+    def reduce(array: object, axis: Axis = 0, *, keepdims: bool = False) -> object:
         return of(array, axis, keepdims)
 
     return reduce
@@ -299,12 +311,16 @@ def _reduced(ufunc: np.ufunc) -> Call | None:
 
 
 def call_ufunc(
-    tensor: type[Any], ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
+    tensor: type[Tensor],
+    ufunc: np.ufunc,
+    method: str,
+    inputs: tuple[object, ...],
+    kwargs: dict[str, object],
+) -> object:
     """A universal function of tensors, or one of its methods; GradientError where a derivative would be lost."""
     if method == "__call__" and ufunc in UFUNCS and not kwargs:
         return UFUNCS[ufunc](*inputs)
-    if any(isinstance(x, tensor) for x in kwargs.get("out", ())):
+    if any(isinstance(x, tensor) for x in leaves(kwargs.get("out"))):
         raise not_assigned()
     carrying = _carrying(tensor, (inputs, kwargs))
     if carrying is None:
@@ -318,7 +334,9 @@ def call_ufunc(
     return _ours(name, carrying, ours, inputs, kwargs)
 
 
-def call_function(tensor: type[Any], function: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def call_function(
+    tensor: type[Tensor], function: Call, args: tuple[object, ...], kwargs: dict[str, object]
+) -> object:
     """Another function of NumPy's on tensors; GradientError where a derivative would be lost."""
     written = args[0] if function in WRITERS and args else kwargs.get("out")
     if any(isinstance(x, tensor) for x in leaves(written)):
@@ -334,7 +352,7 @@ def call_function(tensor: type[Any], function: Call, args: tuple[Any, ...], kwar
     return _ours(name, carrying, ours, args, kwargs)
 
 
-def leaves(x: Any) -> Iterator[Any]:
+def leaves(x: object) -> Iterator[object]:
     """What stands in nested lists, tuples and dicts."""
     if isinstance(x, list | tuple | dict):
         for item in x.values() if isinstance(x, dict) else x:
@@ -343,18 +361,18 @@ def leaves(x: Any) -> Iterator[Any]:
         yield x
 
 
-def _carrying(tensor: type[Any], given: Any) -> Any:
+def _carrying(tensor: type[Tensor], given: object) -> Tensor | None:
     """A tensor among the arguments that carries a derivative or has no value yet, the latter first; or None."""
     found = [x for x in leaves(given) if isinstance(x, tensor) and x.carries()]
     return min(found, key=lambda x: x.node.value is not None, default=None)
 
 
-def _lent(tensor: type[Any], given: Any) -> Any:
+def _lent(tensor: type[Tensor], given: N) -> N:
     """The arguments with the tensors' own memory, of which the result may be a part."""
     return _replaced(given, lambda x: x.numpy() if isinstance(x, tensor) else x)
 
 
-def _looked_at(tensor: type[Any], given: Any) -> Any:
+def _looked_at(tensor: type[Tensor], given: N) -> N:
     """The arguments with the tensors' values, where nothing of them remains in the result."""
     return _replaced(given, lambda x: x.peek() if isinstance(x, tensor) else x)
 
@@ -367,7 +385,9 @@ def _replaced(x: Any, by: Call) -> Any:
     return {name: _replaced(item, by) for name, item in x.items()} if isinstance(x, dict) else by(x)
 
 
-def _ours(name: str, carrying: Any, ours: Call, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+def _ours(
+    name: str, carrying: Tensor, ours: Call, args: Sequence[object], kwargs: Mapping[str, object]
+) -> object:
     """Our function with NumPy's arguments; an error for arguments that it does not have."""
     given = {key: value for key, value in kwargs.items() if not (key in ("dtype", "out") and value is None)}
     try:
@@ -384,14 +404,14 @@ def not_assigned() -> GradientError:
     """The error for whoever writes into a tensor."""
     return GradientError(
         "tensors are not assigned into, so that their history stays true",
-        where=describe_line(user_line()),
+        where=caller_line(),
         hint="use cr.where, or write into .data of a leaf",
     )
 
 
-def _lost(carrying: Any, name: str, how: str = "") -> ChainruleError:
+def _lost(carrying: Tensor, name: str, how: str = "") -> ChainruleError:
     """The error for a function of NumPy that would drop the derivative of a tensor, or look for its value."""
-    text, where = f"{name} {how}".rstrip(), describe_line(user_line())
+    text, where = f"{name} {how}".rstrip(), caller_line()
     if carrying.node.value is None:
         return TracingError(
             f"{text} has no counterpart here, and a traced tensor has no value yet",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
 
@@ -22,7 +22,7 @@ class PerReplica:
     of the model's modules and of its penalty, and gives every replica its own.
     """
 
-    def __init__(self, name: str, numbers: Numbers, encode: Callable[[float], Any] = np.float64) -> None:
+    def __init__(self, name: str, numbers: Numbers, encode: Callable[[float], object] = np.float64) -> None:
         self.name = name
         self.values: tuple[Array, ...] = tuple(np.asarray(encode(x)) for x in as_tuple(numbers))
         self.tensor = Tensor.leaf(self.values[0].copy())
@@ -45,9 +45,11 @@ class PerReplica:
         return self.tensor
 
 
-def is_number(value: Any) -> bool:
-    """Whether this is a plain real number: not a boolean, an array or a tensor."""
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether this is a plain real number, and one that a float can hold: no boolean, array or tensor."""
+    if isinstance(value, int):
+        return not isinstance(value, bool) and value.bit_length() < 1024
+    return isinstance(value, float | np.integer | np.floating)
 
 
 def as_tuple(numbers: Numbers) -> tuple[float, ...]:
@@ -55,10 +57,11 @@ def as_tuple(numbers: Numbers) -> tuple[float, ...]:
     return numbers if isinstance(numbers, tuple) else (numbers,)
 
 
-def as_numbers(name: str, given: Any, check: Callable[[Any], float]) -> Numbers:
+def as_numbers(name: str, given: object, check: Callable[[object], float]) -> Numbers:
     """One checked number, or a tuple of them where a sequence was given; SettingError for an empty one."""
-    several = isinstance(given, list | tuple) or (isinstance(given, np.ndarray) and given.ndim == 1)
-    if not several:
+    if isinstance(given, np.ndarray) and given.ndim == 1:
+        given = list(given)
+    if not isinstance(given, list | tuple):
         return check(given)
     if len(given) == 0:
         raise SettingError(f"{name}: no value for any replica", expected="a number, or one for each replica")

@@ -6,7 +6,6 @@ import pickle
 import random
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ import numpy as np
 class RandomStates:
     """Where the sources of random numbers stand: Python's and NumPy's own, and those that a function reaches."""
 
-    def __init__(self, generators: Mapping[str, Any]) -> None:
+    def __init__(self, generators: Mapping[str, object]) -> None:
         numpy_own = getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None)
         torch = sys.modules.get("torch")  # only where somebody else has imported it
         shared = {
@@ -33,11 +32,11 @@ class RandomStates:
         return next((name for name, now in self._states().items() if now != self._before[name]), "")
 
 
-def _state(generator: Any) -> Any:
+def _state(generator: object) -> object:
     if isinstance(generator, random.Random):
         return generator.getstate()
     if isinstance(generator, np.random.RandomState):
         return generator.get_state(legacy=False)
     if hasattr(generator, "get_state"):  # PyTorch's
         return generator.get_state().numpy().tobytes()
-    return getattr(generator, "bit_generator", generator).state
+    return getattr(getattr(generator, "bit_generator", generator), "state")  # noqa: B009 - of NumPy's

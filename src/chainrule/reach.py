@@ -16,7 +16,7 @@ import sys
 import threading
 import weakref
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextvars import ContextVar
 from datetime import date, time, timedelta, tzinfo
 from decimal import Decimal
@@ -44,7 +44,7 @@ from chainrule.reads import Reads, is_python_class, is_users, is_users_class, is
 from chainrule.tensor import Tensor
 
 MOST = 50_000  # values looked at; a function that reaches more is traced at every call
-ABSENT: Any = object()
+ABSENT: object = object()
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 #: what cannot change, or takes no part in numbers: nothing is looked for in it
 _LEAVES = (
@@ -72,7 +72,7 @@ class Reach:
     ``roots`` and ``modes_of`` are those of ``Guards``.
     """
 
-    def __init__(self, roots: Mapping[str, Any], modes_of: type | None = None) -> None:
+    def __init__(self, roots: Mapping[str, object], modes_of: type | None = None) -> None:
         self._modes_of = modes_of
         self._attributes: set[str] = set()
         self._any_attribute = False
@@ -85,25 +85,25 @@ class Reach:
         self._seen.clear()
 
     def _start(self) -> None:
-        self.blind: dict[str, None] = {}
-        self.generators: dict[str, Any] = {}
+        self.unwatched: dict[str, None] = {}
+        self.generators: dict[str, object] = {}
         self.tensors: dict[Tensor, str] = {}
-        self._seen: dict[int, Any] = {}
-        self._waiting: list[tuple[str, Any]] = []
-        self.whole: list[tuple[dict[Any, Any], str]] = []  # dicts of which all keys and values count
-        self.entries: list[tuple[Mapping[str, Any], str, str]] = []  # of these mappings one key counts
-        self.lists: list[tuple[Any, str]] = []
-        self.sized: list[tuple[Any, str]] = []  # only as many as they are
+        self._seen: dict[int, object] = {}
+        self._waiting: list[tuple[str, object]] = []
+        self.whole: list[tuple[dict[object, object], str]] = []  # dicts of which all keys and values count
+        self.entries: list[tuple[Mapping[Any, object], object, str]] = []  # of these mappings one key counts
+        self.lists: list[tuple[Collection[object], str]] = []
+        self.sized: list[tuple[Collection[object], str]] = []  # only as many as they are
         self.cells: list[tuple[CellType, str]] = []
         self.functions: list[tuple[FunctionType, str]] = []
-        self.slots: list[tuple[Any, str, str]] = []
+        self.slots: list[tuple[object, str, str]] = []
         self.arrays: list[tuple[Array, str]] = []
-        self.variables: list[tuple[ContextVar[Any], str]] = []
-        self.pickled: list[tuple[Any, str]] = []
+        self.variables: list[tuple[ContextVar[object], str]] = []
+        self.pickled: list[tuple[object, str]] = []
 
     # Finding
 
-    def _look(self, roots: Mapping[str, Any]) -> None:
+    def _look(self, roots: Mapping[str, object]) -> None:
         self._waiting = list(roots.items())
         while self._waiting:
             label, value = self._waiting.pop()
@@ -111,11 +111,11 @@ class Reach:
                 continue
             self._seen[id(value)] = value
             if len(self._seen) > MOST:
-                self.blind[f"more than {MOST} values"] = None
+                self.unwatched[f"more than {MOST} values"] = None
                 return
             self._visit(label, value)
 
-    def _visit(self, label: str, value: Any) -> None:
+    def _visit(self, label: str, value: object) -> None:
         for kinds, visit in self._visits:
             if isinstance(value, kinds):
                 visit(label, value)
@@ -124,7 +124,7 @@ class Reach:
             self._visit_object(label, value)
 
     @cached_property
-    def _visits(self) -> list[tuple[Any, Callable[[str, Any], None]]]:
+    def _visits(self) -> list[tuple[type | tuple[type, ...], Callable[[str, Any], None]]]:
         """What to do with values of these kinds; the first that fits counts."""
         return [
             (Tensor, self._visit_tensor),
@@ -141,13 +141,13 @@ class Reach:
             (ContextVar, self._visit_variable),
             (weakref.ref, lambda label, value: self._follow(label, value())),
             ((attrgetter, methodcaller), self._visit_getter),
-            (io.IOBase, lambda label, _: self.blind.update({label: None})),
+            (io.IOBase, lambda label, _: self.unwatched.update({label: None})),
         ]
 
-    def _follow(self, label: str, *values: Any) -> None:
+    def _follow(self, label: str, *values: object) -> None:
         self._waiting += [(label, value) for value in values]
 
-    def _watch(self, label: str, own: Mapping[str, Any], names: Iterable[str]) -> None:
+    def _watch(self, label: str, own: Mapping[str, object], names: Iterable[str]) -> None:
         """Watch these entries, and what they hold; what was stored by a trace is no value."""
         for name in names:
             value = own.get(name, ABSENT)
@@ -156,7 +156,7 @@ class Reach:
                 self.entries.append((own, name, shown))
                 self._waiting.append((shown, value))
 
-    def _watch_whole(self, label: str, own: dict[Any, Any], attributes: bool) -> None:
+    def _watch_whole(self, label: str, own: dict[object, object], attributes: bool) -> None:
         shown = "{}.{}" if attributes else "{}[{!r}]"
         if any(map(is_traced, own.values())):
             self.sized.append((own, label))
@@ -177,7 +177,7 @@ class Reach:
             self.lists.append((array, label))
             self._waiting += [(f"{label}[{i}]", item) for i, item in enumerate(array)]
         elif array.dtype.hasobject:  # nothing tells whether an object in it was replaced
-            self.blind[label] = None
+            self.unwatched[label] = None
         else:
             self.arrays.append((array.view(np.ndarray), label))
         self._visit_attributes(label, array)
@@ -186,11 +186,11 @@ class Reach:
         if is_users_module(module):
             self._watch(label, vars(module), self._named(vars(module)))
 
-    def _visit_variable(self, label: str, variable: ContextVar[Any]) -> None:
+    def _visit_variable(self, label: str, variable: ContextVar[object]) -> None:
         self.variables.append((variable, label))
         self._follow(label, variable.get(None))
 
-    def _visit_getter(self, label: str, getter: Any) -> None:
+    def _visit_getter(self, label: str, getter: object) -> None:
         """It does not say which attributes it reads."""
         self._any_attribute = True
 
@@ -207,7 +207,7 @@ class Reach:
         if is_users(function.__code__.co_filename):
             self._visit_names(reads_of(function.__code__), function.__globals__)
 
-    def _visit_names(self, reads: Reads, names: dict[str, Any]) -> None:
+    def _visit_names(self, reads: Reads, names: dict[str, object]) -> None:
         self._attributes |= reads.attributes
         self._any_attribute |= reads.any_attribute
         self._watch("", names, sorted(reads.globals))
@@ -217,7 +217,7 @@ class Reach:
             self._follow("os.environ", os.environ)
         world = reads.world({name: names[name] for name in reads.globals if name in names})
         if world:
-            self.blind[world] = None
+            self.unwatched[world] = None
 
     def _visit_cell(self, label: str, cell: CellType) -> None:
         try:
@@ -248,7 +248,7 @@ class Reach:
                 ]
                 self._watch(label, vars(each), names)
 
-    def _visit_object(self, label: str, value: Any) -> None:
+    def _visit_object(self, label: str, value: object) -> None:
         kind = type(value)
         if isinstance(value, dict):
             self._watch_whole(label, value, attributes=False)
@@ -265,7 +265,7 @@ class Reach:
         if callable(value):
             self._follow(label, getattr(value, "__self__", None))
 
-    def _visit_attributes(self, label: str, value: Any) -> None:
+    def _visit_attributes(self, label: str, value: object) -> None:
         """Of the user's own objects what is read by name; of a library's, and of heirs of its classes, all.
 
         Of the user's own modules also what may hold parts: ``nn.Module`` looks for those by kind, and not by name.
@@ -288,7 +288,7 @@ class Reach:
             self.sized.append((own, label))
             self._watch(label, own, self._named(own, kind))
 
-    def _visit_slots(self, label: str, value: Any) -> None:
+    def _visit_slots(self, label: str, value: object) -> None:
         for each in type(value).__mro__:
             slots = vars(each).get("__slots__", ())
             for slot in (slots,) if isinstance(slots, str) else slots:
@@ -299,21 +299,21 @@ class Reach:
                     self.slots.append((value, name, f"{label}.{name}"))
                     self._follow(f"{label}.{name}", found)
 
-    def _visit_opaque(self, label: str, value: Any) -> None:
+    def _visit_opaque(self, label: str, value: object) -> None:
         """An object of C: watched by what it would be pickled as, if it can be."""
         if callable(value):
             return
         try:
             pickle.dumps(value)
         except (TypeError, ValueError, AttributeError, NotImplementedError, pickle.PicklingError):
-            self.blind[f"{label} ({type(value).__name__})"] = None
+            self.unwatched[f"{label} ({type(value).__name__})"] = None
         else:
             self.pickled.append((value, label))
 
     def _is_named(self, name: str) -> bool:
         return self._any_attribute or name in self._attributes
 
-    def _named(self, own: Mapping[str, Any], kind: type | None = None) -> list[str]:
+    def _named(self, own: Mapping[str, object], kind: type | None = None) -> list[str]:
         """The names that code reads of an object: those that it has, and those that would hide its class's."""
         if self._any_attribute:
             return list(own)
@@ -322,17 +322,17 @@ class Reach:
         ]
 
 
-def _bound(method: Any) -> tuple[Any, Any]:
+def _bound(method: object) -> tuple[object, object]:
     """The object and the function of a bound method."""
     return getattr(method, "__self__", None), getattr(method, "__func__", None)
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: object) -> bool:
     """Whether it is a number, a text or the like, or a tuple of such, as a shape is."""
     return isinstance(value, _LEAVES) or (isinstance(value, tuple) and all(map(_is_plain, value)))
 
 
-def is_traced(value: Any) -> bool:
+def is_traced(value: object) -> bool:
     """Whether it is a tensor without a value, which a trace left behind."""
     return isinstance(value, Tensor) and value._data is None
 

@@ -3,7 +3,7 @@
 NumPy adds in pairs along a contiguous last axis only; over any other axis one accumulator takes all terms, and
 rounds each of them to the size of the whole sum. Here every ``BLOCK`` terms are summed, and the sums of blocks are
 added in float64.
-``compiler/blocks.py`` does the same in machine code.
+``compiler/codegen/blocks.py`` does the same in machine code.
 """
 
 from __future__ import annotations

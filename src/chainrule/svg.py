@@ -1,54 +1,19 @@
-"""Pictures as SVG text: escaped elements, scales from numbers to pixels, ticks at round numbers."""
+"""Charts as SVG text: scales from numbers to pixels, ticks at round numbers, axes, curves."""
 
 from __future__ import annotations
 
-import html
 import math
-import re
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from chainrule.markup import Markup, element
+from chainrule.number_text import SHORT_LABEL, tick_label
+
 Floats = NDArray[np.float64]
 
-# What XML 1.0 has no way to write: most control characters, lone surrogates, two non-characters.
-UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 LARGEST = 1e250  # beyond it, differences and margins would overflow
-LONG_LABEL = 6  # characters, beyond which fewer labels fit below an axis
-LONGEST_LABEL = 9  # characters that fit beside an axis
-
-
-class Markup(str):
-    """Text that is markup already and is not escaped again."""
-
-    __slots__ = ()
-
-
-def escape(text: str) -> Markup:
-    """The text as it may stand inside an element or a quoted attribute.
-
-    >>> escape('<a> & "b"')
-    '&lt;a&gt; &amp; &quot;b&quot;'
-    """
-    return text if isinstance(text, Markup) else Markup(html.escape(UNWRITABLE.sub("\ufffd", text)))
-
-
-def element(name: str, /, *content: str, **attributes: object) -> Markup:
-    """One SVG or HTML element, well-formed as XML; content that is not `Markup` is escaped.
-
-    In attribute names ``_`` stands for ``-`` and a final one is dropped; None leaves the attribute out.
-
-    >>> element("text", "1 < 2", x=3, class_="big", stroke_width=None)
-    '<text x="3" class="big">1 &lt; 2</text>'
-    """
-    written = "".join(
-        f' {key.removesuffix("_").replace("_", "-")}="{escape(str(value))}"'
-        for key, value in attributes.items()
-        if value is not None
-    )
-    inner = "".join(escape(part) for part in content)
-    return Markup(f"<{name}{written}>{inner}</{name}>" if content else f"<{name}{written} />")
 
 
 @dataclass(frozen=True)
@@ -130,22 +95,8 @@ def logarithmic_ticks(low: float, high: float, count: int = 5) -> list[float]:
     return [value for value in candidates if low <= value <= high]
 
 
-def tick_label(value: float) -> str:
-    """The shortest plain text of a tick.
-
-    >>> [tick_label(value) for value in (0.0, 0.25, 1500.0, 1e-5, -2.5e9, 1e8 + 1)]
-    ['0', '0.25', '1500', '1e-5', '-2.5e9', '100000001']
-    """
-    plain = np.format_float_positional(value, trim="-")
-    mantissa, exponent = f"{value:.3e}".split("e")
-    scientific = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
-    # Large numbers that differ in their last digits must not get the same label.
-    longest = LONG_LABEL if float(scientific) == value else LONGEST_LABEL
-    return plain if len(plain) <= longest else scientific
-
-
 def label_room(scale: Scale) -> float:
-    """Pixels that the tick labels need on the left, also in the larger letters of a narrow screen."""
+    """Pixels that the tick labels need on the left, also in the larger font of a narrow screen."""
     return 16 + 10 * max(len(tick_label(value)) for value in scale.ticks())
 
 
@@ -159,7 +110,7 @@ def axes(x: Scale, y: Scale, x_title: str, y_title: str) -> Markup:
                 "text", tick_label(value), x=x.start - 8, y=f"{pixel:.1f}", dy="0.35em", text_anchor="end"
             ),
         ]
-    crowded = any(len(tick_label(value)) > LONG_LABEL for value in x.ticks())
+    crowded = any(len(tick_label(value)) > SHORT_LABEL for value in x.ticks())
     along = x.ticks(2) if crowded else x.ticks()
     for value, pixel in zip(along, x(along), strict=True):
         parts += [

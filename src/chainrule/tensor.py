@@ -4,70 +4,69 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 import numpy as np
 
+from chainrule import display, numpy_protocol
 from chainrule import functions as f
-from chainrule import numpy_protocol
 from chainrule._version import __version__
+from chainrule.arrays import need_float, numeric
 from chainrule.backward import backward
-from chainrule.errors import (
-    DtypeError,
-    GradientError,
-    ShapeError,
-    TracingError,
-    describe_line,
-    user_line,
-)
+from chainrule.endings import Ending, ends_history, joined, no_way
+from chainrule.errors import GradientError, ShapeError, TracingError, caller_line
+from chainrule.foreign_text import quoted
 from chainrule.getitem import getitem
 from chainrule.graph import Node, as_node, describe_form, emit, new_leaf, topological
 from chainrule.interpret import evaluate, value_of
+from chainrule.memory import BORROWED, LENT, OWN, copied, memory_of, same_bits, with_strides
+from chainrule.methods import Methods
+from chainrule.missing import as_array, need_whole
 from chainrule.ops import dtypes, movement
-from chainrule.ops.operators import Operators
+from chainrule.ops.operand import Dtype, Operable, Params
 from chainrule.ops.record import Array, Primitive, Shape, is_float
 from chainrule.pickles import check_version
+from chainrule.recording import GRAD_ENABLED, TRACE, VARIABLES, ended, no_grad, passed_on
+from chainrule.torch_names import missing
 
 if TYPE_CHECKING:
-    from chainrule.trace import Trace
+    from numpy.typing import ArrayLike, DTypeLike
+    from typing_extensions import CapsuleType
 
-#: whose memory a tensor's value lies in. What a recorded graph holds is never written to: its derivatives are taken
-#: later, and need the values that were computed with.
-OWN = 0  # nobody else's; graphs may hold it, so a new value gets new memory then
-LENT = 1  # also somebody's outside, who may write into it at any time; graphs get copies
-BORROWED = 2  # a graph's, or a part of another tensor's; outside sees copies
+__all__ = [
+    "BORROWED",
+    "GRAD_ENABLED",
+    "TRACE",
+    "VARIABLES",
+    "Tensor",
+    "TensorLike",
+    "as_tensor",
+    "from_dlpack",
+    "no_grad",
+    "tensor",
+]
 
-MOST_CELLS = 20  # along an axis, that a notebook shows as a table
-
-GRAD_ENABLED: ContextVar[bool] = ContextVar("chainrule_grad_enabled", default=True)
-#: nodes by which a transform, such as ``grad``, is about to differentiate the function that runs now
-VARIABLES: ContextVar[frozenset[Node]] = ContextVar("chainrule_variables", default=frozenset())
-TRACE: ContextVar[Trace | None] = ContextVar("chainrule_trace", default=None)
+#: what users may pass where a tensor is wanted
+TensorLike: TypeAlias = "Tensor | ArrayLike | Sequence[TensorLike]"
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
-    """Compute without recording: results inside do not require gradients.
+class _OfTheType:
+    """A method that NumPy finds where it looks, on the type; of an instance it is None.
 
-    >>> import chainrule as cr
-    >>> w = cr.tensor(2.0, requires_grad=True)
-    >>> with cr.no_grad():
-    ...     y = w * 3
-    >>> y.requires_grad
-    False
+    Masked arrays ask the instance, and leave their operators to ours then, instead of taking the tensor for a plain
+    array without a history.
     """
-    token = GRAD_ENABLED.set(False)
-    try:
-        yield
-    finally:
-        GRAD_ENABLED.reset(token)
+
+    def __init__(self, method: Callable[..., object]) -> None:
+        self.method = method
+
+    def __get__(self, instance: object, owner: type) -> Callable[..., object] | None:
+        return self.method if instance is None else None
 
 
-class Tensor(Operators):
+class Tensor(Methods):
     """An array that remembers how it was computed.
 
     Made by :func:`chainrule.tensor` and by operations on tensors. ``data`` is the NumPy array under it (None
@@ -80,7 +79,7 @@ class Tensor(Operators):
     ((2,), tensor([2., 4.]))
     """
 
-    __slots__ = ("__weakref__", "_cut", "_data", "_grad", "_kept", "_memory", "_requires_grad", "node")
+    __slots__ = ("__weakref__", "_data", "_ending", "_grad", "_kept", "_memory", "_requires_grad", "node")
 
     def __init__(
         self, data: Array | None, node: Node, requires_grad: bool = False, memory: int = OWN
@@ -91,9 +90,7 @@ class Tensor(Operators):
         self._grad: Tensor | None = None
         self._memory = memory
         self._kept: Node | None = None  # of a leaf: the one that recorded graphs hold
-        self._cut = (
-            False  # whether compiled code made it from tensors that require a gradient, without a history
-        )
+        self._ending: Ending | None = None  # why it has no history, if it was computed from what has one
 
     @classmethod
     def leaf(cls, data: Array, requires_grad: bool = False, memory: int = OWN) -> Self:
@@ -107,35 +104,40 @@ class Tensor(Operators):
             trace.made.add(node)
         return self
 
-    def apply(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Tensor:
+    def apply(self, primitive: Primitive, operands: Sequence[object], params: Params) -> Tensor:
         """A primitive applied to tensors: recorded, and computed unless a graph is being traced."""
-        tracked = cut = False
+        tracked, ending = False, None
         for x in operands:
             if isinstance(x, Tensor):
                 tracked = tracked or x._requires_grad
-                cut = cut or x._cut
-        if cut and tracked and GRAD_ENABLED.get():
-            raise _cut_off()
+                if x._ending is not None:
+                    ending = x._ending if ending is None else joined(ending, x._ending)
+            elif type(x) not in (float, int):
+                need_whole("an operand", x)
+        recording = tracked and GRAD_ENABLED.get()
+        if ending is not None:
+            ending = passed_on(ending, recording)
         if TRACE.get() is not None:
             node = emit(primitive, [x.live() if isinstance(x, Tensor) else x for x in operands], params)
-            tracked = tracked and is_float(node.dtype)
-            needs = tracked and GRAD_ENABLED.get()
-            return Tensor(None, node if needs or not tracked else movement.stop_gradient(node), needs)
-        recording = tracked and GRAD_ENABLED.get()
+            return _traced(node, tracked, recording, ending)
         if recording:
             given = [x.recorded() if isinstance(x, Tensor) else _unshared(x) for x in operands]
         else:
             given = [x.node if isinstance(x, Tensor) else x for x in operands]
         node, value = _applied(primitive, given, params)
-        if recording and is_float(node.dtype):
-            return Tensor(value, node, True, BORROWED)
-        memory = _memory_of(node, value)
+        if recording:
+            if is_float(node.dtype):
+                result = Tensor(value, node, True, BORROWED)
+                result._ending = ending
+                return result
+            ending = ended(node, ending)
+        memory = memory_of(node, value)
         if memory == BORROWED and not recording:  # a view: what it shows must not change when its source does
             kept = [x.recorded() if isinstance(x, Tensor) else x for x in operands]
             if kept != given:
                 value = _applied(primitive, kept, params)[1]
         result = Tensor.leaf(value, False, memory)
-        result._cut = cut and GRAD_ENABLED.get()
+        result._ending = ending
         return result
 
     # Whose memory it is
@@ -147,7 +149,7 @@ class Tensor(Operators):
         kept = self._kept
         if self._memory == OWN:
             kept = self.node
-        elif kept is None or kept.value is None or not _same_bits(kept.value, self._data):
+        elif kept is None or kept.value is None or not same_bits(kept.value, self._data):
             owner = weakref.ref(self) if self._requires_grad else None
             kept = new_leaf(self.shape, self.dtype, value=np.array(self._data), owner=owner)
         self._kept = kept
@@ -161,7 +163,7 @@ class Tensor(Operators):
         """The node that a traced graph holds: its value is the memory that later updates are written into."""
         if self._memory != LENT and self._data is not None and not self.node.inputs:
             if self._memory == BORROWED:
-                self._data, self._memory = _copied(self._data), OWN
+                self._data, self._memory = copied(self._data), OWN
                 self.renew()
             self.lend()
         return self.node
@@ -174,7 +176,7 @@ class Tensor(Operators):
         if self._memory == OWN:
             self._memory = LENT
             if self._kept is not None:
-                kept, self._data = self._kept, _copied(self._data)
+                kept, self._data = self._kept, copied(self._data)
                 self.renew()
                 self._kept = kept
         return self._data
@@ -187,7 +189,7 @@ class Tensor(Operators):
                 "a traced tensor has no value yet",
                 expected="operations on tensors only",
                 got=describe_form(self.node),
-                where=describe_line(user_line()),
+                where=caller_line(),
                 hint="use cr.where instead of if; keep .item(), .numpy() and print out of compiled functions",
             )
         if trace is not None:
@@ -202,8 +204,8 @@ class Tensor(Operators):
         return self.node.shape
 
     @property
-    def dtype(self) -> np.dtype[Any]:
-        """Kind of the elements."""
+    def dtype(self) -> Dtype:
+        """NumPy's dtype of the elements, such as float32, int64 or bool."""
         return self.node.dtype
 
     @property
@@ -226,13 +228,13 @@ class Tensor(Operators):
         if self.node.inputs and self.node.owner is None:
             raise GradientError(
                 "requires_grad of a computed tensor follows from what it was computed from",
-                where=describe_line(user_line()),
+                where=caller_line(),
                 hint="use x.detach() for the value alone",
             )
         if self.node in VARIABLES.get() and not wanted:
             raise _differentiated("requires_grad = False")
         if wanted:
-            _need_float(self.dtype)
+            need_float(self.dtype)
         self._requires_grad = wanted
         self.node.owner = weakref.ref(self) if wanted else None
 
@@ -260,7 +262,7 @@ class Tensor(Operators):
         return view
 
     @data.setter
-    def data(self, new: Any) -> None:
+    def data(self, new: object) -> None:
         if new is self._data:  # as p.data -= 1 ends
             self.renew()
         else:
@@ -278,41 +280,56 @@ class Tensor(Operators):
 
     def _check_escape(self) -> None:
         """GradientError where a plain number would lose the derivative that a transform is about to take."""
-        if self._requires_grad and VARIABLES.get() and GRAD_ENABLED.get() and self._depends(VARIABLES.get()):
+        if self._is_differentiated():
             raise GradientError(
                 "a value that is being differentiated would become a plain number, and lose its derivative",
                 expected="operations on tensors, such as cr.exp(x) for math.exp(x) and cr.stack([x, y]) "
                 "for np.array([x, y])",
                 got=describe_form(self.node),
-                where=describe_line(user_line()),
+                where=caller_line(),
                 hint="x.detach() where the value is meant to be a constant, as in float(x.detach())",
             )
 
-    def _depends(self, variables: frozenset[Node]) -> bool:
+    def _is_differentiated(self) -> bool:
+        """Whether a transform that runs is about to take the derivative of this value."""
+        variables = VARIABLES.get()
+        if not (self._requires_grad and variables and GRAD_ENABLED.get()):
+            return False
         return any(node in variables for node in topological([self.node], stop=variables.__contains__))
 
     def carries(self) -> bool:
-        """Whether there is a derivative, or no value yet, so that NumPy cannot have the value alone."""
+        """Whether there is a derivative, one that ended while a transform runs, or no value yet.
+
+        NumPy cannot have the value alone then.
+        """
         trace = TRACE.get()
         if self._data is None or (trace is not None and self in trace.assigned):
             return True
-        return self._requires_grad and GRAD_ENABLED.get()
+        ended_here = self._ending is not None and bool(VARIABLES.get())
+        return (self._requires_grad or ended_here) and GRAD_ENABLED.get()
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    @_OfTheType
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: object, **kwargs: object) -> object:
         """NumPy's universal functions and operators on tensors: ours where there is one."""
         return numpy_protocol.call_ufunc(Tensor, ufunc, method, inputs, kwargs)
 
-    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+    def __array_function__(
+        self,
+        function: Callable[..., object],
+        types: object,
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
+    ) -> object:
         """NumPy's other functions on tensors that carry a derivative: ours where there is one."""
         return numpy_protocol.call_function(Tensor, function, args, kwargs)
 
-    def __dlpack__(self, **kwargs: Any) -> Any:
+    def __dlpack__(self, **kwargs: Any) -> object:
         return self.numpy().__dlpack__(**kwargs)
 
-    def __dlpack_device__(self) -> Any:
+    def __dlpack_device__(self) -> tuple[int, int]:
         return self.numpy().__dlpack_device__()
 
     def item(self) -> Any:
@@ -343,42 +360,26 @@ class Tensor(Operators):
 
     def __len__(self) -> int:
         if not self.shape:
-            raise ShapeError("a scalar tensor has no length", where=describe_line(user_line()))
+            raise ShapeError("a scalar tensor has no length", where=caller_line())
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
-        if self._data is None:
-            return f"<traced tensor {describe_form(self.node)}>"
-        text = np.array2string(self._data, separator=", ", prefix="tensor(", threshold=200)
-        shown = (
-            "" if self.dtype in (dtypes.DEFAULT_FLOAT, dtypes.DEFAULT_INT, dtypes.bool_) else self.dtype.name
-        )
-        parts = [text, f"dtype={shown}" if shown else "", "requires_grad=True" if self.requires_grad else ""]
-        return f"tensor({', '.join(part for part in parts if part)})"
+        return display.text(self)
 
     def _repr_html_(self) -> str:
-        from chainrule.notebook import html_table, preformatted
-
-        if self._data is None or self.ndim != 2 or not self.size or max(self.shape) > MOST_CELLS:
-            return preformatted(repr(self))
-        rows = [
-            [str(i), *(f"{x:.6g}" if is_float(self.dtype) else str(x) for x in row)]
-            for i, row in enumerate(self._data)
-        ]
-        grad = ", requires_grad" if self.requires_grad else ""
-        return html_table(["", *map(str, range(self.shape[1]))], rows, f"{describe_form(self.node)}{grad}")
+        return display.html(self)
 
     def __format__(self, spec: str) -> str:
         # text is not computed with, so it may show a value that is being differentiated
         return format(self.peek().item(), spec) if spec and self.shape == () else format(str(self), spec)
 
-    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
+    def __eq__(self, other: Operable) -> Tensor:  # type: ignore[override]
         return f.equal(self, other)
 
-    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
+    def __ne__(self, other: Operable) -> Tensor:  # type: ignore[override]
         return f.not_equal(self, other)
 
     __hash__ = object.__hash__
@@ -402,8 +403,8 @@ class Tensor(Operators):
             trace.gradients.setdefault(self, self._grad)
         self._grad = gradient
 
-    def backward(self, gradient: Any = None) -> None:
-        """Add the derivative of this tensor to ``grad`` of every tensor that requires it (row A26, C10).
+    def backward(self, gradient: TensorLike | None = None) -> None:
+        """Add the derivative of this tensor to ``grad`` of every tensor that requires it.
 
         ``gradient`` is the cotangent, of this tensor's shape; it may be left out for a scalar. Raises
         GradientError where nothing requires a gradient, or a parameter changed since this was computed.
@@ -413,14 +414,20 @@ class Tensor(Operators):
         >>> (w * w).sum().backward()
         >>> w.grad
         tensor([2., 4.])
+
+        Lectures: A26, C10.
         """
         order = topological([self.node], stop=lambda node: node.owner is not None)
-        leaves = [node for node in order if node.owner is not None and node.owner() is not None]
-        owners = [node.owner() for node in leaves if node.owner is not None]
+        owned = {
+            node: owner for node in order if node.owner is not None and (owner := node.owner()) is not None
+        }
+        leaves, owners = list(owned), list(owned.values())
         seed = as_node(1.0 if gradient is None else as_tensor(gradient).node, self.dtype)
         self._check_backward(leaves, owners, seed)
         swept = zip(owners, backward([self.node], [seed], leaves), strict=True)
         found = [(owner, node) for owner, node in swept if node is not None]
+        if len(found) < len(owners):
+            found += self._zeros(owned, {owner for owner, _ in found})
         trace = TRACE.get()
         values = [None] * len(found) if trace else evaluate([node for _, node in found])
         with no_grad():
@@ -429,10 +436,16 @@ class Tensor(Operators):
                 new = Tensor(None, node) if value is None else Tensor.leaf(np.array(value))
                 owner.grad = new if owner._grad is None else owner._grad + new
 
-    def _check_backward(self, leaves: list[Node], owners: list[Any], seed: Node) -> None:
-        where = describe_line(user_line())
-        if self._cut:
-            raise _cut_off()
+    def _zeros(self, owned: Mapping[Node, Tensor], served: set[Tensor]) -> list[tuple[Tensor, Node]]:
+        """Gradients of 0 for the owners to which ways lead by derivatives alone, of which some are 0, as sign's is."""
+        ways = topological([self.node], stop=lambda n: n in owned or ends_history(n))
+        missed = {owned[node]: None for node in ways if node in owned and owned[node] not in served}
+        return [(x, movement.broadcast(as_node(0.0, x.dtype), shape=x.shape)) for x in missed]
+
+    def _check_backward(self, leaves: list[Node], owners: list[Tensor], seed: Node) -> None:
+        where = caller_line()
+        if self._ending is not None and not self.requires_grad:
+            raise no_way(self._ending)
         if not self.requires_grad or not leaves:
             raise GradientError(
                 "backward() from a tensor that depends on nothing that requires a gradient",
@@ -456,26 +469,39 @@ class Tensor(Operators):
                     hint="compute the loss again, or call backward() before the update",
                 )
 
-    def assign(self, new: Any) -> None:
-        """Replace the value in place: the buffer stays the same array, earlier graphs become outdated."""
+    def assign(self, new: object) -> None:
+        """Replace the value in place: the buffer stays the same array, earlier graphs become outdated.
+
+        Raises ShapeError where the new value does not fit, and GradientError where a derivative would be lost:
+        inside ``cr.grad`` and the like for a value that is being differentiated, and for a computed tensor.
+        """
         if self.node in VARIABLES.get():
             raise _differentiated("assign")
         if self.requires_grad and self.node.owner is None:
             raise GradientError(
                 "assign: this tensor is the result of a computation, whose derivative needs the value",
                 expected="a tensor made by cr.tensor, or a parameter",
-                got=repr(self.node),
-                where=describe_line(user_line()),
+                got=quoted(self.node),
+                where=caller_line(),
                 hint="use the new value under a new name",
             )
-        value = new if isinstance(new, Tensor) else tensor(new, dtype=self.dtype)
+        value = new if isinstance(new, Tensor) else _make(new, self.dtype, False, copy=True)
         if value.shape != self.shape or value.dtype != self.dtype:
             raise ShapeError(
                 "assign: the new value does not fit",
                 expected=describe_form(self.node),
                 got=describe_form(value.node),
-                where=describe_line(user_line()),
+                where=caller_line(),
             )
+        if value._is_differentiated():
+            raise GradientError(
+                "assign: the new value is being differentiated, and would lose its derivative",
+                expected="a value that is a constant to the function that is differentiated",
+                got=quoted(value.node),
+                where=caller_line(),
+                hint="use the new value under a new name, or assign(new.detach()) where it is meant to be a constant",
+            )
+        self._ending = value._ending if VARIABLES.get() and GRAD_ENABLED.get() else None
         trace = TRACE.get()
         if trace is not None:
             owner = weakref.ref(self) if self.requires_grad else None
@@ -490,12 +516,12 @@ class Tensor(Operators):
         """Put a value into the buffer, or into a new one where a recorded graph holds the buffer."""
         buffer = self.peek()
         if self._memory == BORROWED or (self._memory == OWN and self._kept is not None):
-            buffer = _copied(buffer)
+            buffer = copied(buffer)
             self._data, self._memory = buffer, OWN
         np.copyto(buffer, value)
 
     def renew(self) -> None:
-        """Say that ``data`` changed: graphs built from the former value refuse backward()."""
+        """Note that ``data`` changed: graphs that were built from the former value refuse backward()."""
         owner = weakref.ref(self) if self.requires_grad else None
         trace, before = TRACE.get(), self.node
         self.node, self._kept = new_leaf(self.shape, self.dtype, value=self._data, owner=owner), None
@@ -511,12 +537,14 @@ class Tensor(Operators):
         value = self._without_history()
         own = memo.get(id(value))  # of another tensor over the same array
         if own is None:
-            own = memo[id(value)] = _copied(value)
+            own = memo[id(value)] = copied(value)
         twin = memo[id(self)] = self.leaf(own, self._requires_grad, LENT if self._memory == LENT else OWN)
         twin.__setstate__(deepcopy(self._besides(), memo))
+        if self._ending is not None and self._ending.op is not None and VARIABLES.get():
+            twin._ending = self._ending
         return twin
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         """What a pickle holds. It is for other processes; what is to be kept belongs in a file."""
         value, back = self._without_history(), None
         strides = value.strides
@@ -526,12 +554,12 @@ class Tensor(Operators):
         arguments = (__version__, type(self), value, back, strides, self._requires_grad)
         return _unpickled, arguments, self._besides()
 
-    def __setstate__(self, besides: tuple[Tensor | None, dict[str, Any]]) -> None:
+    def __setstate__(self, besides: tuple[Tensor | None, dict[str, object]]) -> None:
         self._grad, named = besides
         for name, value in named.items():
             setattr(self, name, value)
 
-    def _besides(self) -> tuple[Tensor | None, dict[str, Any]]:
+    def _besides(self) -> tuple[Tensor | None, dict[str, object]]:
         """The gradient, and what a parameter knows besides its value."""
         return self._grad, getattr(self, "__dict__", {})
 
@@ -541,15 +569,15 @@ class Tensor(Operators):
             raise TracingError(
                 "a traced tensor cannot be copied or pickled: it has no value",
                 got=describe_form(self.node),
-                where=describe_line(user_line()),
+                where=caller_line(),
                 hint="do not keep what a forward pass computes, or set the attribute to None before",
             )
         if self._requires_grad and self.node.owner is None:
             raise GradientError(
                 "a computed tensor cannot be copied or pickled: no gradient would pass through its copy",
                 expected="a tensor made by cr.tensor, a parameter, or one that requires no gradient",
-                got=repr(self.node),
-                where=describe_line(user_line()),
+                got=quoted(self.node),
+                where=caller_line(),
                 hint="take the value alone, x.detach(), or compute it under cr.no_grad()",
             )
         return self.peek()
@@ -560,15 +588,17 @@ class Tensor(Operators):
             bool(self.node.inputs) and self.node.value is not None
         )  # computed before the trace, if there is one
         if self._data is None or (TRACE.get() is not None and not before):
-            return Tensor(None, movement.stop_gradient(self.live())) if self.requires_grad else self
+            if not self.requires_grad:
+                return self if self._ending is None else Tensor(None, self.live())
+            return Tensor(None, movement.stop_gradient(self.live()))
         if self._memory != BORROWED:
             self.lend()  # so that writing into either shows in both
         return Tensor.leaf(self._data, memory=self._memory)
 
-    def __getitem__(self, index: Any) -> Tensor:
+    def __getitem__(self, index: object) -> Tensor:
         return getitem(self, index)
 
-    def __setitem__(self, index: Any, value: Any) -> None:
+    def __setitem__(self, index: object, value: object) -> None:
         raise numpy_protocol.not_assigned()
 
     # Augmented assignment: an update of parameters and state, a new tensor for everything else
@@ -582,85 +612,70 @@ class Tensor(Operators):
             raise GradientError(
                 "a tensor that requires a gradient is updated in place where derivatives are recorded",
                 got=describe_form(self.node),
-                where=describe_line(user_line()),
+                where=caller_line(),
                 hint="with cr.no_grad(): p -= lr * p.grad; or give the result another name: q = p - x",
             )
         same_kind = is_float(self.dtype) and is_float(new.dtype)
         self.assign(new.astype(self.dtype) if same_kind else new)
         return self
 
-    def __iadd__(self, other: Any) -> Tensor:
+    def __iadd__(self, other: Operable) -> Tensor:
         return self._updated(self + other)
 
-    def __isub__(self, other: Any) -> Tensor:
+    def __isub__(self, other: Operable) -> Tensor:
         return self._updated(self - other)
 
-    def __imul__(self, other: Any) -> Tensor:
+    def __imul__(self, other: Operable) -> Tensor:
         return self._updated(self * other)
 
-    def __itruediv__(self, other: Any) -> Tensor:
+    def __itruediv__(self, other: Operable) -> Tensor:
         return self._updated(self / other)
 
-    def __ipow__(self, other: Any) -> Tensor:
+    def __ipow__(self, other: Operable) -> Tensor:
         return self._updated(self**other)
 
-    def __imatmul__(self, other: Any) -> Tensor:
+    def __imatmul__(self, other: Operable) -> Tensor:
         return self._updated(self @ other)
 
-    def __iand__(self, other: Any) -> Tensor:
+    def __iand__(self, other: Operable) -> Tensor:
         return self._updated(self & other)
 
-    def __ior__(self, other: Any) -> Tensor:
+    def __ior__(self, other: Operable) -> Tensor:
         return self._updated(self | other)
 
-    def __matmul__(self, other: Any) -> Tensor:
+    def __matmul__(self, other: Operable) -> Tensor:
         return f.matmul(self, other)
 
-    def __rmatmul__(self, other: Any) -> Tensor:
+    def __rmatmul__(self, other: Operable) -> Tensor:
         return f.matmul(as_tensor(other), self)
 
-    exp, expm1, log, log1p, sqrt, square = f.exp, f.expm1, f.log, f.log1p, f.sqrt, f.square
-    abs, sign, floor, sin, cos, tanh = f.abs, f.sign, f.floor, f.sin, f.cos, f.tanh
-    logistic, erf, relu, softplus, clip = f.logistic, f.erf, f.relu, f.softplus, f.clip
-    maximum, minimum = f.maximum, f.minimum
-    sum, prod, max, min, mean, var, std = f.sum, f.prod, f.max, f.min, f.mean, f.var, f.std
-    norm, argmax, logsumexp, softmax, log_softmax = f.norm, f.argmax, f.logsumexp, f.softmax, f.log_softmax
-    matmul, reshape, transpose, broadcast_to = f.matmul, f.reshape, f.transpose, f.broadcast_to
-    expand_dims, squeeze, astype, flip, take = f.expand_dims, f.squeeze, f.astype, f.flip, f.take
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            """Say what is in place of one of PyTorch's names."""
+            raise missing("Tensor", name)
 
 
-def _unshared(x: Any) -> Any:
+def _unshared(x: object) -> object:
     """An operand that a graph is to hold: memory that somebody else may write into is copied."""
-    return x if isinstance(x, _IMMUTABLE) else np.array(x)
+    return x if isinstance(x, _IMMUTABLE) else np.array(as_array(x, name="an operand"))
 
 
 _IMMUTABLE = (bool, int, float, list, tuple)  # or copied in any case
 
 
-def _same_bits(a: Array, b: Array) -> bool:
-    """Whether two arrays of one form are equal, NaN for NaN."""
-    bits = f"u{a.itemsize}"
-    return bool((a.view(bits) == b.view(bits)).all())
-
-
-def _applied(primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> tuple[Node, Array]:
+def _applied(primitive: Primitive, operands: Sequence[object], params: Params) -> tuple[Node, Array]:
     """The node of a primitive on values, and its value."""
     node = emit(primitive, operands, params)
     value = _value(node)
     if value is None:
         raise TracingError(
             "a traced tensor is used outside its trace",
-            where=describe_line(user_line()),
+            where=caller_line(),
             hint="return it from the traced function instead of keeping it",
         )
     node.value = value
     return node, value
-
-
-def _memory_of(node: Node, value: Array) -> int:
-    """Whose memory a value lies in: that of an input where it is a view of it, or the input itself."""
-    shared = value.base is not None or any(x.value is value for x in node.inputs)
-    return BORROWED if shared else OWN
 
 
 @np.errstate(all="ignore")
@@ -692,40 +707,27 @@ def _unpickled(
     if isinstance(value, np.memmap):
         value = np.array(value)
     own = np.require(value, dtypes.check_dtype(value.dtype), requirements=("A", "E", "W"))
-    laid_out = _with_strides(own if axes is None else own.transpose(axes), strides)
+    laid_out = with_strides(own if axes is None else own.transpose(axes), strides)
     return kind.leaf(laid_out, requires_grad, LENT)
 
 
-def _copied(array: Array) -> Array:
-    """A copy that lies in memory as the array does, in every stride."""
-    return _with_strides(np.array(array), array.strides)
+def _traced(node: Node, tracked: bool, recording: bool, ending: Ending | None) -> Tensor:
+    """A tensor without a value, while a graph is being traced."""
+    if not is_float(node.dtype):
+        result = Tensor(None, node)
+        result._ending = ended(node, ending) if recording else ending
+        return result
+    result = Tensor(None, movement.stop_gradient(node) if tracked and not recording else node, recording)
+    result._ending = ending
+    return result
 
 
-def _with_strides(array: Array, strides: tuple[int, ...]) -> Array:
-    """The array with these strides on its axes of one element.
-
-    Nothing is read by them, but the keys of machine code, and hashes such as joblib's, tell them apart.
-    """
-    wanted = tuple(
-        [s if n == 1 else own for n, own, s in zip(array.shape, array.strides, strides, strict=True)]
-    )
-    return array if wanted == array.strides else np.lib.stride_tricks.as_strided(array, strides=wanted)
-
-
-def _cut_off() -> GradientError:
-    return GradientError(
-        "a compiled function keeps no history, so its parameters would get no gradient from what it returned",
-        expected="the whole step compiled, with loss.backward() inside, or the function itself",
-        where=describe_line(user_line()),
-        hint="y.detach() where only the value is wanted, or call the compiled function under cr.no_grad()",
-    )
-
-
-def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def tensor(data: TensorLike, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """A tensor from numbers, nested lists or an array; the data are copied.
 
     Python floats become float32 and integers int64; NumPy arrays keep their dtype. Raises DtypeError for a
-    dtype that chainrule does not have, and where a gradient is asked for something that is not a float.
+    dtype that chainrule does not have, and where a gradient is asked for something that is not a float; DataError
+    where values are missing (masked, null, NA, None), which are never taken for numbers.
     What is made of tensors keeps their derivatives, unless ``requires_grad=True`` asks for a new leaf.
 
     >>> import chainrule as cr
@@ -735,30 +737,40 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     return _make(data, dtype, requires_grad, copy=True)
 
 
-def from_dlpack(data: Any) -> Tensor:
+class SupportsDLPack(Protocol):
+    """An array of a library that gives others its memory."""
+
+    def __dlpack__(self, *, stream: None = None) -> CapsuleType: ...
+
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+
+
+def from_dlpack(data: SupportsDLPack) -> Tensor:
     """A tensor over the memory of another library's array on the CPU: anything that has ``__dlpack__``.
 
     Nothing is copied, so a change on either side shows on the other. Raises DtypeError for a dtype that chainrule
-    does not have, and what the other library raises for an array that it does not give away.
+    does not have, DataError where values are masked, and what the other library raises for an array that it does not
+    give away.
 
     >>> import numpy as np
     >>> import chainrule as cr
     >>> cr.from_dlpack(np.arange(3.0, dtype=np.float32))
     tensor([0., 1., 2.])
     """
+    need_whole("the data", data)
     array = np.from_dlpack(data)
     dtypes.check_dtype(array.dtype)
     return Tensor.leaf(array, memory=LENT)
 
 
-def as_tensor(data: Any) -> Tensor:
+def as_tensor(data: object) -> Tensor:
     """A tensor as it is; anything else as a tensor over the same memory where that is possible.
 
     A list that holds tensors is stacked, so that their history stays.
     """
     if isinstance(data, Tensor):
         return data
-    if _holds_tensors(data):
+    if isinstance(data, list | tuple) and _holds_tensors(data):
         return f.stack([as_tensor(item) for item in data])
     return _make(data, None, False, copy=None)
 
@@ -766,75 +778,34 @@ def as_tensor(data: Any) -> Tensor:
 def _differentiated(what: str) -> GradientError:
     return GradientError(
         f"{what}: this tensor is an argument by which the function is being differentiated",
-        where=describe_line(user_line()),
+        where=caller_line(),
         hint="use the new value under a new name, or x.detach() for a constant",
     )
 
 
-def _holds_tensors(data: Any) -> bool:
+def _holds_tensors(data: object) -> bool:
     return isinstance(data, list | tuple) and any(isinstance(x, Tensor) or _holds_tensors(x) for x in data)
 
 
-def _need_float(dtype: np.dtype[Any]) -> None:
-    if not is_float(dtype):
-        raise DtypeError(
-            "only floats have gradients",
-            expected="float32 or float64",
-            got=dtype,
-            where=describe_line(user_line()),
-        )
-
-
-def _make(data: Any, dtype: Any, requires_grad: bool, copy: bool | None) -> Tensor:
+def _make(data: object, dtype: DTypeLike | None, requires_grad: bool, copy: bool | None) -> Tensor:
     held = (
         [x for x in numpy_protocol.leaves(data) if isinstance(x, Tensor)]
         if isinstance(data, Tensor | list | tuple)
         else []
     )
     if not requires_grad and any(x.carries() for x in held):  # a copy that keeps the history
-        joined = as_tensor(data)
-        return f.astype(movement.identity(joined), joined.dtype if dtype is None else dtype)
+        whole = as_tensor(data)
+        return f.astype(movement.identity(whole), whole.dtype if dtype is None else dtype)
     if isinstance(data, Tensor):
         data = data._number()
-    elif held:
-        data = [np.asarray(x) for x in data]
-    typed = hasattr(data, "dtype") or (
-        isinstance(data, list | tuple) and len(data) > 0 and hasattr(data[0], "dtype")
-    )
-    try:
-        array = np.asarray(data)
-    except ValueError:
-        raise ShapeError(
-            "nested lists have different lengths",
-            expected="rows of equal length",
-            where=describe_line(user_line()),
-        ) from None
-    if dtype is None:
-        default = {"f": dtypes.DEFAULT_FLOAT, "i": dtypes.DEFAULT_INT}.get(array.dtype.kind)
-        dtype = array.dtype if typed or default is None else default
-    wanted = dtypes.check_dtype(dtype)
-    if requires_grad:
-        _need_float(wanted)
+    elif held and isinstance(data, list | tuple):
+        data = [as_array(x) for x in data]
     theirs = copy is None and not isinstance(data, list | tuple | int | float)
-    return Tensor.leaf(
-        np.array(array, dtype=wanted, copy=copy), requires_grad, memory=LENT if theirs else OWN
-    )
-
-
-def lifted(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function for users: arrays and numbers become tensors first."""
-    from functools import wraps
-
-    @wraps(function)
-    def call(x: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(x, list | tuple) and function in _JOINS:
-            x = [as_tensor(item) for item in x]
-        elif isinstance(x, list | tuple) or not any(isinstance(value, Tensor) for value in (x, *args)):
-            x = as_tensor(x)
-        return function(x, *args, **kwargs)
-
-    call.__module__ = "chainrule.namespace"  # where a pickle finds it
-    return call
-
-
-_JOINS = (f.concat, f.stack)
+    array = numeric(data, dtype, copy)
+    if requires_grad:
+        need_float(array.dtype)
+    made = Tensor.leaf(array, requires_grad, memory=LENT if theirs else OWN)
+    if GRAD_ENABLED.get() and not requires_grad:
+        for ending in [x._ending for x in held if x._ending is not None]:
+            made._ending = ending if made._ending is None else joined(made._ending, ending)
+    return made

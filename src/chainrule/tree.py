@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
-from chainrule.errors import ShapeError, describe_line, user_line
+from chainrule.errors import ShapeError, caller_line
+
+#: an array or tensor, or nested dicts, lists and tuples of them
+Nest: TypeAlias = Any
 
 
-def leaves(tree: Any) -> Iterator[Any]:
+def leaves(tree: object) -> Iterator[Any]:
     """Everything in the tree that is not a dict, list or tuple, in order (of a dict: as it was filled)."""
     if isinstance(tree, dict):
         for value in tree.values():
@@ -20,7 +23,7 @@ def leaves(tree: Any) -> Iterator[Any]:
         yield tree
 
 
-def leaves_like(tree: Any, like: Any) -> Iterator[Any]:
+def leaves_like(tree: Nest, like: object) -> Iterator[Any]:
     """The leaves of ``tree`` in the order of ``leaves(like)``; a ShapeError where it is built differently."""
     if isinstance(like, dict):
         _need(isinstance(tree, dict) and tree.keys() == like.keys(), tree, like)
@@ -34,23 +37,23 @@ def leaves_like(tree: Any, like: Any) -> Iterator[Any]:
         yield tree
 
 
-def _need(fits: bool, tree: Any, like: Any) -> None:
+def _need(fits: bool, tree: object, like: object) -> None:
     if not fits:
         raise ShapeError(
             "a nested argument is not built like the one that it belongs to",
             expected=_describe(like),
             got=_describe(tree),
-            where=describe_line(user_line()),
+            where=caller_line(),
         )
 
 
-def _describe(tree: Any) -> str:
+def _describe(tree: object) -> str:
     if isinstance(tree, dict):
         return f"a dict with the keys {', '.join(map(repr, tree))}"
     return f"{len(tree)} parts" if isinstance(tree, list | tuple) else type(tree).__name__
 
 
-def rebuild(tree: Any, values: Iterator[Any]) -> Any:
+def rebuild(tree: object, values: Iterator[object]) -> Nest:
     """A tree of the same structure whose leaves are taken from ``values`` in order."""
     if isinstance(tree, dict):
         return {key: rebuild(value, values) for key, value in tree.items()}
@@ -62,12 +65,12 @@ def rebuild(tree: Any, values: Iterator[Any]) -> Any:
     return None if tree is None else next(values)
 
 
-def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
+def map_leaves(function: Callable[[Any], object], tree: object) -> Nest:
     """The tree with ``function`` applied to every leaf."""
     return rebuild(tree, iter([function(leaf) for leaf in leaves(tree)]))
 
 
-def names(tree: Any, prefix: str = "") -> Iterator[str]:
+def names(tree: object, prefix: str = "") -> Iterator[str]:
     """Where each leaf stands, in the order of ``leaves``: ``prefix`` and the keys that lead to it."""
     if isinstance(tree, dict):
         for key, value in tree.items():

@@ -28,6 +28,7 @@ class Outcome:
 def run(tmp_path, monkeypatch, capsys):
     """Run a command in a temporary folder."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")  # so that sentences stay on their line
 
     def command(*arguments) -> Outcome:
         capsys.readouterr()

@@ -122,7 +122,7 @@ def test_text_in_a_numeric_column(run, model, frame):
     frame.with_columns(pl.lit("large").alias("area")).write_csv("a.csv")
     done = run("predict", model, "a.csv")
     assert done.status == 2
-    assert "column 'area' has text in a numeric column" in done.err
+    assert "column 'area' has no cell that fits: in training it held numbers" in done.err
 
 
 def test_a_failing_save_keeps_the_previous_file(run, model, houses, monkeypatch):
@@ -171,7 +171,7 @@ def test_a_model_that_is_not_there(run, model):
     Path("houses.safetensors").write_bytes(b"")
     done = run("inspect", "house.safetensors")
     assert done.status == 2
-    assert "did you mean 'houses.safetensors'?" in done.err
+    assert "did you mean '" in done.err and "houses.safetensors'?" in done.err
 
 
 def test_inspect_shows_what_the_model_is(run, model):
@@ -186,7 +186,7 @@ def test_inspect_shows_what_the_model_is(run, model):
     ):
         assert part in done.out
     assert "town (categorical: Bern, Oslo, Rome)" in done.out
-    assert "4,673" in done.out.split("in all")[1].splitlines()[0]
+    assert "4 673" in done.out.split("in all")[1].splitlines()[0]
     assert "epochs 60" in done.out
     assert cr.__version__ in done.out
 

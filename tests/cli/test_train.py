@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 import chainrule as cr
+from chainrule.files import save_tensors
 
 QUICK = ("--epochs", 3, "--no-report")
 
@@ -104,6 +105,7 @@ def test_restarts_and_other_settings_reach_the_model(run):
     expected = {"hidden": "8,4", "activation": "tanh", "dropout": 0.25, "batch_norm": True, "restarts": 3}
     expected |= {"epochs": 4, "batch_size": 16, "lr": 0.02, "weight_decay": 0.0, "penalty": 1e-4}
     expected |= {"label_smoothing": 0.1, "validation": 0.2, "held_out": 0.3, "patience": 2, "seed": 4}
+    expected |= {"ensemble": False, "folds": 8, "scaling": "standard", "embedding": "none"}
     assert model.facts.settings == {"task": "classification", **expected}
     assert "restarts" in Path("report.html").read_text("utf-8")
 
@@ -164,12 +166,65 @@ def test_a_run_goes_on_from_its_checkpoint(run):
     assert Path("whole").read_bytes() == Path("parts").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epochs", "5"),
+        ("lr", "0.1"),
+        ("hidden", "8"),
+        ("seed", "3"),
+        ("patience", "2"),
+        ("restarts", "2"),
+        ("batch-size", "8"),
+        ("dropout", "0.1"),
+        ("held-out", "0.3"),
+        ("weight-decay", "0.1"),
+        ("label-smoothing", "0.1"),
+    ],
+)
+def test_a_run_with_another_option_is_told_which_it_is(run, name, value):
+    arguments = ["train", "iris", "--checkpoint", "run", "--no-report", "--epochs", 3]
+    assert run(*arguments).status == 0
+    done = run(*arguments, "--resume", f"--{name}", value)
+    assert done.status == 2
+    lines = done.err.splitlines()
+    assert lines[0].endswith("the checkpoint belongs to another run")
+    then, now = lines[1].split("expected: ")[1], lines[2].split("got:      ")[1]
+    assert now == f"--{name} {value}"
+    assert then.startswith(f"--{name} ") and then != now
+    assert "name another checkpoint for a new run" in lines[3]
+
+
+def test_a_run_of_other_rows_is_told_so(run):
+    table = "a,b,y\n" + "".join(f"{i},{i % 7},{i * i % 11}\n" for i in range(60))
+    Path("t.csv").write_text(table)
+    arguments = [
+        "train",
+        "t.csv",
+        "--task",
+        "regression",
+        "--checkpoint",
+        "run",
+        "--no-report",
+        "--epochs",
+        3,
+    ]
+    assert run(*arguments).status == 0
+    Path("t.csv").write_text(table.replace("\n5,5,", "\n5,6,"))
+    done = run(*arguments, "--resume")
+    assert done.status == 2
+    assert "expected: data rows as they were (" in done.err
+    assert "got:      data rows as they are now (" in done.err
+    assert max(map(len, done.err.partition("expected:")[2].split())) < 60  # no digest as a whole
+
+
 # Places to write to
 
 
 @pytest.mark.parametrize("failure", [errno.ENOSPC, errno.EROFS])
 def test_a_failing_save_loses_neither_the_score_nor_the_previous_file(run, monkeypatch, failure):
-    Path("model.safetensors").write_bytes(b"previous model")
+    save_tensors("model.safetensors", {}, {}, kind="model")
+    before = Path("model.safetensors").read_bytes()
     Path("report.html").write_bytes(b"previous report")
 
     def fail(*_):
@@ -183,7 +238,69 @@ def test_a_failing_save_loses_neither_the_score_nor_the_previous_file(run, monke
     assert "accuracy " in done.err
     assert f"could not write model.safetensors: {os.strerror(failure)}" in done.err
     assert sorted(p.name for p in Path().iterdir()) == ["model.safetensors", "report.html"]
-    assert Path("model.safetensors").read_bytes() == b"previous model"
+    assert Path("model.safetensors").read_bytes() == before
+
+
+def test_a_disk_that_is_full_at_the_first_checkpoint_loses_nothing(run, monkeypatch):
+    """The run goes on, saving is tried again, and the model is there in the end."""
+    calls, real = [], os.fsync
+
+    def full_at_first(descriptor):
+        calls.append(descriptor)
+        if len(calls) == 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full_at_first)
+        done = run("train", "iris", "--epochs", 3, "--checkpoint", "c")
+    assert done.status == 0
+    assert "No space left on device; training goes on" in done.err
+    assert {path.name for path in Path().iterdir()} == {"model.safetensors", "report.html", "c"}
+    plain = run("train", "iris", "--epochs", 3, "--out", "plain", "--no-report")
+    assert plain.status == 0
+    assert Path("plain").read_bytes() == Path("model.safetensors").read_bytes()
+    assert run("train", "iris", "--epochs", 3, "--checkpoint", "c", "--resume").status == 0
+
+
+@pytest.mark.parametrize("place", ["--out", "--checkpoint"])
+def test_a_file_that_is_not_ours_is_not_written_over(run, place):
+    Path("notes.csv").write_text("a,b\n1,2\n")
+    done = run("train", "iris", "--epochs", 1, place, "notes.csv")
+    assert done.status == 2
+    assert f"{place} names a file that chainrule did not write" in done.err
+    assert Path("notes.csv").read_text() == "a,b\n1,2\n"
+
+
+def test_a_run_is_not_written_over_unasked(run):
+    first = run("train", "iris", "--epochs", 2, "--checkpoint", "c", "--resume")
+    assert "there is no c to go on from yet" in first.out
+    before = Path("c").read_bytes()
+    done = run("train", "iris", "--epochs", 4, "--checkpoint", "c")
+    assert done.status == 2
+    assert "--checkpoint names a run that is there already" in done.err
+    assert Path("c").read_bytes() == before
+
+
+def test_where_a_command_fails_is_no_line_of_a_library(tmp_path):
+    rows = "\n".join(f"{x},{x * x}" for x in range(60))
+    (tmp_path / "t.csv").write_text(f"x,y\n{rows}\n")
+    command = [
+        sys.executable,
+        "-m",
+        "chainrule",
+        "train",
+        "t.csv",
+        "--target",
+        "y",
+        "--lr",
+        "1e12",
+        "--epochs",
+        "3",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "diverged" in done.stderr
+    assert "where:" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -231,15 +348,7 @@ def child(tmp_path, *arguments):
 def test_ctrl_c_saves_what_there_is(tmp_path):
     arguments = ["--epochs", "1000000", "--patience", "1000000", "--checkpoint", "run", "--json"]
     process = child(tmp_path, "train", "iris", *arguments)
-    checkpoint = tmp_path / "run"
-    deadline = time.monotonic() + 60
-    first = None
-    while process.poll() is None and time.monotonic() < deadline:
-        now = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
-        if first is not None and now != first:  # saved again, so epochs are being finished
-            break
-        first = first or now
-        time.sleep(0.02)
+    until_saved_again(process, tmp_path / "run")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
@@ -250,6 +359,64 @@ def test_ctrl_c_saves_what_there_is(tmp_path):
     model = cr.load_model(tmp_path / result["model"])
     assert model.facts.stopped.startswith("interrupted after epoch")
     assert (tmp_path / "report.html").exists()
+
+
+def until_saved_again(process, checkpoint):
+    """Wait until epochs are being finished."""
+    first, deadline = None, time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        now = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
+        if first is not None and now != first:
+            return
+        first = first or now
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no signals to send")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_sigterm_saves_what_there_is(tmp_path, name):
+    number = getattr(signal, name)
+    arguments = ["--epochs", "1000000", "--patience", "1000000", "--checkpoint", "run", "--json"]
+    process = child(tmp_path, "train", "iris", *arguments)
+    until_saved_again(process, tmp_path / "run")
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    result = json.loads(out.splitlines()[-1])
+    assert result["interrupted"] and "Traceback" not in err
+    assert cr.load_model(tmp_path / "model.safetensors").facts.stopped.startswith("interrupted after epoch")
+    found = sorted(entry.name for entry in tmp_path.iterdir())
+    assert found == ["model.safetensors", "report.html", "run"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o400])
+def test_what_is_made_from_a_private_file_is_private(run, houses, tmp_path, mode):
+    data = tmp_path / "houses.csv"
+    data.write_bytes((houses / "houses.csv").read_bytes())
+    data.chmod(mode)
+    before = os.umask(0o022)
+    try:
+        told = run("train", data, "--target", "price", "--epochs", 3, "--checkpoint", "run", "--quiet")
+        assert told.status == 0
+        for out in ("p.csv", "p.parquet"):
+            assert run("predict", "model.safetensors", data, "--out", out).status == 0
+        assert run("export", "model.safetensors").status == 0
+    finally:
+        os.umask(before)
+    made = {"model.safetensors", "report.html", "run", "p.csv", "p.parquet", "model.onnx"}
+    assert made == {entry.name for entry in tmp_path.iterdir()} - {"houses.csv"}
+    for name in made:
+        assert (tmp_path / name).stat().st_mode & 0o777 == (mode | 0o600) & 0o644, name
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".csv", "a/" + "x" * 300])
+def test_names_that_no_file_can_have(run, name):
+    told = [run("train", name), run("predict", "model", name), run("predict", name, "iris")]
+    told += [run("train", "iris", option, name) for option in ("--out", "--report", "--checkpoint")]
+    told += [run("export", name), run("inspect", name)]
+    for one in told:
+        assert one.status == 2 and one.err.startswith("chainrule: "), one.err
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"], ["train", "nosuch"]])
@@ -272,3 +439,49 @@ def test_help_and_errors_load_no_heavy_library(arguments):
         "rich",
         "llvmlite",
     } == set()
+
+
+ASSUMED = "; as separator, cp1252"
+
+
+@pytest.fixture
+def german(houses):
+    """The table with semicolons, in Windows-1252."""
+    text = (houses / "houses.csv").read_text().replace("Rome", "Köln").replace(",", ";")
+    Path("german.csv").write_bytes(text.encode("cp1252"))
+    return "german.csv"
+
+
+def test_what_was_assumed_about_the_file_is_said_everywhere(run, german):
+    done = run("train", german, "--target", "price", *QUICK[:2], "--report", "r.html")
+    assert f"german.csv: 200 rows, price from 4 columns: regression ({ASSUMED})\n" in done.out
+    assert f"the file is read with {ASSUMED}" in Path("r.html").read_text()
+    as_json = run("train", german, "--target", "price", *QUICK, "--json")
+    assert as_json.result["notices"][0] == f"the file is read with {ASSUMED}"
+    done = run("predict", "model.safetensors", german, "--json")
+    assert done.result["notices"][:2] == [
+        "the file is read with ; as separator",
+        "the file is read with cp1252",
+    ]
+    assert done.result["scored_rows"] == 200
+    assert cr.load_model("model.safetensors").predict(german).notices == tuple(done.result["notices"])
+
+
+def test_what_is_assumed_can_be_overruled(run, german):
+    given = ["--encoding", "mac_roman", "--delimiter", "semicolon"]
+    done = run("train", german, "--target", "price", *QUICK, *given)
+    assert "price from 4 columns: regression\n" in done.out
+    model = cr.load_model("model.safetensors")
+    assert "Kˆln" in model.preprocessor.columns[2].categories
+    notices = run("predict", "model.safetensors", german, *given, "--json").result["notices"]
+    assert not [notice for notice in notices if "the file is read" in notice]
+    assert model.predict(german, encoding="mac_roman", delimiter=";").notices == tuple(notices)
+    assert model.score(german, encoding="mac_roman", delimiter=";").rows == 200
+    assert model.predict_to(german, "p.csv", encoding="mac_roman", delimiter=";") == tuple(notices)
+
+
+@pytest.mark.parametrize("given", [["--encoding", "utf-8"], ["--delimiter", ";"]])
+def test_a_format_is_for_text_files(run, houses, given):
+    for words in (["train", "iris"], ["predict", houses / "houses.safetensors", "iris"]):
+        done = run(*words, *given)
+        assert done.status == 2 and "for files of text only" in done.err

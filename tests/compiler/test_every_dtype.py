@@ -19,7 +19,7 @@ from chainrule.graph import Node, emit, new_leaf
 from chainrule.interpret import evaluate
 from chainrule.ops import PRIMITIVES, dtypes, elementwise, indexing, movement
 from chainrule.ops.edges import EDGES
-from chainrule.ops.record import Case, Lanes, Primitive, is_float
+from chainrule.ops.record import Case, Elementwise, Primitive, is_float
 
 Array = np.ndarray
 ENDS = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 0.5, -0.5, 1.0, 127.5, 255.5, -129.0, 2.0**31, 2.0**32])
@@ -104,7 +104,7 @@ def with_length(case: Case, length: int | None, rng: np.random.Generator) -> Cas
 
 def operands(primitive: Primitive, case: Case, dtype: np.dtype, rng: np.random.Generator) -> list[Array]:
     """The case's arrays with numbers of the dtype, indices included where that is an integer's."""
-    ends = bool(rng.integers(2)) and isinstance(primitive.lowering, Lanes)
+    ends = bool(rng.integers(2)) and isinstance(primitive.lowering, Elementwise)
 
     def given(position: int, x: Array) -> Array:
         if is_float(x.dtype):

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chainrule.compiler.codegen.builder import I64, PTR, Function, Type, Value, const, module_text
+from chainrule.compiler.codegen.matmul import Product, emit_product, parts, scratch_bytes
+from chainrule.compiler.codegen.matmul.plan import Dots, plan
 from chainrule.compiler.host import Library, Target, assemble, host
-from chainrule.compiler.ir import I64, PTR, Function, Type, Value, const, module_text
-from chainrule.compiler.matmul import Product, emit_product, parts, scratch_bytes
-from chainrule.compiler.matmul.plan import Dots, plan
 
 TARGETS: dict[str | None, Target] = {level: host(level) for level in (None, "avx2", "sse2")}
 # code for 64-byte vectors runs anywhere, if slowly: LLVM splits them
@@ -161,16 +161,16 @@ LARGE = [
     Product(40, 37, 1100, (1100, 1), (37, 1), "float"),  # sums over K in blocks
     Product(
         33, 50, 2061, (1, 33), (1, 2061), "float"
-    ),  # the same, both operands turned, blocks of odd length
+    ),  # the same, both operands transposed, blocks of odd length
     Product(26, 17, 1300, (1300, 1), (17, 1), "double"),
     Product(300, 70, 900, (1, 300), (70, 1), "float"),  # blocks of rows, A packed
     Product(256, 64, 128, (1, 256), (64, 1), "float"),
-    Product(9, 700, 600, (600, 1), (1, 600), "float"),  # B turned in several parts
+    Product(9, 700, 600, (600, 1), (1, 600), "float"),  # B transposed in several parts
     Product(70, 1100, 260, (260, 1), (1100, 1), "double"),
     Product(20, 10, 1500, (1, 20), (10, 1), "i32"),
     Product(3, 5, 3000, (3000, 1), (1, 3000), "float"),
     Product(200, 1, 333, (333, 1), (1, 1), "float"),
-    Product(50, 3, 129, (129, 1), (3, 1), "float"),  # few columns, B turned
+    Product(50, 3, 129, (129, 1), (3, 1), "float"),  # few columns, B transposed
     Product(12, 37, 1100, (1100, 1), (37, 1), "float"),  # few rows: blocks of K in registers
     Product(7, 5, 1283, (1, 7), (5, 1), "float"),
     Product(20, 70, 1025, (1, 20), (1, 1025), "float"),

@@ -60,7 +60,7 @@ EMPTY = [(0,), (0, 3), (3, 0), (0, 0)]
 FUNCTIONS = {
     "itself": lambda x: x,
     "flipped": cr.flip,
-    "turned and flipped": lambda x: cr.flip((x + 1).T),
+    "transposed and flipped": lambda x: cr.flip((x + 1).T),
     "every second, backwards": lambda x: (2 * x)[::-2],
     "flipped sum": lambda x: cr.flip(x + 1) + x,
     "joined": lambda x: cr.concat([cr.flip(x), x]),

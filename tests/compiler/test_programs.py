@@ -13,7 +13,7 @@ from chainrule.backward import backward
 from chainrule.compiler.host import host
 from chainrule.compiler.lowering import ELEMENTWISE
 from chainrule.compiler.program import Binary, Instance, run_parts
-from chainrule.errors import ChainruleError, IndexOutOfRangeError
+from chainrule.errors import ChainruleError, IndexOutOfRangeError, SettingError
 from chainrule.graph import Node, as_node, emit, new_leaf
 from chainrule.interpret import evaluate
 from chainrule.ops import PRIMITIVES, contract, indexing, movement, random, reduce
@@ -255,7 +255,9 @@ def steps(dtype, optimizer, options, clip=None, loss=nn.cross_entropy, count=2):
         own.attach(model)
         forms = (Form((11, 6), np.dtype(dtype)), Form((11,), np.dtype(np.int64)))
         penalty = nn.l2(1e-3)
-        made.append((model, training_step(Objective(model, loss, penalty), own, clip, forms)))
+        made.append(
+            (model, training_step(Objective(model=model, loss=loss, penalty=penalty), own, clip, forms))
+        )
     return made
 
 
@@ -315,10 +317,10 @@ def test_a_leaf_that_its_own_update_reads_whole(order):
     w = new_leaf((5, 5), np.float64, value=np.array(start, order=order))
     v = new_leaf((5, 5), np.float64, value=np.array(start * 2, order=order))
     x = new_leaf((5, 5), np.float64)
-    turned = movement.transpose(contract.matmul(w, x), axes=(1, 0))
-    flat = reduce.sum(movement.reshape(turned, shape=(25,)) * np.arange(25.0), axis=(0,), keepdims=False)
+    transposed = movement.transpose(contract.matmul(w, x), axes=(1, 0))
+    flat = reduce.sum(movement.reshape(transposed, shape=(25,)) * np.arange(25.0), axis=(0,), keepdims=False)
     factor = np.full((5, 5), 0.5)
-    (got,) = Instance(Binary([x], [flat], [(w, turned), (v, w)]))(factor)
+    (got,) = Instance(Binary([x], [flat], [(w, transposed), (v, w)]))(factor)
     np.testing.assert_allclose(w.value, (start @ factor).T)
     np.testing.assert_allclose(v.value, start)
     np.testing.assert_allclose(got, (start @ factor).T.ravel() @ np.arange(25.0))
@@ -488,3 +490,15 @@ def test_lanes_that_do_not_count_leave_no_trace(name, target):
         agree(
             run(leaves, [total], arrays, target=target)[0], expected, scale=max(1.0, float(np.abs(expected)))
         )
+
+
+def test_a_dump_of_a_pass_that_there_is_not_is_an_error(monkeypatch, capsys):
+    monkeypatch.setenv("CHAINRULE_CACHE", "off")
+    monkeypatch.setenv("CHAINRULE_DUMP", "fuze")
+    with pytest.raises(SettingError, match="names no pass"):
+        cr.compile(lambda x: x * 3)(np.ones(3))
+    monkeypatch.setenv("CHAINRULE_DUMP", "simplify, fuse")
+    cr.compile(lambda x: x * 5)(np.ones(3))
+    printed = capsys.readouterr().err
+    assert "== simplify" in printed
+    assert "== fuse" in printed

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from chainrule import nn, optim
-from chainrule.compiler import shares
-from chainrule.compiler.driver import meeting_text
-from chainrule.compiler.emit import Share
+from chainrule.compiler import partition
+from chainrule.compiler.codegen.builder import module_text
+from chainrule.compiler.driver import barrier_text
 from chainrule.compiler.host import Library, assemble, host
-from chainrule.compiler.ir import module_text
+from chainrule.compiler.kernels import OuterLoop
+from chainrule.compiler.partition import partition_kernels
 from chainrule.compiler.program import Binary, Instance, run_parts
-from chainrule.compiler.shares import divided
 from chainrule.compiler.team import Team
 from chainrule.ops.record import Form
 from chainrule.training import executors
@@ -36,7 +36,7 @@ def traced(widths, options, optimizer=None):
     own = copy.copy(optimizer or optim.Adam(1e-2))
     own.attach(model)
     forms = (Form((ROWS, widths[0]), np.dtype(np.float32)), Form((ROWS,), np.dtype(np.int64)))
-    objective = Objective(model, nn.cross_entropy, nn.l2(1e-3))
+    objective = Objective(model=model, loss=nn.cross_entropy, penalty=nn.l2(1e-3))
     return model, training_step(objective, own, 1.0, forms)
 
 
@@ -60,7 +60,7 @@ def trained(widths, options, threads, shared=True):
 
 @pytest.mark.parametrize(("widths", "options"), NETWORKS, ids=str)
 def test_any_number_of_threads_gives_the_same_bits(monkeypatch, widths, options):
-    monkeypatch.setattr(shares, "WORTH_SHARING", 0)  # cut whatever can be cut
+    monkeypatch.setattr(partition, "WORTH_SHARING", 0)  # cut whatever can be cut
     expected = trained(widths, options, 1, shared=False)
     for threads in (1, 2, 3, 5):
         for mine, its in zip(expected, trained(widths, options, threads), strict=True):
@@ -73,9 +73,9 @@ def test_everything_is_done_once():
     kernels = []
     for phase, _ in itertools.product(range(6), range(4)):
         step = int(rng.integers(1, 9))
-        kernels.append((phase, Share(int(rng.integers(1, 300)), step, float(rng.integers(1, 100_000)))))
+        kernels.append((phase, OuterLoop(int(rng.integers(1, 300)), step, float(rng.integers(1, 100_000)))))
     for threads in (1, 2, 3, 8):
-        rows = divided(kernels, threads)
+        rows = partition_kernels(kernels, threads)
         assert rows[:, 0].tolist() == list(range(threads)) and (rows[:, 1] == threads).all()
         for number, (_, share) in enumerate(kernels):
             parts = sorted((a, b) for a, b in rows[:, 2 + 2 * number : 4 + 2 * number].tolist() if b > a)
@@ -85,7 +85,7 @@ def test_everything_is_done_once():
 
 
 def test_large_kernels_are_divided_evenly():
-    rows = divided([(0, Share(100, 1, 1e6)), (0, Share(1, 1, 2e5))], 2)
+    rows = partition_kernels([(0, OuterLoop(100, 1, 1e6)), (0, OuterLoop(1, 1, 2e5))], 2)
     (a, b), (c, d) = rows[:, 2:4].tolist()
     assert (a, c, d) == (0, b, 100)
     assert b in (40, 60)  # whoever has the other kernel does less of this one
@@ -136,17 +136,19 @@ def test_consecutive_rows_are_read_where_they_lie():
 def test_nobody_waits_for_a_thread_that_does_not_come():
     """An interruption between handing out the work and beginning it: all threads end, and work again later."""
     target = host()
-    text = module_text([], target.attributes, globals=[meeting_text(target)])
+    text = module_text([], target.attributes, globals=[barrier_text(target)])
     library = Library(assemble(text, target), target)
     kinds = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64
-    meet = ctypes.CFUNCTYPE(None, *kinds)(library.address("meet"))
+    wait = ctypes.CFUNCTYPE(None, *kinds)(library.address("barrier"))
     team, done, interrupted = Team(3), [], threading.Event()
+    begun = threading.Barrier(3)
 
-    def work(rank, meeting):
+    def work(rank, barrier):
+        begun.wait(60)
         if rank == 0 and not interrupted.is_set():
             raise KeyboardInterrupt
         for _ in range(3):
-            meet(meeting, rank, 3)
+            wait(barrier, rank, 3)
         done.append(rank)
 
     def run():

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from chainrule.data import read_table
-from chainrule.data.notices import Notice, add_up
+from chainrule.data.features.notices import Notice, add_up
+from chainrule.data.files.text_format import TextFormat
 from chainrule.data.parts import read_parts
 from chainrule.errors import DataError
 
@@ -45,15 +46,15 @@ def test_parts_are_the_whole(frame, tmp_path, name):
     path = write(frame, tmp_path / name)
     parts = list(read_parts(path, frame.columns, ["t"], cells=6_000))
     assert len(parts) > 2
-    assert [before for before, _ in parts] == np.cumsum([0, *(p.height for _, p in parts[:-1])]).tolist()
-    joined = pl.concat([part for _, part in parts])
+    assert [part.before for part in parts] == np.cumsum([0, *(p.frame.height for p in parts[:-1])]).tolist()
+    joined = pl.concat([part.frame for part in parts])
     assert joined.equals(read_table(path, ["t"])) and joined.equals(frame)
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
 def test_columns_that_are_not_wanted_are_named_but_not_read(frame, tmp_path, name):
     path = write(frame, tmp_path / name)
-    ((_, part),) = read_parts(path, ["x", "n", "nowhere"])
+    ((_, part, _),) = read_parts(path, ["x", "n", "nowhere"])
     assert set(part.columns) == set(frame.columns)
     assert part.select("n", "x").equals(frame.select("n", "x")) and part["t"].null_count() == part.height
 
@@ -63,16 +64,14 @@ def test_columns_that_are_not_wanted_are_named_but_not_read(frame, tmp_path, nam
     [
         (
             "a.csv",
-            b"a,b\n1,2\n" * 1 + b"1,2\n" * 3000 + b"1,\xff\n",
+            b"a,b\n" + b"1,2\n" * 3000 + b"1," + bytes(range(128, 190)) + b"\n",
             "not text in UTF-8",
-            "line 3003, byte 12011",
+            "line 3002, byte 12007",
         ),
         ("a.csv", b"a,b\n1,\x00\n", "zero byte", "line 2"),
-        ("a.csv", b"\xff\xfea\x00", "not text in UTF-8", "line 1"),
-        ("a.csv", b"a,b\n" + b"1,2\n" * 2500 + b"1\n", "ragged", ""),
-        ("a.csv", b"a,a\n1,2\n", "more than once", ""),
+        ("a.csv", b"\xff\xfea\x00\n\x00x", "not text in utf-16-le", "line 2, byte 7"),
+        ("a.csv", b"a,b\n" + b"1,2\n" * 2500 + b"1,2,3\n", "ragged", ""),
         ("a.csv", b'a,b\n"1,2\n', "quotes", ""),
-        ("a.csv", b"a,b\n", "no rows", ""),
         ("a.csv", b"", "no columns", ""),
         ("a.csv.gz", b"a,b\n", "not a whole gzip file", ""),
         ("a.parquet", b"PAR1", "cannot be read as Parquet", ""),
@@ -87,6 +86,43 @@ def test_what_is_wrong_is_said_as_for_the_whole(tmp_path, name, data, what, wher
         list(read_parts(tmp_path / name, ["a", "b"], cells=1000))
     assert where in str(whole.value) and where in str(parts.value)
     assert whole.value.what == parts.value.what
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet", "a.arrow", "a.json"])
+def test_a_table_without_rows_is_a_part_without_rows(tmp_path, name):
+    empty = pl.DataFrame(schema={"a": pl.Int64, "b": pl.String})
+    path = tmp_path / name
+    if name == "a.json":
+        path.write_text('{"a": [], "b": []}')
+    else:
+        write(empty, path)
+    if name == "a.json":
+        with pytest.raises(DataError, match="no columns"):
+            list(read_parts(path, ["a", "b"]))
+        return
+    ((before, frame, _),) = read_parts(path, ["a", "b"])
+    assert before == 0 and frame.columns == ["a", "b"] and frame.height == 0
+
+
+@pytest.mark.parametrize("first", ["5.1,3,Oslo", "5.1,3,Rome"])
+@pytest.mark.parametrize("more", ["", "\n4.9,7,Oslo", "\n4.9,7,Oslo\n1.5,2,Rome\n1.5,2,Rome\n1.5,2,Rome"])
+def test_columns_by_position_come_from_files_without_a_header(tmp_path, first, more):
+    path = tmp_path / "t.csv"
+    path.write_text(first + more)
+    rows = len((first + more).splitlines())
+    unnamed = [f"column_{place}" for place in (1, 2, 3)]
+    (part,) = read_parts(path, unnamed, order=unnamed)
+    assert part.frame.columns == unnamed and part.frame.height == rows
+    if more:  # a model of names predicts a file without them only if told
+        with pytest.raises(DataError, match=r"no header line(.*\n)*.*'a', 'b'(.*\n)*.*--no-header"):
+            list(read_parts(path, ["a", "b"], order=["a", "b", "c"]))
+    (part,) = read_parts(path, ["a", "b"], wanted=TextFormat(header=False), order=["b", "a", "c"])
+    assert part.frame.columns == ["b", "a", "c"] and part.frame.height == rows
+    with pytest.raises(DataError, match=r"not as many columns(.*\n)*.*2 columns in the order"):
+        list(read_parts(path, ["a", "b"], wanted=TextFormat(header=False), order=["b", "a"]))
+    path.write_text("column_3,column_1,column_2\n" + first + more)
+    (part,) = read_parts(path, unnamed, order=unnamed)
+    assert part.frame.columns == ["column_3", "column_1", "column_2"] and part.frame.height == rows
 
 
 def test_no_such_file(tmp_path):

@@ -123,11 +123,13 @@ def test_parquet_and_arrow(tmp_path, name):
 
 def test_missing_files_name_the_nearest(write, tmp_path):
     write("a\n1\n", "houses.csv")
-    with pytest.raises(DataError, match=r"there is no file .*house.csv\n(.*\n)?.*did you mean 'houses.csv'"):
+    with pytest.raises(
+        DataError, match=r"there is no file .*house.csv\n(.*\n)?.*did you mean '.*houses.csv'"
+    ):
         read_table(tmp_path / "house.csv")
     with pytest.raises(DataError, match="there is no folder"):
         read_table(tmp_path / "no" / "house.csv")
-    with pytest.raises(DataError, match=r"is a folder\n.*\n.*'houses.csv'"):
+    with pytest.raises(DataError, match=r"is a folder\n.*\n.*'.*houses.csv'"):
         read_table(tmp_path)
     with pytest.raises(DataError, match="cannot be read"):
         read_table("a\0b")
@@ -154,8 +156,8 @@ def test_ragged_rows_name_their_lines(write):
 
 
 def test_ragged_rows_after_many_good_ones(write):
-    with pytest.raises(DataError, match="line 2502 has 1"):
-        read_table(write("a,b\n" + "1,2\n" * 2500 + "3\n"))
+    with pytest.raises(DataError, match="line 2502 has 3"):
+        read_table(write("a,b\n" + "1,2\n" * 2500 + "3,4,5\n"))
 
 
 def test_quotes_that_do_not_match(write):
@@ -165,24 +167,21 @@ def test_quotes_that_do_not_match(write):
         read_table(write('a,b\n"x"y,2\n'))
 
 
-def test_other_encodings(write):
-    with pytest.raises(DataError, match=r"not text in UTF-8\n(.*\n)*.*0xe9\n.*line 3, byte 11 .*\n.*UTF-8"):
-        read_table(write("a,b\n1,x\n2,é\n".encode("latin-1")))
+def test_what_is_not_text(write):
+    with pytest.raises(DataError, match=r"not text in UTF-8\n(.*\n)*.*0xe9\n.*line 3, byte 13 .*\n.*cp1252"):
+        read_table(write("a,b\nä,ö\n2,".encode() + b"\xe9\n"), encoding="utf-8")
     with pytest.raises(DataError, match="line 1, byte 5 "):
-        read_table(write(b"\xef\xbb\xbfa\xe9\n"))
-    with pytest.raises(DataError, match="UTF-16"):
-        read_table(write("a,b\n1,2\n".encode("utf-16")))
-    with pytest.raises(DataError, match=r"zero byte(.*\n)*.*line 1"):
-        read_table(write("a,b\n1,2\n".encode("utf-16-le")))
-    with pytest.raises(DataError, match="spreadsheet"):
-        read_table(write(b"PK\x03\x04\xff\xfe", "t.xlsx"))
+        read_table(write(b"\xef\xbb\xbfa\xe9\n"), encoding="utf-8")
+    with pytest.raises(DataError, match=r"zero byte(.*\n)*.*line 2"):
+        read_table(write("a,b\n1,\0\n"))
+    with pytest.raises(DataError, match=r"workbook that cannot be read\n(.*\n)*.*save the sheet as CSV"):
+        read_table(write(b"PK\x03\x04\xff\xfexl/workbook.xml", "t.xlsx"))
 
 
-def test_repeated_names(write):
-    with pytest.raises(DataError, match=r"more than once(.*\n)*.*'a' \(columns 1, 3\)"):
-        read_table(write("a,b,a\n1,2,3\n"))
-    with pytest.raises(DataError, match="more than once"):
-        read_table(write("column_2,\n1,2\n"))
+def test_repeated_names_get_numbers(write):
+    assert read_table(write("a,b,a,a_2,a\n1,2,3,4,5\n")).columns == ["a", "b", "a_3", "a_2", "a_4"]
+    assert read_table(write("column_2,\n1,2\n")).columns == ["column_2", "column_2_2"]
+    assert read_table(write("ö,o\u0308\n1,2\n")).columns == ["ö", "ö_2"]
 
 
 @settings(deadline=None, max_examples=200)
@@ -213,6 +212,8 @@ CELLS = st.one_of(
 def test_what_the_csv_module_writes_comes_back(tmp_path_factory, rows):
     import csv
 
+    rows = [*rows, (1, "the last row")]  # for empty rows below it would be left out
+
     path = tmp_path_factory.mktemp("csv") / "t.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -224,3 +225,11 @@ def test_what_the_csv_module_writes_comes_back(tmp_path_factory, rows):
         numbers = [None if number is None else float(number) for number in numbers]
     assert frame["number"].to_list() == numbers
     assert frame["text"].to_list() == [text.strip(" \n") or None for _, text in rows]
+
+
+@pytest.mark.parametrize("gap", ["", "NA"])
+def test_points_that_may_separate_thousands_are_looked_at_whole_beside_gaps_too(tmp_path, gap):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + f"1.234,0.123\n100,{gap}\n{gap},1.500\n")
+    frame = read_table(path)
+    assert frame["a"].dtype == pl.String and frame["b"].dtype == pl.Float64

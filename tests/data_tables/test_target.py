@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from chainrule.data import Target, find_task, fit_preprocessor, rows_with_target
+from chainrule.data.features.readings import Reading
 from chainrule.errors import DataError, SettingError
 
 
@@ -44,7 +45,10 @@ def test_find_task(values, task):
 
 def test_text_classes():
     preprocessor, notices = fit(["yes", "no", " yes", "no"])
-    assert preprocessor.target == Target("y", "classification", classes=("no", "yes")) and not notices
+    as_text = Reading("text", marks="few")
+    assert (
+        preprocessor.target == Target("y", "classification", ("no", "yes"), reading=as_text) and not notices
+    )
     y = preprocessor.encode_target(frame(["no", "yes "]))
     assert y.dtype == np.int64 and y.tolist() == [0, 1]
     assert preprocessor.decode(np.array([1, 0])).to_list() == ["yes", "no"]
@@ -58,7 +62,7 @@ def test_integer_classes_are_in_the_order_of_numbers():
     assert preprocessor.decode(np.array([2, 0], dtype=np.int32)).to_list() == [10, -1]
     assert notices == (
         "target 'y' has 3 different integers: taken as classes "
-        "(set the task to regression to predict them as numbers)",
+        "(--task regression predicts them as numbers (in Python: task='regression'))",
     )
     assert not fit([10, 9, -1] * 10, task="classification")[1]
 
@@ -118,8 +122,8 @@ def test_rows_without_a_target_are_left_out():
         ([datetime.date(2000, 1, 1)] * 2, None, "cannot be predicted"),
         ([[1], [2]], None, "cannot be predicted"),
         ([f"n{i}" for i in range(40)], None, "almost as many classes as rows"),
-        ([1.0, math.inf], None, r"not finite(.*\n)*.*row 2 \(inf\)"),
-        (["1.5"] * 20 + ["abc"], None, r"text in a numeric column(.*\n)*.*row 21 \('abc'\)"),
+        ([1.0, math.inf], None, "one value only"),
+        (["1.5"] * 21, None, "one value only"),
     ],
 )
 def test_targets_that_cannot_be_learned(values, task, message):

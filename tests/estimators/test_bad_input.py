@@ -151,7 +151,7 @@ def test_a_validation_set_that_does_not_fit(iris):
         model.fit(X, y, X_val=X, y_val=y + 1)
     with pytest.raises(DataError, match="both X_val and y_val"):
         model.fit(X, y, X_val=X)
-    with pytest.raises(DataError, match="another number of outputs"):
+    with pytest.raises(DataError, match="a different number of outputs"):
         MLPRegressor(**QUICK).fit(X, iris[0][:, 0], X_val=X, y_val=iris[0][:, :2])
 
 

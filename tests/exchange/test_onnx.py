@@ -13,7 +13,7 @@ from chainrule import nn
 from chainrule.errors import ExchangeError, SettingError
 from chainrule.exchange import to_onnx
 from chainrule.nn.activations import ACTIVATIONS
-from chainrule.nn.module import at_inference
+from chainrule.nn.modes import at_inference
 from chainrule.tables import TrainingSettings, train_table
 
 RNG = np.random.default_rng(0)
@@ -23,10 +23,11 @@ def opened(model, example=None):
     return onnxruntime.InferenceSession(to_onnx(model, example=example))
 
 
-def agree(model, example, rows=(1, 2, 7, 50)):
+def agree(model, example, rows=(1, 2, 7, 50), scale=1.0):
     session = opened(model, example)
     for count in rows:
-        x = RNG.normal(size=(count, *example.shape[1:])).astype(example.dtype)
+        x = RNG.normal(0, scale, size=(count, *example.shape[1:]))
+        x = (x.round() if scale > 1 else x).astype(example.dtype)
         found = session.run(None, {"x": x})[0]
         with at_inference(model) if isinstance(model, nn.Module) else nullcontext():
             expected = model(cr.tensor(x)).numpy()
@@ -74,12 +75,20 @@ LAYERS = {
     "GraphNetwork": graph_network,
     "PolynomialFeatures": lambda: nn.PolynomialFeatures(4, 3),
     "ReferenceClass": nn.ReferenceClass,
+    "Embedding": lambda: nn.Embedding(5, 3, unseen="mean", seed=0),
+    "CategoryEmbedding": lambda: nn.CategoryEmbedding({3: 9, 1: 4}, in_features=4, seed=0),
+    "NumberEmbedding, periodic": lambda: nn.NumberEmbedding([2, 0], in_features=4, activation="relu", seed=0),
+    "NumberEmbedding, piecewise": lambda: nn.NumberEmbedding(
+        4, "piecewise", edges=[[-1, 0, 1], [0, 2], [-3, -2, 1, 2], [0, 0.5]], keep=False, seed=0
+    ),
 }
 
 
 @pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS.keys())
 def test_every_layer(make):
-    agree(make(), np.zeros((1, 4), np.float32))
+    layer = make()
+    codes = isinstance(layer, nn.Embedding | nn.CategoryEmbedding)  # whole numbers, some of which are unseen
+    agree(layer, np.zeros((1, 4), np.float32), scale=3.0 if codes else 1.0)
 
 
 def test_every_module_of_nn_is_exported_in_these_tests():
@@ -96,12 +105,16 @@ def test_pictures_are_flattened():
     agree(nn.Sequential(nn.Flatten(), nn.Linear(12, 2, seed=0)), np.zeros((1, 3, 4), np.float32))
 
 
-def test_an_ensemble():
+@pytest.mark.parametrize("loss", [nn.squared_error, nn.cross_entropy, nn.binary_cross_entropy])
+def test_an_ensemble(loss):
     x = RNG.normal(size=(40, 3)).astype(np.float32)
     history = cr.fit(
-        nn.MLP([3, 4, 1]),
-        (x, x[:, :1]),
-        loss=nn.squared_error,
+        nn.MLP([3, 4, 2]),
+        (
+            x,
+            (x[:, 0] > 0).astype(np.int64) if loss is nn.cross_entropy else (x[:, :2] > 0).astype(np.float32),
+        ),
+        loss=loss,
         optimizer=cr.optim.Adam(),
         epochs=2,
         restarts=3,
@@ -149,7 +162,7 @@ def test_what_cannot_be_exported_is_said():
         to_onnx(nn.Tanh())
     with pytest.raises(SettingError, match="function"):
         to_onnx(lambda x: x)
-    with pytest.raises(SettingError, match="nothing that can be exported"):
+    with pytest.raises(SettingError, match="this cannot be exported"):
         to_onnx(3)
     dropout = nn.Dropout(0.5)
     with pytest.raises(ExchangeError, match="changes the model's state"):
@@ -232,3 +245,34 @@ def test_a_constant_column_needs_no_input_and_a_table_of_one_row_is_enough():
     assert "same" not in [x.name for x in session.get_inputs()]
     found = session.run(None, {name: value[:1] for name, value in given(frame).items()})[0]
     np.testing.assert_allclose(found, model.predict(frame[:1]).values.to_numpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_many_categories_and_values_far_outside(task):
+    rng = np.random.default_rng(0)
+    streets = [f"street {i}" for i in range(150)]
+    street = rng.choice([*streets, None], 3000, p=[*np.arange(1, 151) / 11400, 75 / 11400])
+    size = rng.normal(size=3000)
+    price = np.array([len(s or "") for s in street]) + size + rng.normal(size=3000)
+    y = price if task == "regression" else np.array(["low", "mid", "high"])[np.digitize(price, [9, 11])]
+    frame = pl.DataFrame({"street": street.tolist(), "size": size, "price": y})
+    model = train_table(frame, "price", TrainingSettings(hidden=(8,), epochs=2)).model
+    assert model.preprocessor.columns[0].has_effects
+    new = frame.with_columns(
+        street=pl.Series(["nowhere", None, *frame["street"][2:]]), size=pl.Series([1e9, -1e300, *size[2:]])
+    )
+    inputs = {"street": new["street"].fill_null("").to_numpy().astype(object), "size": new["size"].to_numpy()}
+    found = opened(model).run(None, inputs)
+    expected = model.predict(new)
+    if task == "regression":
+        np.testing.assert_allclose(found[0], expected.values.to_numpy(), rtol=1e-4, atol=1e-4)
+    else:
+        np.testing.assert_allclose(found[1], expected.probabilities, atol=1e-5)
+
+
+def test_free_text_is_refused():
+    texts = [f"a {w} house with {n} rooms" for w, n in zip(["red", "old"] * 50, range(100), strict=True)]
+    frame = pl.DataFrame({"about": texts, "x": RNG.normal(size=100), "y": RNG.normal(size=100)})
+    model = train_table(frame, "y", SETTINGS).model
+    with pytest.raises(ExchangeError, match=r"'about' is free text(.*\n)*.*--ignore about"):
+        opened(model)

@@ -14,7 +14,7 @@ import numpy as np
 from tests.fuzz.programs import Program, Text
 
 import chainrule as cr
-from chainrule.compiler import shares
+from chainrule.compiler import partition
 from chainrule.compiler.host import host
 from chainrule.compiler.program import Binary, Instance
 from chainrule.compiler.team import Team
@@ -142,7 +142,7 @@ class Traced:
         before = [tensor.numpy().copy() for tensor, _, _ in self.updates]
 
         def run(binary: Binary, threads: int = 1, late: int = 0) -> list[np.ndarray]:
-            with mock.patch.object(shares, "WORTH_SHARING", 0):  # every kernel that can be divided is
+            with mock.patch.object(partition, "WORTH_SHARING", 0):  # every kernel that can be divided is
                 program = Instance(binary, threads=threads)
             _litter(program)
             for node, array in zip(program.binary.inputs, arrays, strict=True):
@@ -223,12 +223,12 @@ def _litter(program: Instance) -> None:
 
 def _together(program: Instance, threads: int, late: int) -> list[np.ndarray]:
     """One run by several threads, of which one comes late: whoever does not wait for it reads what is not there."""
-    team, rows = Team(threads), program._shares[threads]
+    team, rows = Team(threads), program._partitions[threads]
 
-    def work(rank: int, meeting: Any) -> None:
+    def work(rank: int, barrier: Any) -> None:
         if rank == late:
             time.sleep(LATE)
-        program.binary.step(program._address, rows[rank].ctypes.data, meeting)
+        program.binary.step(program._address, rows[rank].ctypes.data, barrier)
 
     team.run(work, threads)
     program.check()

@@ -30,6 +30,9 @@ BLOCKS = {
     "residual norm": "h + {a}({norm}(h))",
     "dropout": "{drop}(h)",
     "skip": "cr.concat([h, x], axis=1)",
+    "numbers": "{num}(h)",
+    "bins": "h + {a}({bins}(h))",
+    "category": "h + {cat}(cr.floor(2 * x[:, 0]))",
     "attention over the rows": "h + cr.softmax(h @ h.T * 0.1) @ {l}(h)",
 }
 OPTIMIZERS = [
@@ -73,13 +76,17 @@ class Network(NamedTuple):
                 "m": f"nn.Linear({width}, {width}, {dtype})",
                 "norm": f"nn.BatchNorm1d({width}, {dtype})",
                 "drop": "nn.Dropout(0.2)",
+                "num": f"nn.NumberEmbedding({width}, size=2, {dtype})",
+                "bins": f"nn.NumberEmbedding({width}, 'piecewise', edges=[[-1, 0, 1, 2]] * {width}, size=1, "
+                f"keep=False, {dtype})",
+                "cat": f"nn.Embedding(3, {width}, unseen='mean', {dtype})",
             }
             layers += [
                 f"self.{name}{i} = {value}" for name, value in made.items() if f"{{{name}}}" in formula
             ]
             formula = formula.format(a=activation, **{name: f"self.{name}{i}" for name in made})
             lines.append(f"h = {formula}")
-            width = other if kind == "layer" else size + self.features if kind == "skip" else size
+            width = {"layer": other, "skip": size + self.features, "numbers": 3 * size}.get(kind, size)
         outputs = 3 if self.classes else 2
         layers.append(f"self.last = nn.Linear({width}, {outputs}, {dtype})")
         indent = "\n        "

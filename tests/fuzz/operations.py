@@ -2,7 +2,7 @@
 
 An operation is called ``(builder, x, y, z, option)``; ``option`` is a small number that picks an axis, a length, a
 dtype. Values come up again and again, so that what is computed is shared: as an operand and after the product, inside a
-reduction and after it, turned, repeated, twice.
+reduction and after it, transposed, repeated, twice.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def argmax(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | Non
 
 @operation(4)
 def product(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
-    """A matrix product, either operand turned where that makes it fit."""
+    """A matrix product, either operand transposed where that makes it fit."""
     return _product(x, y, option)
 
 
@@ -216,15 +216,15 @@ def _product(x: Value, y: Value, option: int) -> str | None:
         or ("b" in (x.dtype.kind, y.dtype.kind) and x.dtype != y.dtype)
     ) and (len(y.shape) != 2 or len(x.shape) < 2):
         return None
-    turned = "cr.transpose({0}, {1})"
+    transposed = "cr.transpose({0}, {1})"
     a, b = x.name, y.name
     rows = x.shape
     for turn_a, turn_b in ((option % 2, option // 2 % 2), (0, 0), (0, 1), (1, 0), (1, 1)):
         k_a = rows[-2] if turn_a else rows[-1]
         k_b = y.shape[-1] if turn_b else y.shape[-2]
         if k_a == k_b:
-            left = turned.format(a, _swapped(len(rows))) if turn_a else a
-            right = turned.format(b, _swapped(len(y.shape))) if turn_b else b
+            left = transposed.format(a, _swapped(len(rows))) if turn_a else a
+            right = transposed.format(b, _swapped(len(y.shape))) if turn_b else b
             if option % 5 == 4 and 0 not in (*x.shape, *y.shape):  # with a column and a row after it
                 return f"({left} @ {right} + ({left}[..., :1] * {right}[..., :1, :] - {left}[..., :1]))"
             return f"{left} @ {right}"
@@ -250,7 +250,7 @@ def product_and_reuse(builder: Any, x: Value, y: Value, z: Value, option: int) -
 
 @operation(2)
 def product_twice(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
-    """Both operands the same, one of them turned."""
+    """Both operands the same, one of them transposed."""
     if len(x.shape) != 2:
         return None
     return [f"{x.name} @ {x.name}.T", f"{x.name}.T @ {x.name}"][option % 2]
@@ -528,7 +528,7 @@ def dropout(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | No
     if not x.is_float or not x.shape:
         return None
     name = builder.module(f"nn.Dropout(0.{1 + option % 5}, seed={option})")
-    if option % 2 == 0:  # as the values lie, which may be turned
+    if option % 2 == 0:  # as the values lie, which may be transposed
         return f"{name}({x.name}.T).T + {x.name}"
     return f"{name}({x.name})" + (f" * {x.name}" if option % 2 else "")
 
@@ -539,6 +539,31 @@ def embedding_like(builder: Any, x: Value, y: Value, z: Value, option: int) -> s
     if not x.is_float or not x.shape or x.shape[0] == 0:
         return None
     return f"cr.mean(cr.square(cr.take({x.name}, np.arange({option + 1}) % {x.shape[0]}, axis=0)), axis=0)"
+
+
+@operation(2, smooth=True)
+def number_embedding(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
+    """A small product for each column, of cosines or of codes, beside the columns as they are."""
+    if not x.is_float or len(x.shape) != 2 or x.shape[1] == 0:
+        return None
+    columns, size = 1 + option % x.shape[1], [2, 1, None, 3][option % 4]
+    kind = f"edges={[[-1.0, -0.25, 0.5, 2.0]] * columns}" if option % 3 == 0 else "frequencies=3"
+    name = builder.module(
+        f"nn.NumberEmbedding({columns}, {'piecewise' if option % 3 == 0 else 'periodic'!r}, {kind}, "
+        f"in_features={x.shape[1]}, size={size}, keep={option % 2 == 0}, seed={option}, dtype=np.{x.dtype})"
+    )
+    return f"{name}({x.name})"
+
+
+@operation(smooth=True)
+def embedding(builder: Any, x: Value, y: Value, z: Value, option: int) -> str | None:
+    """Vectors of codes, some unseen, added to a value."""
+    if not x.is_float or len(x.shape) != 2 or x.shape[1] == 0:
+        return None
+    name = builder.module(
+        f"nn.Embedding({1 + option % 3}, {x.shape[1]}, unseen='mean', seed={option}, dtype=np.{x.dtype})"
+    )
+    return f"{x.name} + {name}(np.arange({x.shape[0]}) % {2 + option % 3})"
 
 
 @operation(2, smooth=True)

@@ -19,7 +19,7 @@ from chainrule.errors import ChainruleError
 
 #: lengths of axes: around the widths of registers and tiles, one, and now and then none
 LENGTHS = [4, 1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 24, 31, 33, 48, 65, 0]
-#: two lengths of a program, A and B, name the shapes of its inputs, so that shapes meet
+#: two lengths of a program, A and B, name the shapes of its inputs, so that shapes agree
 SHAPES = ["A, B", "A, A", "B, A", "A,", "B,", "", "1, B", "A, 1", "2, A, B", "3, A, A", "B, B"]
 #: now and then one length is large: sums over K in blocks, operands in panels, blocks of rows and of columns
 LARGE = [(40, 1100), (1300, 26), (33, 700), (300, 70)]
@@ -284,4 +284,4 @@ class _Builder:
                 if fitting and tensor not in found:
                     found[tensor] = fitting[-1 - number % len(fitting)].name
                     break
-        return [f"{tensor}.assign({value})" for tensor, value in found.items()]
+        return [f"{tensor}.assign({value}.detach())" for tensor, value in found.items()]

@@ -135,6 +135,12 @@ def test_contradicting_numbers_are_named():
     assert "contradicting rows" in cr.diagnose(nn.Linear(1, 1, seed=0), (x, 3 * y), nn.squared_error).kinds
 
 
+def test_rows_that_differ_by_the_sign_of_a_zero_are_equal():
+    x = np.stack([np.repeat(np.arange(50.0), 2) / 50, np.tile([0.0, -0.0], 50)], 1)
+    y = np.tile([-1.0, 1.0], 50)[:, None]
+    assert "contradicting rows" in cr.diagnose(nn.Linear(2, 1, seed=0), (x, 3 * y), nn.squared_error).kinds
+
+
 def test_a_class_that_is_never_predicted():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(500, 3))
@@ -199,7 +205,7 @@ def test_a_flat_region():
 
 
 def test_noisy_steps():
-    """One row a step with a constant step size: a ball of noise around what could be reached."""
+    """One row a step with a constant learning rate: a ball of noise around what could be reached."""
     x, y = RUNS.plane(300, 0, noise=1.0)
     model = nn.Linear(10, 1, seed=0)
     noisy = trained(model, (x, y), nn.squared_error, optim.SGD(0.05), batch_size=1, epochs=12)
@@ -207,6 +213,15 @@ def test_noisy_steps():
     falling = optim.SGD(optim.InverseTime(0.05, 0.05))
     quiet = trained(model, (x, y), nn.squared_error, falling, batch_size=1, epochs=12)
     assert cr.diagnose(model, (x, y), nn.squared_error, quiet).kinds == []
+
+
+def test_a_step_over_all_rows_is_not_noisy():
+    """A slope far smaller than the rows' noise, in a run that is called ended: no larger batch is left to try."""
+    x, y = RUNS.plane(40, 0, noise=30.0)
+    model = nn.Linear(10, 1, seed=0)
+    history = trained(model, (x, y), nn.squared_error, optim.SGD(1e-9), batch_size=64, epochs=12)
+    kinds = cr.diagnose(model, (x, y), nn.squared_error, history).kinds
+    assert "noisy steps" not in kinds
 
 
 def test_a_run_that_left_the_finite_numbers():

@@ -472,3 +472,18 @@ def test_what_cannot_be_drawn_is_refused() -> None:
     ):
         with pytest.raises(SettingError):
             call()
+
+
+def test_the_drawn_network_is_left_alone_while_it_is_drawn():
+    """Its values are noted on a copy: another thread may call the model meanwhile."""
+    seen = []
+
+    class Watching(nn.GraphNetwork):
+        def forward(self, x):
+            seen.append("values" in vars(model))
+            return super().forward(x)
+
+    model = Watching([("a", "b")], inputs=["a"], outputs=["b"])
+    before = set(vars(model))
+    cr.draw(model, [[1.0]])
+    assert seen and not any(seen) and vars(model).keys() == before

@@ -26,7 +26,7 @@ def test_it_is_drawn_and_explained(primitive: Primitive) -> None:
             ElementTree.fromstring(cr.draw(apply, *map(np.asarray, case.inputs), view=view).svg)
         operands = [cr.tensor(x, requires_grad=is_float(np.asarray(x).dtype)) for x in case.inputs]
         y = apply(*operands)
-        if not (is_float(y.dtype) and y.requires_grad and primitive.derivative is not None):
+        if not (is_float(y.dtype) and y.requires_grad and callable(primitive.derivative)):
             continue
         loss = (y * np.cos(np.arange(y.size, dtype=y.dtype)).reshape(y.shape)).sum()
         told = cr.explain(loss, names={f"x{i}": x for i, x in enumerate(operands)})
@@ -45,7 +45,7 @@ def test_latex_is_latex() -> None:
         case = next(iter(primitive.domain(np.random.default_rng(0))))
         x, *others = (cr.tensor(x, requires_grad=is_float(np.asarray(x).dtype)) for x in case.inputs)
         y = primitive(x, *others, **case.params)
-        if y.requires_grad and primitive.derivative is not None:
+        if y.requires_grad and callable(primitive.derivative):
             lines |= {line for line in cr.explain(y.sum()).markdown().splitlines() if " &= " in line}
     formulas = {re.sub(r" = (?!.* = ).*", "", line.replace("&", "")) for line in lines}  # less the values
     assert len(formulas) > 80

@@ -3,12 +3,12 @@
 from itertools import combinations, pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import isotonic_regression
 
-from chainrule.inspect.layout import isotonic, layered
-
-numbers = st.floats(-100, 100)
+from chainrule.inspect.layout import layered, rising
 
 
 @st.composite
@@ -94,16 +94,9 @@ def test_the_same_graph_is_laid_out_the_same_way() -> None:
     assert layered([(20, 10)] * 30, edges).centres == layered([(20, 10)] * 30, edges).centres
 
 
-@given(st.lists(numbers, min_size=1, max_size=30), st.integers(0, 10**6))
 @settings(deadline=None)
-def test_isotonic_regression_is_sorted_and_no_change_improves_it(wanted: list[float], seed: int) -> None:
-    target = np.array(wanted)
-    weights = np.random.default_rng(seed).uniform(0.1, 3.0, len(target))
-    found = isotonic(target, weights)
-    assert (np.diff(found) >= -1e-9).all()
-    # optimality: within each pool of equal values the weighted residuals sum to 0, and every prefix pulls down
-    for value in np.unique(found):
-        pool = found == value
-        residual = weights[pool] * (target[pool] - found[pool])
-        assert abs(residual.sum()) < 1e-6 * (1 + np.abs(target).max())
-        assert (np.cumsum(residual) >= -1e-6 * (1 + np.abs(target).max())).all()
+@given(st.lists(st.tuples(st.floats(-100, 100), st.floats(0.01, 10)), min_size=1, max_size=20))
+def test_positions_that_nowhere_fall_are_those_of_scipy(pairs):
+    wanted, weights = zip(*pairs, strict=True)
+    peer = isotonic_regression(wanted, weights=weights).x
+    assert rising(wanted, weights) == pytest.approx(peer, abs=1e-9)

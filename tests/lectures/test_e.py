@@ -770,7 +770,9 @@ def test_E30_adaptive_steps_where_curvatures_differ(optimizer):
         return np.abs(p.numpy())
 
     assert after(optimizer)[0] < 0.2
-    assert after(optim.SGD(0.9e-8))[0] > 0.99  # the largest step size at which plain descent does not blow up
+    assert (
+        after(optim.SGD(0.9e-8))[0] > 0.99
+    )  # the largest learning rate at which plain descent does not blow up
 
 
 # Against PyTorch

@@ -42,7 +42,7 @@ def test_the_model_keeps_its_parameters():
     assert (out.numpy() == 0).all() and not out.requires_grad
     with pytest.raises(ShapeError, match="features"):
         f(np.zeros(17), np.zeros((1, 5)))
-    with pytest.raises(ShapeError, match="theta does not fit"):
+    with pytest.raises(ShapeError, match="theta has the wrong length"):
         f(np.zeros(16), X)
     assert all(p.data is d for p, d in zip(model.parameters(), data, strict=True))
     for name, value in model.state_dict().items():

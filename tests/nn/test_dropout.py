@@ -83,7 +83,7 @@ def test_traced_equals_eager(traced):
 
 @pytest.mark.parametrize("p", [1.0, -0.1, 1.5, float("nan")])
 def test_p_out_of_range(p):
-    with pytest.raises(SettingError, match="0 <= p < 1"):
+    with pytest.raises(SettingError, match="must be a number >= 0 and < 1"):
         nn.Dropout(p)
 
 

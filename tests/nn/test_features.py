@@ -84,7 +84,7 @@ def test_features_that_cannot_be_are_refused():
     with pytest.raises(ShapeError, match="number of features"):
         nn.PolynomialFeatures(2)(np.zeros((4, 3)))
     for other in (np.zeros((1, 2)), np.zeros(3)):
-        with pytest.raises(ShapeError, match="one width"):
+        with pytest.raises(ShapeError, match="equal width"):
             nn.polynomial_kernel(np.zeros((1, 3)), other)
     shown = repr(nn.PolynomialFeatures(2, interactions_only=True))
     assert shown == "PolynomialFeatures(2, degree=2, interactions_only=True)"

@@ -66,7 +66,7 @@ def test_bad_settings():
         find_initialiser("glorot")
     with pytest.raises(SettingError, match="low <= high"):
         init.uniform(1.0, 0.0)
-    with pytest.raises(SettingError, match="not negative"):
+    with pytest.raises(SettingError, match="must not be negative"):
         init.normal(-1.0)
     with pytest.raises(ShapeError, match="outputs, inputs"):
         nn.Linear(2, 1, bias_initialiser="he_normal")

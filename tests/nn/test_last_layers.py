@@ -58,5 +58,5 @@ def test_log_loss_of_a_probability_that_rounded_to_zero_is_infinite():
 def test_log_loss_refuses_what_it_cannot_use():
     with pytest.raises(DataError, match="out of range"):
         nn.log_loss([[0.5, 0.5]], [2])
-    with pytest.raises(ShapeError, match="only one output"):
+    with pytest.raises(ShapeError, match="a single class"):
         nn.log_loss([[0.5]], [0])

@@ -161,5 +161,5 @@ def test_bad_settings():
         nn.MLP([3, 4, 1], activation="logistics")
     with pytest.raises(SettingError, match="activation"):
         nn.MLP([3, 4, 1], output_activation="soft")
-    with pytest.raises(SettingError, match="0 <= p < 1"):
+    with pytest.raises(SettingError, match="must be a number >= 0 and < 1"):
         nn.MLP([3, 4, 1], dropout=1.0)

@@ -33,7 +33,7 @@ def test_load_errors_change_nothing():
     model = everything(0)
     before = model.state_dict()
     missing = {k: v for k, v in before.items() if k != "0.weight"}
-    with pytest.raises(ModelFileError, match=r"missing \['0.weight'\], extra \['other'\]"):
+    with pytest.raises(ModelFileError, match=r"missing '0\.weight'; extra 'other'"):
         model.load_state_dict({**missing, "other": np.zeros(1)})
     changed = {name: value + 1 for name, value in before.items()}
     with pytest.raises(ShapeError, match=r"4.bias[\s\S]*\(2,\)[\s\S]*\(3,\)"):
@@ -131,3 +131,31 @@ def test_a_deep_copy_has_its_own_memory_in_the_same_order_and_trains():
     assert all(p.grad is not None for p in copied.parameters())
     assert all(p.grad is None for p in model.parameters())
     copied.initialise(7)
+
+
+def test_an_attribute_changes_the_module_alone():
+    """No counter of the class or of others: what has read a module looks at that module."""
+    layer, other = nn.Linear(2, 1), nn.Linear(2, 1)
+    kinds = [*nn.Linear.__mro__[:-1]]
+    before = [dict(vars(kind)) for kind in kinds], dict(vars(other))
+    layer.remark = "new"
+    layer.training = False
+    layer.weight = nn.Parameter(np.zeros((1, 2), np.float32))
+    assert [dict(vars(kind)) for kind in kinds] == before[0]
+    assert vars(other).keys() == before[1].keys()
+    assert all(vars(other)[name] is value for name, value in before[1].items())
+
+
+def test_a_buffer_that_is_data_stays_when_initial_values_are_drawn():
+    class Holder(nn.Module):
+        def __init__(self):
+            self.data, self.state = nn.Buffer.made(np.zeros(2), redrawn=False), nn.Buffer.made(np.zeros(2))
+            self.weight = nn.Linear(2, 1).weight
+
+    model = Holder()
+    for buffer in model.buffers():
+        buffer.assign(cr.tensor(np.ones(2)))
+    model.initialise(0)
+    assert model.data.tolist() == [1, 1] and model.state.tolist() == [0, 0]
+    assert sorted(model.state_dict()) == ["data", "state", "weight"]
+    assert [name for _, name, _ in model.drawn_parts()] == ["weight", "state"]

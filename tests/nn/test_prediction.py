@@ -9,6 +9,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn, no_grad
+from chainrule.errors import ShapeError
 from chainrule.nn import prediction
 
 
@@ -196,3 +197,12 @@ def test_equal_rows_do_not_hide_that_rows_depend_on_each_other():
     model, x = Centred(), np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
     model.predict(np.zeros((7, 3), np.float32))
     np.testing.assert_allclose(model.predict(x), x - x.mean(0), atol=1e-6)
+
+
+def test_a_shape_that_does_not_fit_is_said_as_it_is():
+    model = nn.MLP([8, 2], seed=0)
+    with pytest.raises(ShapeError) as error:
+        model.predict(np.ones((600, 3), np.float32))
+    assert "[600, 3]" in str(error.value)
+    one = model.predict(np.ones(8, np.float32))
+    np.testing.assert_allclose(one, model(np.ones(8, np.float32)).numpy(), rtol=1e-6)

@@ -22,15 +22,15 @@ from chainrule.ops.notation import (
     Style,
     Symbol,
     Total,
-    Turned,
+    Transposed,
     atoms_in,
     of_atom,
     product,
     symbol,
-    turned,
+    transposed,
     write,
 )
-from chainrule.ops.record import Lanes, Primitive, Reduction, is_float
+from chainrule.ops.record import Elementwise, Primitive, Reduction, is_float
 
 FUNCTIONS = {
     "exp({0})": np.exp,
@@ -64,7 +64,7 @@ FUNCTIONS = {
     "[{0} or {1}]": np.logical_or,
     "int({0})": np.trunc,
 }
-ELEMENTWISE = [p for p in PRIMITIVES.values() if isinstance(p.lowering, Lanes) and p.name != "cast"]
+ELEMENTWISE = [p for p in PRIMITIVES.values() if isinstance(p.lowering, Elementwise) and p.name != "cast"]
 WHOLE = [p for p in PRIMITIVES.values() if isinstance(p.lowering, Reduction) or p.name == "logsumexp"]
 every_record = pytest.mark.parametrize("primitive", PRIMITIVES.values(), ids=lambda p: p.name)
 
@@ -91,7 +91,7 @@ def worth_of_atom(atom, known: dict[str, np.ndarray]) -> np.ndarray:
             return np.asarray(FUNCTIONS[atom.text](*arguments), float)
         case Total():
             return worth(atom.part, known).sum()
-        case Turned():
+        case Transposed():
             return np.swapaxes(np.atleast_2d(worth(atom.part, known)), -1, -2)
         case Chain():
             result = worth(atom.parts[0], known)
@@ -151,7 +151,7 @@ def test_formula_of_a_matrix_product_is_worth_its_value() -> None:
 
 @pytest.mark.parametrize(
     "primitive",
-    [p for p in ELEMENTWISE if p.derivative is not None and p.name not in ("where", "clip", "identity")],
+    [p for p in ELEMENTWISE if callable(p.derivative) and p.name not in ("where", "clip", "identity")],
     ids=lambda p: p.name,
 )
 def test_partials_as_written_are_the_derivative(primitive: Primitive) -> None:
@@ -186,8 +186,8 @@ def test_partials_as_written_are_the_derivative(primitive: Primitive) -> None:
 @every_record
 def test_partials_are_given_only_where_there_is_a_derivative(primitive: Primitive) -> None:
     if primitive.partials is not None:
-        assert primitive.derivative is not None
-        assert isinstance(primitive.lowering, Lanes | Reduction)
+        assert callable(primitive.derivative)
+        assert isinstance(primitive.lowering, Elementwise | Reduction)
         assert all(is_float(np.asarray(x).dtype) for case in cases_of(primitive) for x in case.inputs)
 
 
@@ -259,8 +259,8 @@ def test_sums_are_put_together() -> None:
 
 def test_products_of_matrices_keep_their_order() -> None:
     a, b = symbol("A", shape=(2, 3)), symbol("B", shape=(3, 2))
-    assert write(turned(product(a, b, (2, 2)))) == "BᵀAᵀ"
-    assert write(turned(turned(a))) == "A"
+    assert write(transposed(product(a, b, (2, 2)))) == "BᵀAᵀ"
+    assert write(transposed(transposed(a))) == "A"
     assert write(product(2 * a, -b, (2, 2))) == "−2 AB"
     assert write(product(a + a * a, b, (2, 2)), Style(latex=True)) == r"\left(A + A^{2}\right) B"
 

@@ -178,7 +178,7 @@ def test_coupled_decay_is_the_gradient_of_an_l2_penalty(network):
         np.testing.assert_allclose(p.numpy(), q.numpy(), rtol=1e-12)
 
 
-# The step size
+# The learning rate
 
 
 def test_lr_can_be_read_and_set_between_steps():
@@ -246,7 +246,7 @@ def test_function_that_returns_no_step_size():
         w = cr.tensor([1.0], requires_grad=True)
         opt = optim.SGD(wrong).attach([w])
         w.grad = cr.tensor([1.0])
-        with pytest.raises(SettingError, match="at step 0"):
+        with pytest.raises(SettingError, match="of step 0"):
             opt.step()
         assert w.item() == 1.0
 
@@ -395,3 +395,47 @@ def test_describe_names_schedules_inside_schedules():
         "schedule": {"name": "CosineDecay", "lr": 1.0, "steps": 9, "final": 0.0},
         "steps": 3,
     }
+
+
+# Fresh copies
+
+FRESH = {
+    "SGD": lambda: optim.SGD(0.1, momentum=0.9),
+    "Adam": lambda: optim.Adam(optim.StepDecay(0.1, 0.5, 3)),
+    "NAdam": lambda: optim.NAdam(0.01),
+    "groups": lambda: optim.groups({"weight": optim.SGD(0.1), "*": optim.Adam(0.01)}),
+}
+
+
+@pytest.mark.parametrize("kind", FRESH)
+def test_a_fresh_copy_has_the_settings_and_nothing_else(kind):
+    """Neither state nor parameters; what is done with it leaves the original alone, and the other way round."""
+    model = nn.Linear(2, 1, seed=0, dtype=np.float64)
+    used = FRESH[kind]().attach(model)
+    for _ in range(2):
+        used.zero_grad()
+        cr.sum(model(np.ones((3, 2))) ** 2).backward()
+        used.step()
+    before = used.state_dict()
+    fresh = used.fresh()
+    assert repr(fresh) == repr(FRESH[kind]()) and fresh.parameters == [] and not isinstance(fresh.lr, tuple)
+    twin = copy.deepcopy(model)
+    fresh.attach(twin)
+    assert {name: a.tolist() for name, a in fresh.state_dict().items()} == {
+        name: a.tolist() for name, a in FRESH[kind]().attach(copy.deepcopy(model)).state_dict().items()
+    }
+    cr.sum(twin(np.ones((3, 2))) ** 2).backward()
+    fresh.step()
+    assert all((used.state_dict()[name] == value).all() for name, value in before.items())
+
+
+def test_a_fresh_copy_with_another_learning_rate():
+    used = optim.SGD(0.1)
+    assert used.fresh(lr=0.5).lr == 0.5 and used.lr == 0.1
+    with pytest.raises(SettingError, match="each part has a learning rate of its own"):
+        optim.groups({"*": optim.SGD(0.1)}).fresh(lr=0.5)
+
+
+def test_a_fresh_copy_for_a_run_can_be_traced():
+    assert optim.traceable(optim.SGD(lambda step: 0.1 if step < 9 else 0.01).fresh_for(30, 5).lr)
+    assert optim.SGD([0.1, 0.2]).fresh_for(30, 5).lr == 0.1

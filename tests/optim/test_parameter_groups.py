@@ -91,7 +91,7 @@ def test_bad_parts(parts: Any, match: str) -> None:
 
 def test_one_optimizer_for_two_parts_is_refused() -> None:
     shared = optim.SGD(0.1)
-    with pytest.raises(SettingError, match="twice"):
+    with pytest.raises(SettingError, match="for two parts"):
         optim.groups({"0": shared, "*": shared})
 
 

@@ -97,6 +97,22 @@ def test_a_network_trained_in_torch(torch):
     assert np.mean((own.predict(x.numpy()) - y.numpy()) ** 2) < before  # it goes on training here
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_embeddings_there_and_back(torch, dtype):
+    theirs = torch.nn.Sequential(torch.nn.Embedding(7, 3), torch.nn.Flatten(), torch.nn.Linear(6, 2))
+    theirs = theirs.to(getattr(torch, dtype))
+    codes = np.random.default_rng(0).integers(0, 7, (20, 2))
+    own = cr.from_torch(theirs)
+    for ours, peer in ((own, theirs), (own, cr.to_torch(own))):
+        ours.zero_grad()
+        result, expected = ours(codes), peer(torch.tensor(codes))
+        np.testing.assert_allclose(result.numpy(), expected.detach().numpy(), rtol=1e-6)
+        peer.zero_grad()
+        (result * result).sum().backward()
+        (expected * expected).sum().backward()
+        np.testing.assert_allclose(own[0].weight.grad.numpy(), peer[0].weight.grad.numpy(), rtol=1e-5)
+
+
 def test_what_is_copied_is_not_shared_with_the_original_but_within(torch):
     layer = torch.nn.Linear(3, 3)
     tied = torch.nn.Linear(3, 3)
@@ -123,6 +139,8 @@ def test_what_has_no_counterpart_is_named(torch):
         (t.BatchNorm1d(2, track_running_stats=False), "track_running_stats"),
         (t.BatchNorm1d(2, momentum=None), "means over all"),
         (t.Linear(2, 2).half(), "float16"),
+        (t.Embedding(3, 2, padding_idx=0), "padding_idx"),
+        (t.Embedding(3, 2, max_norm=1.0), "max_norm"),
         (Own(2, 2), "Own"),
         (3, "3"),
     ):
@@ -132,6 +150,8 @@ def test_what_has_no_counterpart_is_named(torch):
         assert named.replace("\\", "").replace(".*", "") in str(caught.value)
     with pytest.raises(ExchangeError, match=r"PyTorch has no counterpart of the layer 1"):
         cr.to_torch(nn.Sequential(nn.Linear(2, 2), nn.Sign()))
+    with pytest.raises(ExchangeError, match="unseen codes"):
+        cr.to_torch(nn.Embedding(3, 2, unseen="mean"))
 
 
 def test_memory_is_shared_by_dlpack(torch):

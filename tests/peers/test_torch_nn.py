@@ -201,3 +201,44 @@ def test_initialisers_have_the_same_spread(ours, theirs):
     assert w.std() == pytest.approx(peer.std().item(), rel=0.02)
     if "uniform" in repr(ours):
         assert np.abs(w).max() == pytest.approx(peer.abs().max().item(), rel=1e-3)
+
+
+def test_embedding_of_codes():
+    codes = np.random.default_rng(2).integers(0, 7, (9, 2))
+    ours, theirs = nn.Embedding(7, 3, seed=0, dtype=np.float64), torch.nn.Embedding(7, 3).double()
+    with torch.no_grad():
+        theirs.weight.copy_(torch.tensor(ours.weight.numpy()))
+    out, expected = ours(codes), theirs(torch.tensor(codes))
+    close(out, expected)
+    weights = np.random.default_rng(1).normal(size=out.shape)
+    out.backward(weights)
+    expected.backward(torch.tensor(weights))
+    close(ours.weight.grad, theirs.weight.grad)
+
+
+def peer_codes(layer, x):
+    """As one would write it in PyTorch; returns the parameters as well."""
+    values = {name: torch.tensor(p.numpy(), requires_grad=True) for name, p in layer.named_parameters()}
+    if layer.kind == "periodic":
+        return torch.cos(x[:, :, None] * values["frequency"] + values["phase"]), values
+    edges = torch.tensor(layer.edges.numpy())
+    return torch.clamp((x[:, :, None] - edges[:, :-1]) / (edges[:, 1:] - edges[:, :-1]), 0, 1), values
+
+
+@pytest.mark.parametrize("kind", ["periodic", "piecewise"])
+@pytest.mark.parametrize("activation", [None, "relu"])
+def test_embedding_of_numbers(kind, activation):
+    edges = {"edges": [[-4.1, -1.3, 0.2, 2.5, 9.7]] * 5} if kind == "piecewise" else {}
+    layer = nn.NumberEmbedding(5, kind, size=2, activation=activation, seed=0, dtype=np.float64, **edges)
+    a, b = cr.tensor(Z, requires_grad=True), torch.tensor(Z, requires_grad=True)
+    codes, values = peer_codes(layer, b)
+    vectors = torch.einsum("nch,chd->ncd", codes, values["weight"]) + values["bias"]
+    vectors = torch.relu(vectors) if activation else vectors
+    out, expected = layer(a), torch.cat([b, vectors.flatten(1)], 1)
+    close(out, expected)
+    weights = np.random.default_rng(1).normal(size=out.shape)
+    out.backward(weights)
+    expected.backward(torch.tensor(weights))
+    for name, parameter in layer.named_parameters():
+        close(parameter.grad, values[name].grad, rtol=1e-10, atol=1e-12)
+    close(a.grad, b.grad, rtol=1e-10, atol=1e-12)

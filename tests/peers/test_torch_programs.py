@@ -160,6 +160,7 @@ def weights(number, shape):
     return np.cos(1.0 + number + np.arange(size)).reshape(shape)
 
 
+@pytest.mark.filterwarnings("ignore:Tensor.T is deprecated:UserWarning")  # of a number: PyTorch says so once
 @pytest.mark.parametrize("number", range(SEARCHES))
 def test_values_and_gradients_agree_with_torch(number):
     import torch

@@ -15,7 +15,11 @@ pytestmark = pytest.mark.peers
 
 FEATURES, ROWS = 4, 7
 NAMES = [pair.torch for pair in PAIRS]
-REQUIRED = {"Linear": {"in_features": FEATURES, "out_features": 3}, "BatchNorm1d": {"num_features": FEATURES}}
+REQUIRED = {
+    "Linear": {"in_features": FEATURES, "out_features": 3},
+    "BatchNorm1d": {"num_features": FEATURES},
+    "Embedding": {"num_embeddings": 9, "embedding_dim": 3},
+}
 #: values of each argument besides its default; a new argument of PyTorch's fails the test until it is here
 VALUES = {
     "bias": [False],
@@ -35,6 +39,13 @@ VALUES = {
     "beta": [0.2, 3.0],
     "threshold": [0.0, 1.0, 40.0],
     "dim": [0, 1, -1, -2, None],
+    "padding_idx": [0, 3, -1],
+    "max_norm": [0.5],
+    "norm_type": [1.0],
+    "scale_grad_by_freq": [True],
+    "sparse": [True],
+    "_weight": [],
+    "_freeze": [],
     "args": [],
     "kwargs": [],
 }
@@ -71,8 +82,11 @@ def agree(torch, own, theirs, dtype, training):
     """Outputs, gradients and what they leave in the buffers."""
     own.train(training)
     theirs.train(training)
-    x = np.random.default_rng(0).normal(size=(ROWS, FEATURES)).astype(dtype) * 8
-    a, b = cr.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    rng, has_codes = np.random.default_rng(0), isinstance(theirs, torch.nn.Embedding)
+    x = rng.normal(size=(ROWS, FEATURES)).astype(dtype) * 8
+    if has_codes:
+        x = rng.integers(0, 9, (ROWS, FEATURES))
+    a, b = cr.tensor(x, requires_grad=not has_codes), torch.tensor(x, requires_grad=not has_codes)
     y, expected = own(a), theirs(b.clone())  # what works in place may not have a leaf
     tolerance = {"rtol": 1e-12, "atol": 1e-12} if dtype == "float64" else {"rtol": 1e-4, "atol": 1e-5}
     np.testing.assert_allclose(y.numpy(), expected.detach().numpy(), **tolerance)
@@ -80,7 +94,8 @@ def agree(torch, own, theirs, dtype, training):
     weights = np.linspace(1, 2, y.size).reshape(y.shape).astype(dtype)
     (y * weights).sum().backward()
     (expected * torch.tensor(weights)).sum().backward()
-    np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), **tolerance)
+    if not has_codes:
+        np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), **tolerance)
     others = dict(theirs.named_parameters())
     for name, parameter in own.named_parameters():
         np.testing.assert_allclose(parameter.grad.numpy(), others[name].grad.numpy(), **tolerance)

@@ -45,16 +45,16 @@ TESTS = (
 )
 #: the tests of a file, which come first where the fault is in it
 NEAREST = {
-    "compiler/matmul/": "tests/compiler/test_matmul.py",
-    "compiler/mathfn.py": "tests/compiler/test_mathfn.py",
+    "compiler/codegen/matmul/": "tests/compiler/test_matmul.py",
+    "compiler/codegen/mathfn.py": "tests/compiler/test_mathfn.py",
     "compiler/cache.py": "tests/compiler/test_cache.py",
     "compiler/pipeline.py": "tests/compiler/test_keys.py",
-    "compiler/memory.py": "tests/compiler/test_programs.py",
-    "compiler/moves.py": "tests/compiler/test_moves.py",
+    "compiler/arrange.py": "tests/compiler/test_programs.py",
+    "compiler/codegen/moves.py": "tests/compiler/test_moves.py",
     "compiler/shuffle.py": "tests/compiler/test_shuffle.py",
-    "compiler/shares.py": "tests/compiler/test_threads.py",
+    "compiler/partition.py": "tests/compiler/test_threads.py",
     "compiler/driver.py": "tests/compiler/test_threads.py",
-    "compiler/edges.py": "tests/nn/test_graph_network.py",
+    "compiler/codegen/edges.py": "tests/nn/test_graph_network.py",
 }
 SILENCE = 600  # seconds without a test that ends: the fault makes it hang
 

@@ -9,8 +9,10 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from chainrule.data.features.notices import add_up
 from chainrule.errors import DataError
 from chainrule.tables import TrainingSettings, train_table
+from chainrule.tables.writing import table_writer
 
 SETTINGS = TrainingSettings(hidden=(8,), epochs=5)
 
@@ -80,9 +82,9 @@ def test_predictions_go_into_a_pipe(model, tmp_path):
 
 
 def spoilt(path):
-    """A table of 3000 rows with a word for a number in row 2501."""
+    """A table of 3000 rows with words for numbers from row 2001 on."""
     area = (
-        pl.when(pl.int_range(pl.len()) == 2_500)
+        pl.when(pl.int_range(pl.len()) >= 2_000)
         .then(pl.lit("large"))
         .otherwise(pl.col("area").cast(pl.String))
     )
@@ -92,20 +94,35 @@ def spoilt(path):
 def test_an_error_in_a_later_part_leaves_the_previous_file(model, tmp_path):
     spoilt(tmp_path / "a.csv")
     (tmp_path / "p.csv").write_text("previous")
-    with pytest.raises(DataError):
-        model.predict_to(tmp_path / "a.csv", tmp_path / "p.csv")
+    with pytest.raises(DataError), table_writer(tmp_path / "p.csv") as write:
+        for part in model.predict_parts(tmp_path / "a.csv", cells=5_000):
+            write(part.predictions.to_frame())
     assert (tmp_path / "p.csv").read_text() == "previous"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.csv", "p.csv"]
 
 
 def test_errors_say_from_where_rows_are_counted(model, tmp_path):
     spoilt(tmp_path / "a.csv")
-    with pytest.raises(DataError, match="column 'area' has text") as caught:
+    with pytest.raises(DataError, match="column 'area' has no cell that fits") as caught:
         list(model.predict_parts(tmp_path / "a.csv", cells=5_000))
     assert (
-        caught.value.got == "row 501 ('large')"
+        caught.value.got == "row 1 ('large')"
         and caught.value.where == "rows are counted from row 2001 of the table"
     )
+
+
+def test_odd_cells_of_all_parts_are_counted_together(model, tmp_path):
+    odd = (
+        pl.when(pl.int_range(pl.len()) % 1_000 == 500)
+        .then(pl.lit("large"))
+        .otherwise(pl.col("area").cast(pl.String))
+    )
+    table().with_columns(area=odd).write_csv(tmp_path / "a.csv")
+    notices = model.predict_to(tmp_path / "a.csv", tmp_path / "p.csv")
+    parts = list(model.predict_parts(tmp_path / "a.csv", cells=5_000))
+    together = add_up((part.frame.height, part.notices) for part in parts)
+    assert "not numbers, such as 'large' (row 501) in 3 of 3000 rows" in notices[0]
+    assert "'large' (row 501), 'large' (row 1501), 'large' (row 2501) in 3 of 3000 rows" in together[0]
 
 
 @pytest.mark.parametrize("library", ["pandas", "arrow"])

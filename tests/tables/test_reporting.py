@@ -6,8 +6,8 @@ import pytest
 
 from chainrule.report import render
 from chainrule.tables import TrainingSettings, train_table
-from chainrule.tables.examples import calibration, worst_rows
-from chainrule.tables.findings import findings
+from chainrule.tables.examples import calibration
+from chainrule.tables.findings import findings_for_report
 from chainrule.tables.importance import importances
 from chainrule.tables.reporting import make_report
 
@@ -85,25 +85,27 @@ def test_regressions_have_no_calibration(numbers):
 
 
 def test_worst_rows_are_those_of_the_table(classes, numbers):
-    found = worst_rows(classes, ["signal", "town", "noise"])
+    found = classes.worst
     frame = classes.prepared.frame
-    assert list(found.titles) == ["Row", "Actual", "Predicted", "Probability", "signal", "town", "noise"]
+    columns = [column.name for column in classes.importances.columns[:4]]
+    assert list(found.titles) == ["Row", "Actual", "Predicted", "Probability", *columns]
+    town = found.titles.index("town")
     likely = [float(row[3]) for row in found.rows]
     assert likely == sorted(likely)
     for row in found.rows:
         index = int(row[0]) - 1
         assert row[1] == frame["class"][index]
-        assert row[5] == frame["town"][index]
+        assert row[town] == frame["town"][index]
         assert index in classes.prepared.split.held_out
-    off = [abs(float(row[3].replace("\u202f", ""))) for row in worst_rows(numbers, ["signal"]).rows]
+    off = [abs(float(row[3].replace("\u202f", ""))) for row in numbers.worst.rows]
     assert off == sorted(off, reverse=True)
 
 
-def test_findings_are_those_of_the_diagnosis():
+def test_findings_stand_before_the_figures_of_the_diagnosis():
     frame = table()
     shuffled = frame.with_columns(frame["class"].shuffle(seed=0)).drop("double")
-    found = findings(train_table(shuffled, "class", TrainingSettings(epochs=60)))
-    assert found.found[0].kind == "labels without signal"
+    found = findings_for_report(train_table(shuffled, "class", TrainingSettings(epochs=60)))
+    assert found.found[0].kind == "no signal"
     assert found.found[0].reasons
     assert found.layers[0]["layer"] == "0: Linear"
 

@@ -1,6 +1,7 @@
 """A saved model is the same model; a file that is not one is refused, whatever it holds."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -8,9 +9,9 @@ import pytest
 
 import chainrule as cr
 from chainrule.data import load_bundled
-from chainrule.errors import DataError, ModelFileError
+from chainrule.errors import DataError, ModelFileError, SettingError
 from chainrule.files import FileWriteError, load_tensors, save_tensors
-from chainrule.tables import TrainingSettings, train_table
+from chainrule.tables import Columns, TrainingSettings, load_model, train_table
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,27 @@ def test_classes_come_back_as_they_were(cells, kind):
     predictions = train_table(frame, "y", TrainingSettings(epochs=60)).model.predict(frame)
     assert predictions.values.to_list() == cells * 20
     assert {type(value) for value in predictions.values} == {kind}
+
+
+def test_kept_columns_are_kept_in_the_file_and_come_with_predictions(tmp_path):
+    frame = load_bundled("iris").frame.with_columns(plant=pl.Series([f"plant {i}" for i in range(150)]))
+    columns = Columns(keep=("plant",))
+    trained = train_table(frame, "species", TrainingSettings(epochs=1), columns=columns).model
+    trained.save(tmp_path / "m")
+    again = cr.load_model(tmp_path / "m")
+    for library in ("polars", "pandas"):
+        found = again.predict(frame).to_frame(library)
+        assert (
+            list(found.columns)[:2] == ["plant", "prediction"]
+            and list(found["plant"]) == frame["plant"].to_list()
+        )
+    frame.write_parquet(tmp_path / "t.parquet")
+    assert again.predict(tmp_path / "t.parquet").to_frame()["plant"].equals(frame["plant"])
+    with pytest.raises(DataError, match="'plant'"):
+        again.predict(frame.drop("plant"))
+    for name in ("prediction", "probability_setosa"):
+        with pytest.raises(SettingError, match="cannot be kept"):
+            train_table(frame.rename({"plant": name}), "species", columns=Columns(keep=(name,)))
 
 
 def test_a_target_is_needed_for_a_score(model):
@@ -140,7 +162,7 @@ def tensor(name, value):
         (lambda tensors, metadata: metadata.update(preprocessor="{"), "preprocessing"),
         (lambda tensors, metadata: metadata.update(preprocessor={}), "preprocessing"),
         (preprocessor(classes=["setosa", "virginica"]), "architecture.widths"),
-        (preprocessor(task="regression", classes=[]), "architecture.widths"),
+        (preprocessor(task="regression", classes=[]), "target.reading"),
         (lambda tensors, metadata: metadata.update(facts=None), "facts"),
         (forged("facts", score="0.9"), "facts.score"),
         (forged("facts", score=float("nan")), "facts.score"),
@@ -172,3 +194,46 @@ def test_another_kind_of_file_is_refused(path, tmp_path):
     save_tensors(tmp_path / "run", tensors, metadata, kind="checkpoint")
     with pytest.raises(ModelFileError, match="is not a model"):
         cr.load_model(tmp_path / "run")
+
+
+def claims(rows=3000, seed=0):
+    """A rare class of which nothing is certain."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, 4))
+    odds = 0.9 * x[:, 0] - 0.6 * x[:, 1] - 4.5
+    is_claim = rng.random(rows) < 1 / (1 + np.exp(-odds))
+    return pl.DataFrame({f"x{i}": x[:, i] for i in range(4)} | {"y": np.where(is_claim, "claim", "none")})
+
+
+@pytest.mark.parametrize("smoothing", [0.05, 0.3])
+def test_probabilities_have_no_label_smoothing_in_them(smoothing, tmp_path):
+    frame = claims()
+    settings = TrainingSettings(epochs=10, label_smoothing=smoothing)
+    trained = train_table(frame, "y", settings)
+    share = float((frame["y"] == "claim").mean())
+    predictions = trained.model.predict(frame)
+    # softmax alone would say share (1 - s) + s / 2 on average: 4% or more instead of 1.5%
+    assert predictions.probabilities[:, 0].mean() == pytest.approx(share, abs=0.006)
+    raw = trained.model.network.predict(trained.prepared.features)
+    assert (predictions.values == np.array(trained.model.classes)[raw.argmax(1)]).all()
+    trained.model.save(tmp_path / "m")
+    assert np.array_equal(load_model(tmp_path / "m").predict(frame).probabilities, predictions.probabilities)
+    held_out = predictions.probabilities[trained.prepared.split.scored]
+    np.testing.assert_allclose(trained.scored.predicted, held_out, rtol=1e-5)
+    losses = -np.log(held_out[np.arange(len(held_out)), trained.scored.actual])
+    assert {m.name: m.value for m in trained.metrics}["log loss"] == pytest.approx(losses.mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("bad", [1, 1.5, -0.1, "much"])
+def test_a_share_of_smoothing_that_cannot_be_is_refused(bad, tmp_path):
+    model = train_table(claims(60), "y", TrainingSettings(epochs=1)).model
+    settings = {**model.facts.settings, "label_smoothing": bad}
+    replace(model, facts=replace(model.facts, settings=settings)).save(tmp_path / "m")
+    with pytest.raises(ModelFileError, match="label_smoothing"):
+        load_model(tmp_path / "m")
+
+
+def test_a_file_without_that_setting_loads(tmp_path):
+    model = train_table(claims(60), "y", TrainingSettings(epochs=1)).model
+    replace(model, facts=replace(model.facts, settings={})).save(tmp_path / "m")
+    assert load_model(tmp_path / "m").unsmoothing.share == 0

@@ -1,5 +1,7 @@
 """Small problems to train on, and the training loop written by hand."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
@@ -22,6 +24,12 @@ def classes():
     rng = np.random.default_rng(1)
     y = rng.integers(0, 3, 60)
     return rng.normal(size=(60, 4)) + 2.0 * np.eye(4)[y], y
+
+
+@pytest.fixture
+def many_cores(monkeypatch):
+    """As many processors as anybody asks for."""
+    monkeypatch.setattr(import_module("chainrule.training.concurrency"), "available_cores", lambda: 64)
 
 
 @pytest.fixture

@@ -1,6 +1,9 @@
 """The callbacks that come along: what they change, and what they write."""
 
 import csv
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -22,7 +25,7 @@ def fit(make_model, regression):
 
 
 def told(optimizer, losses):
-    """Epochs with these losses; the step size after each."""
+    """Epochs with these losses; the learning rate after each."""
     optimizer.attach([cr.tensor(1.0, requires_grad=True)])
     rates = []
 
@@ -69,7 +72,7 @@ def test_the_optimizer_that_was_passed_in_stays_as_it_is(fit):
 
 def test_schedules_and_searches_have_no_plateau(fit):
     for optimizer in (optim.SGD(optim.CosineDecay(0.1, 10)), optim.LBFGS(max_iterations=3)):
-        with pytest.raises(SettingError, match="step size that is a number"):
+        with pytest.raises(SettingError, match="learning rate that is a number"):
             fit([cr.ReduceOnPlateau()], optimizer=optimizer)
 
 
@@ -115,7 +118,10 @@ def test_lbfgs_has_no_step_size_to_log(fit, tmp_path):
 def test_a_log_for_tensorboard(fit, regression, tmp_path):
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-    history = fit([cr.TensorBoardLog(tmp_path)], restarts=2, validation=regression)
+    def halve(epoch):
+        epoch.optimizer.lr = epoch.optimizer.lr / 2
+
+    history = fit([halve, cr.TensorBoardLog(tmp_path)], restarts=2, validation=regression)
     for replica in range(2):
         (path,) = (tmp_path / f"replica-{replica}").iterdir()
         found = {}
@@ -125,3 +131,93 @@ def test_a_log_for_tensorboard(fit, regression, tmp_path):
         assert found.keys() == {"loss", "validation_loss", "gradient_norm", "lr"}
         assert [step for step, _ in found["loss"]] == [1, 2, 3, 4, 5, 6]
         np.testing.assert_allclose([v for _, v in found["loss"]], history.loss[replica], rtol=1e-6)
+        np.testing.assert_allclose([v for _, v in found["lr"]], 0.01 * 0.5 ** np.arange(6), rtol=1e-6)
+        np.testing.assert_allclose([v for _, v in found["lr"]], history.lr[replica], rtol=1e-6)
+
+
+@pytest.mark.parametrize("append", [False, True])
+@pytest.mark.parametrize("restarts", [1, 2])
+def test_a_resumed_run_has_each_epoch_once_in_its_log(tmp_path, append, restarts):
+    x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    log, checkpoint = tmp_path / "log.csv", tmp_path / "run"
+
+    def interrupt(epoch):
+        if epoch.number == 4:
+            raise KeyboardInterrupt
+
+    def run(*more, **settings):
+        return cr.fit(
+            nn.Linear(1, 1, seed=0),
+            (x, 2 * x),
+            loss=nn.squared_error,
+            optimizer=optim.SGD(0.1),
+            epochs=8,
+            restarts=restarts,
+            threads=1,
+            callbacks=[cr.CSVLog(log, append=append), *more],
+            checkpoint=checkpoint,
+            progress=False,
+            **settings,
+        )
+
+    if append:  # the lines of a run before stay
+        run()
+        checkpoint.unlink()
+    history = run(interrupt)
+    assert history.not_begun == restarts - 1
+    assert ("not begun" in repr(history)) == (restarts > 1)
+    run(resume=True)
+    lines = [line.split(",")[:2] for line in log.read_text().splitlines()[1:]]
+    once = [[str(replica), str(epoch)] for replica in range(restarts) for epoch in range(1, 9)]
+    assert lines == once * (2 if append else 1)
+
+
+def test_a_log_in_a_folder_that_is_missing_says_so(tmp_path):
+    x = np.ones((4, 1), np.float32)
+    with pytest.raises(FileWriteError, match="create the folder"):
+        cr.fit(
+            nn.Linear(1, 1),
+            (x, x),
+            loss=nn.squared_error,
+            optimizer=optim.SGD(0.1),
+            callbacks=[cr.CSVLog(tmp_path / "none" / "log.csv")],
+            progress=False,
+        )
+
+
+FULL = """
+import resource, sys
+import numpy as np
+import chainrule as cr
+from chainrule import nn, optim
+from chainrule.files import FileWriteError
+
+x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+model = nn.Linear(1, 1, seed=0)
+callback = getattr(cr, sys.argv[1])("log")
+resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+try:
+    cr.fit(model, (x, 2 * x), loss=nn.squared_error, optimizer=optim.SGD(0.1), epochs=300, callbacks=[callback],
+           executor="interpreted", progress=False)
+except FileWriteError as error:
+    print(error, float(model.weight.numpy()[0, 0]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits on the size of files are POSIX's")
+@pytest.mark.parametrize("log", ["CSVLog", "TensorBoardLog"])
+def test_a_log_on_a_disk_without_room_is_an_error_of_ours(tmp_path, log):
+    """No traceback of a thread, no hang; the model holds what was learned until then."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FULL, log],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "could not write" in done.stdout and "File too large" in done.stdout
+    assert "try:      make room" in done.stdout
+    assert float(done.stdout.split()[-1]) > 0.5
+    assert done.stderr == ""

@@ -6,7 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +18,9 @@ import chainrule as cr
 from chainrule import nn, optim
 from chainrule.errors import ModelFileError, SettingError
 from chainrule.files import FileWriteError, load_tensors, save_tensors
+from chainrule.system.locks import FileLock
 from chainrule.training import TrainingWarning
+from chainrule.training.checkpoint import CheckpointInUseError
 from chainrule.training.progress import Epoch
 
 
@@ -122,7 +127,7 @@ def test_saves_are_spaced_but_the_end_is_always_saved(train, tmp_path, monkeypat
     saved = []
     original = checkpoint.save_tensors
     monkeypatch.setattr(
-        checkpoint, "save_tensors", lambda path, t, m, kind: (saved.append(m), original(path, t, m, kind))
+        checkpoint, "save_tensors", lambda path, t, m, **how: (saved.append(m), original(path, t, m, **how))
     )
     train(**RUNS["plain"], epochs=20, checkpoint=cr.Checkpoint(tmp_path / "run.safetensors", seconds=1000))
     assert [m["lives"]["0"]["epochs"] for m in saved] == [0, 20]
@@ -228,7 +233,196 @@ def test_a_new_run_replaces_an_old_checkpoint(train, tmp_path):
     assert load_tensors(path)[1]["lives"]["0"]["epochs"] == 1
 
 
+# Two runs, one file
+
+
+def test_another_run_with_the_same_checkpoint_is_refused(train, tmp_path, same_state):
+    """While it trains, whether it has just begun or goes on; then the file is free."""
+    path, errors = tmp_path / "run.safetensors", []
+
+    def meanwhile(epoch):
+        for resume in (False, True):
+            with pytest.raises(
+                CheckpointInUseError, match=r"another run saves to .*run.safetensors"
+            ) as caught:
+                train(5, **RUNS["plain"], checkpoint=path, resume=resume)
+            errors.append(caught.value)
+
+    for resume in (False, True):
+        result = train(
+            **RUNS["plain"], checkpoint=cr.Checkpoint(path, seconds=0), resume=resume, callbacks=[meanwhile]
+        )
+        check_same_run(result, train(**RUNS["plain"]), same_state)
+        if not resume:
+            path.write_bytes(path.read_bytes())  # and it is not another file with another lock
+    assert len(errors) == 12 and [entry.name for entry in tmp_path.iterdir()] == [path.name]
+    train(**RUNS["plain"], checkpoint=path)
+
+
+def test_of_runs_that_begin_at_once_one_goes_on(train, tmp_path):
+    path, start = tmp_path / "run.safetensors", threading.Barrier(6)
+
+    def begin(number):
+        start.wait()
+        try:
+            return train(
+                **RUNS["plain"], checkpoint=cr.Checkpoint(path, 0), callbacks=[lambda e: finish.wait(60)]
+            )
+        except CheckpointInUseError as error:
+            refused.append(error)
+            if len(refused) == 5:
+                finish.set()
+            return None
+
+    refused, finish = [], threading.Event()
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(begin, range(6)))
+    assert sum(result is not None for result in results) == 1
+
+
+def test_a_file_that_another_run_has_taken_over_is_left_alone(train, tmp_path):
+    """As where the user removed the checkpoint and began another run."""
+    path = tmp_path / "run.safetensors"
+
+    def taken(epoch):
+        if epoch.number == 2:
+            path.unlink()
+            assert other.take()
+            save_tensors(path, {}, {}, kind="checkpoint", lock=other)
+
+    other = FileLock(path)
+    with pytest.warns(TrainingWarning, match="another run saves to"):
+        train(**RUNS["plain"], checkpoint=cr.Checkpoint(path, seconds=0), callbacks=[taken])
+    assert load_tensors(path) == ({}, {})
+    other.release()
+
+
+def test_a_system_without_locks_trains_all_the_same(train, tmp_path, monkeypatch, same_state):
+    monkeypatch.setattr("chainrule.system.locks.fcntl", None)
+    result = train(**RUNS["plain"], checkpoint=cr.Checkpoint(tmp_path / "run", seconds=0))
+    check_same_run(result, train(**RUNS["plain"]), same_state)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
+
+
+# Where
+
+
+def test_a_relative_path_is_one_of_the_folder_at_the_start(train, tmp_path, monkeypatch):
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    def move(epoch):
+        os.chdir(tmp_path / "other")
+
+    logs = [cr.CSVLog("log.csv"), move]
+    train(**RUNS["plain"], checkpoint=cr.Checkpoint("run.safetensors", seconds=0), callbacks=logs)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["log.csv", "other", "run.safetensors"]
+    assert not any((tmp_path / "other").iterdir())
+    assert load_tensors("../run.safetensors")[1]["lives"]["0"]["epochs"] == 6
+
+
+@pytest.mark.parametrize("given", [42, 1.5, b"run", ["run"], True, object()])
+def test_what_names_no_file(train, given):
+    with pytest.raises(SettingError, match="checkpoint"):
+        train(**RUNS["plain"], checkpoint=given)
+    with pytest.raises(SettingError, match="checkpoint"):
+        cr.Checkpoint(given)
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), -1.0, -float("inf"), "1", None, True])
+def test_seconds_that_are_none(tmp_path, seconds):
+    with pytest.raises(SettingError, match="seconds"):
+        cr.Checkpoint(tmp_path / "run", seconds=seconds)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 250, "é" * 200, "a\0b", "y" * 300 + "/run", ""])
+def test_names_that_no_file_can_have(train, tmp_path, name, resume):
+    try:
+        train(**RUNS["plain"], epochs=1, checkpoint=tmp_path / name, resume=resume)
+    except (FileWriteError, ModelFileError, SettingError) as error:
+        assert name != "x" * 250
+        assert (
+            "must be a text or a Path" in str(error) or "untouched" in str(error) or "cannot be" in str(error)
+        )
+    else:
+        assert name == "x" * 250 and load_tensors(tmp_path / name)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_its_permissions(train, tmp_path):
+    path = tmp_path / "run"
+    train(**RUNS["plain"], checkpoint=cr.Checkpoint(path, mode=0o600))
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o640)
+    train(**RUNS["plain"], checkpoint=cr.Checkpoint(path, seconds=0))
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
 # Disks
+
+
+def test_a_disk_that_is_full_from_the_start(train, tmp_path, monkeypatch, same_state):
+    """Training goes on, saving is tried again, and what is saved then is the run."""
+    path = tmp_path / "run.safetensors"
+
+    def full(descriptor, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def make_room(epoch):
+        if epoch.number == 3:
+            assert not path.exists()
+            patch.undo()
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr("chainrule.files._write_all", full)
+    with pytest.warns(
+        TrainingWarning, match=r"No space left.*training goes on; saving is tried again"
+    ) as caught:
+        result = train(**RUNS["plain"], checkpoint=cr.Checkpoint(path, seconds=0), callbacks=[make_room])
+    assert len(caught) == 1
+    check_same_run(result, train(**RUNS["plain"]), same_state)
+    assert load_tensors(path)[1]["lives"]["0"]["epochs"] == 6
+    check_same_run(train(5, **RUNS["plain"], checkpoint=path, resume=True), result, same_state)
+
+
+def test_a_disk_that_fails_when_a_run_is_resumed_does_not_begin_it_anew(train, tmp_path, monkeypatch):
+    """That would write over it as soon as the disk is back."""
+    path = tmp_path / "run.safetensors"
+    train(**RUNS["plain"], epochs=3, checkpoint=path)
+    before = path.read_bytes()
+
+    def fail(*ignored, **ignored_too):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    for what in ("exists", "open"):
+        with (
+            monkeypatch.context() as patch,
+            pytest.raises((FileWriteError, ModelFileError), match="Input/output"),
+        ):
+            patch.setattr(Path, what, fail)
+            train(**RUNS["plain"], checkpoint=path, resume=True)
+        assert path.read_bytes() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits of a process are POSIX's")
+def test_a_limit_of_the_system_on_the_size_of_files(train, tmp_path):
+    """A real write that fails, in a process of its own."""
+    import resource
+
+    path = tmp_path / "run.safetensors"
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+            with pytest.warns(TrainingWarning, match="File too large"):
+                train(**RUNS["plain"], executor="interpreted", checkpoint=path)
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_path_that_cannot_be_written_shows_before_training(train, tmp_path):

@@ -68,7 +68,7 @@ def test_no_rows(fit_on):
     "x",
     [
         np.array([["a", "b", "c"]] * 50),
-        np.full((50, 3), None),
+        np.full((50, 3), {}),
         np.array(["2020-01-01"] * 150, "M8[D]").reshape(50, 3),
     ],
 )

@@ -11,6 +11,8 @@ from chainrule import nn, optim
 from chainrule.errors import SettingError
 from chainrule.training import executors
 
+pytestmark = pytest.mark.usefixtures("many_cores")
+
 
 @pytest.fixture
 def train(make_model, regression):
@@ -177,11 +179,11 @@ def test_with_numbers_of_their_own(train, same_state):
 
 def test_fewer_are_kept_in_memory_than_began(train, monkeypatch):
     """Whoever is beaten by enough others is out before the round has ended."""
-    from chainrule.training.restarts import Run
+    from chainrule.training.run import Run
 
     counts, original = [], Run.begin
     monkeypatch.setattr(
-        Run, "begin", lambda run, i, t: (original(run, i, t), counts.append(len(run.state.lives)))
+        Run, "begin", lambda run, i, t: (original(run, i, t), counts.append(len(run.state.unfinished)))
     )
     train(cr.Halving(12, keep=0.25), threads=1, validation=None)
     assert max(counts) == 4  # the three that may go on, and the one that trains

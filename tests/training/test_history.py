@@ -138,7 +138,7 @@ def test_a_data_frame_of_the_curves(train, regression):
         restarts=2, validation=regression, callbacks=[lambda e: e.replica == 1 and e.number == 3]
     )
     frame = history.to_frame()
-    assert frame.columns == ["replica", "epoch", "loss", "validation_loss", "gradient_norm", "kept"]
+    assert frame.columns == ["replica", "epoch", "loss", "validation_loss", "gradient_norm", "lr", "kept"]
     assert frame["replica"].to_list() == [0, 0, 0, 0, 1, 1, 1]
     assert frame["epoch"].to_list() == [1, 2, 3, 4, 1, 2, 3]
     assert frame["loss"].to_list() == [*history.loss[0], *history.loss[1, :3]]

@@ -97,7 +97,7 @@ def test_how_a_loss_is_put_together_is_found(name, dtype):
 
     loss, y, kind = CASES[name]
     model = nn.MLP([3, 4, 3 if y.ndim == 1 else 1], "tanh", seed=0, dtype=dtype)
-    assert combination(Objective(model, loss), [as_rows((X, y), model)]) == kind
+    assert combination(Objective(model=model, loss=loss), [as_rows((X, y), model)]) == kind
 
 
 @pytest.mark.parametrize("batch_size", [50, 64, 300])

@@ -145,10 +145,10 @@ def test_a_long_epoch_is_not_waited_for(train, monkeypatch):
     """Native code comes back ten times a second; the rest of the epoch is not run."""
     monkeypatch.setattr(executors, "TRIAL_SECONDS", 1e-9)
     ticks = []
-    from chainrule.training.restarts import Run
+    from chainrule.training.run import Run
 
-    original = Run._tick
-    monkeypatch.setattr(Run, "_tick", lambda run: (ticks.append(1), original(run)))
+    original = Run.tick
+    monkeypatch.setattr(Run, "tick", lambda run: (ticks.append(1), original(run)))
     x = np.random.default_rng(0).normal(size=(4000, 3))
     model = nn.MLP([3, 4, 2], seed=0, dtype=np.float64)
     with pytest.warns(TrainingWarning):
@@ -185,5 +185,5 @@ def test_nan_in_the_data_given(train, regression):
 
 
 def test_unknown_setting(train):
-    with pytest.raises(SettingError, match="nonfinite: not known"):
+    with pytest.raises(SettingError, match="nonfinite must be 'raise' or"):
         train(planted(), nonfinite="stop")

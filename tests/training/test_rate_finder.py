@@ -1,4 +1,4 @@
-"""The search for a step size finds one, and leaves everything as it was."""
+"""The search for a learning rate finds one, and leaves everything as it was."""
 
 import numpy as np
 import pytest

@@ -1,10 +1,13 @@
 """Several starts: what they depend on, and that the best one is kept (row A11, B20, E28)."""
 
+import sys
+
 import numpy as np
 import pytest
 
 import chainrule as cr
 from chainrule import nn, optim
+from chainrule.errors import ShapeError
 
 
 @pytest.fixture
@@ -91,3 +94,74 @@ def test_xnor_is_found_from_about_three_quarters_of_all_starts():
     assert 26 <= solved.sum() <= 37
     assert (last[~solved] > 0.2).all()  # the others are stuck, and more steps would not help them
     assert np.array_equal(model.predict(x)[:, 0] > 0.5, y > 0.5)
+
+
+def test_starting_does_not_take_longer_the_more_replicas_there_are(train):
+    """Counted in calls and steps of Python, not in seconds: 75 s for 100,000 tiny networks once went into counting."""
+    counts = []
+    for restarts in (100, 400):
+        events = 0
+
+        def count(frame, event, argument):
+            nonlocal events
+            events += event in ("call", "c_call")
+
+        sys.setprofile(count)
+        try:
+            train(restarts=restarts, epochs=1, batch_size=50, threads=1, progress=False)
+        finally:
+            sys.setprofile(None)
+        counts.append(events)
+    assert counts[1] < 4.2 * counts[0]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_model_with_an_initialise_of_its_own(regression, same_state, threads):
+    class Shifted(nn.MLP):
+        def initialise(self, seed, replica=0):
+            super().initialise(seed, replica)
+            self.parameters()[0].assign(cr.tensor(self.parameters()[0].numpy() + 1.0))
+            return self
+
+    settings = {
+        "loss": nn.squared_error,
+        "optimizer": optim.SGD(0.0),
+        "epochs": 1,
+        "restarts": 3,
+        "threads": threads,
+    }
+    history = cr.fit(Shifted([3, 4, 2], dtype=np.float64), regression, seed=4, **settings)
+    for index, replica in enumerate(history.replicas):
+        same_state(Shifted([3, 4, 2], dtype=np.float64).initialise(4, index).state_dict(), replica.state)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_frozen_parameters_are_not_drawn_and_the_indices_of_the_others_stay(regression, same_state, threads):
+    def model():
+        made = nn.MLP([3, 4, 4, 2], batch_norm=True, seed=9, dtype=np.float64)
+        for parameter in made.parameters()[2:5]:
+            parameter.requires_grad = False
+        return made
+
+    settings = {
+        "loss": nn.squared_error,
+        "optimizer": optim.SGD(0.0),
+        "epochs": 1,
+        "restarts": 3,
+        "threads": threads,
+    }
+    history = cr.fit(model(), regression, seed=4, **settings)
+    for index, replica in enumerate(history.replicas):
+        expected = model().initialise(4, index)
+        parameters = {name for name, _ in expected.named_parameters()}
+        same_state(
+            {k: v for k, v in expected.state_dict().items() if k in parameters},
+            {k: v for k, v in replica.state.items() if k in parameters},
+        )
+
+
+def test_an_initialiser_of_another_shape_is_refused(regression):
+    model = nn.Linear(3, 2, dtype=np.float64)
+    model.weight.initialiser = lambda rng, shape: np.ones(())
+    with pytest.raises(ShapeError, match="initialiser"):
+        cr.fit(model, regression, loss=nn.squared_error, optimizer=optim.SGD(0.1), restarts=2, epochs=1)

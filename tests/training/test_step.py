@@ -5,7 +5,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.nn.module import at_inference
+from chainrule.nn.modes import at_inference
 from chainrule.ops.record import Form
 from chainrule.training.batches import epoch_orders
 from chainrule.training.executors import InterpretedStep
@@ -163,7 +163,7 @@ def test_minibatch_means_average_to_the_full_gradient(make_model, regression):
     """row D8: with equal sizes, the mean over all minibatches is the full gradient."""
     model = make_model()
     x, y = regression
-    objective = Objective(model, nn.squared_error, nn.l2(0.1))
+    objective = Objective(model=model, loss=nn.squared_error, penalty=nn.l2(0.1))
 
     def gradient(rows):
         forms = Form(x[rows].shape, x.dtype), Form(y[rows].shape, y.dtype)
@@ -196,7 +196,7 @@ def test_tracing_leaves_model_and_optimizer_as_they_were(make_model, same_state)
     optimizer.attach(model)
     before, nodes = model.state_dict(), [p.node for p in model.parameters()]
     forms = Form((4, 3), np.dtype("f8")), Form((4, 2), np.dtype("f8"))
-    step = training_step(Objective(model, nn.squared_error), optimizer, 1.0, forms)
+    step = training_step(Objective(model=model, loss=nn.squared_error), optimizer, 1.0, forms)
     same_state(model.state_dict(), before)
     assert [p.node for p in model.parameters()] == nodes
     assert all(p.grad is None for p in model.parameters())

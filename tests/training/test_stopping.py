@@ -10,7 +10,7 @@ from chainrule.errors import SettingError
 
 @pytest.fixture
 def noisy(make_model, regression):
-    """fit with a step size so large that the validation loss goes up and down."""
+    """fit with a learning rate so large that the validation loss goes up and down."""
     x, y = regression
 
     def run(model=None, **settings):

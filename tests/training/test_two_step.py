@@ -88,5 +88,5 @@ def test_masks_moments_and_step_counts_belong_to_the_step_not_to_its_halves(opti
 def test_what_cannot_be_updated_in_two_steps_is_refused():
     with pytest.raises(SettingError, match="two-step"):
         train(nn.MLP([3, 2], dtype=np.float64), "two-step")
-    with pytest.raises(SettingError, match="joint or two-step"):
+    with pytest.raises(SettingError, match="update must be 'joint' or 'two-step'"):
         train(network(), "sequential")

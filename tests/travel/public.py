@@ -26,12 +26,13 @@ def public_names() -> dict[str, Any]:
             found[f"{module.__name__}.{name}"] = getattr(module, name)
     found |= {f"chainrule.{name}": getattr(cr, name) for name in cr.__all__}
     for module in (errors, files):
-        found |= {f"{module.__name__}.{n}": v for n, v in vars(module).items() if _of_ours(v)}
+        found |= {f"{module.__name__}.{n}": v for n, v in vars(module).items() if _of_ours(v, module)}
     return found
 
 
-def _of_ours(value: Any) -> bool:
-    return inspect.isclass(value) and value.__module__.startswith("chainrule")
+def _of_ours(value: Any, module: Any = None) -> bool:
+    home = "chainrule" if module is None else module.__name__
+    return inspect.isclass(value) and value.__module__.startswith(home)
 
 
 def public_classes() -> list[type[Any]]:

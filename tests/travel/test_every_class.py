@@ -37,7 +37,7 @@ def full_report():
     confusion = report.Confusion(("a", "b"), np.eye(2, dtype=np.int64), np.ones(2), np.ones(2))
     numbers = report.Calibration(np.linspace(0, 1, 3), np.ones(2), np.ones(2), np.ones(2, np.int64), 0.5)
     columns = [report.Column("c", "number", "0 to 1", 0)]
-    found = report.Findings([report.FindingRow(*"abcdef", ("g",))], {"a": "1"}, [{"a": "1"}])
+    found = report.Findings([report.FindingRow(*"abcde", ("g",))], {"a": "1"}, [{"a": "1"}])
     importances = report.Importances([report.Importance("c", 0.1, 0.2, 0.3)], "shuffled", "slope")
     worst = report.WorstRows(("row",), [("1",)])
     layers = [report.Layer("0: Linear", "[3]", 12)]
@@ -62,6 +62,10 @@ MADE = {
     ),
     training.TrainingWarning: lambda: cr.TrainingWarning("the loss became nan"),
     training.DataWarning: lambda: cr.DataWarning("two years are one in float32"),
+    errors.InTrainingError: lambda: errors.InTrainingError("the model is being trained", hint="wait"),
+    training.CheckpointInUseError: lambda: training.CheckpointInUseError(
+        "another run saves there", got="run.safetensors"
+    ),
     errors.ChainruleError: lambda: errors.ChainruleError(
         "it", expected=3, got=lambda: 4, where="a:1", hint="do"
     ),
@@ -79,6 +83,7 @@ MADE = {
     report.FindingRow: lambda: full_report().findings.found[0],
     report.Importances: lambda: full_report().importances,
     report.Importance: lambda: full_report().importances.columns[0],
+    report.MetricRow: lambda: report.MetricRow(*"abcde"),
     report.WorstRows: lambda: full_report().worst,
 }
 NEEDS_MORE = {training.TensorBoardLog}  # a library of its own; see below
@@ -173,7 +178,7 @@ def test_the_log_for_tensorboard_opens_files_of_its_own(monkeypatch, tmp_path):
         def __reduce__(self):
             raise TypeError("an open file")
 
-    monkeypatch.setattr("chainrule.training.callbacks._event_writer", lambda: Writer)
+    monkeypatch.setattr("chainrule.training.callbacks.need_tensorboard", lambda: None)
     log = cr.TensorBoardLog(tmp_path)
     log._writers[0] = Writer()
     for way in (*WAYS.values(), copy.copy):

@@ -19,6 +19,7 @@ from chainrule.errors import GradientError, ModelFileError, TracingError
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(20, 4)).astype(np.float32)
+X[:, 3] = np.arange(20) % 5  # codes, for the embedding of a category
 Y = np.sin(X[:, :1])
 ROWS = (X, Y)
 EDGES = [(a, b) for a in "wxyz" for b in "hi"] + [("h", "o"), ("i", "o")]
@@ -38,6 +39,12 @@ MODELS = {
         nn.MaskedLinear(nn.group_mask([[0, 1], [2, 3]], 2), seed=0), nn.LeakyReLU(), nn.Linear(4, 1, seed=1)
     ),
     "polynomial": lambda: nn.Sequential(nn.PolynomialFeatures(4), nn.Linear(15, 1, seed=0)),
+    "embeddings": lambda: nn.Sequential(
+        nn.CategoryEmbedding({3: 4}, 2, in_features=4, seed=0),
+        nn.NumberEmbedding([2, 0], in_features=5, frequencies=3, size=2, seed=1),
+        nn.NumberEmbedding([1, 3], "piecewise", edges=[[-1, 0, 1], [0, 2]], in_features=9, seed=1),
+        nn.Linear(15, 1, seed=0),
+    ),
     "dropped weights": lambda: nn.Sequential(
         nn.WeightDropout(nn.Linear(4, 5, seed=0), 0.3, seed=1),
         nn.ELU(),
@@ -294,7 +301,7 @@ def test_any_layout_of_any_dtype(view, way):
             assert twin.grad is not None and tensor.grad is None
 
 
-def test_bytes_in_the_other_order_are_turned():
+def test_bytes_in_the_other_order_are_swapped():
     tensor = cr.Tensor.leaf(np.arange(3.0, dtype=np.float32))
     kind, (version, cls, value, *rest), _ = tensor.__reduce__()
     twin = kind(version, cls, value.astype(">f4"), *rest)

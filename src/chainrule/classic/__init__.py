@@ -1,4 +1,4 @@
-"""What back-propagation replaced or grew from: perceptron rule, delta rule, naive gradient, path sum."""
+"""What back-propagation grew from or replaced: perceptron rule, delta rule, naive gradient, path sum."""
 
 from chainrule.classic.delta_rule import DeltaRule, delta_rule
 from chainrule.classic.naive_gradient import NaiveGradient, naive_gradient

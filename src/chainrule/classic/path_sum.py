@@ -1,28 +1,34 @@
-"""The chain rule as it reads: a product of partial derivatives along every path, all of them summed (row E23)."""
+"""The chain rule path by path: the partial derivatives multiplied along each path, summed over all paths.
+
+Lectures: E23.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from chainrule.errors import SettingError
+from chainrule.foreign_text import quoted
 from chainrule.nn.graph_network import ForwardPass, GraphNetwork, forward_pass
 from chainrule.ops.record import Array
 
-#: paths from one neuron that are held at a time
-MOST = 20_000_000
+#: the neurons of a path, in order, and the product of the partial derivatives along it
+Path: TypeAlias = tuple[tuple[Hashable, ...], float]
+MOST = 20_000_000  # paths from one neuron, which are all in memory at once
 
 
 @dataclass(frozen=True, eq=False)
 class PathSum:
-    """Derivatives of one output, each a sum over paths.
+    """Derivatives of one output f, each a sum over paths.
 
-    ``S`` is df/du of each neuron (of an input df/dx): the sum over all paths from it to the output. ``gradient``
-    is df/dw by (from, to), ``bias_gradient`` df/db by neuron. ``paths`` is the number of paths from inputs to the
-    output, ``edges`` that of edges, where back-propagation sends one message each.
+    ``S`` maps each neuron to df/du (each input to df/dx), the sum over all paths from it to the output. ``gradient``
+    maps (from, to) to df/dw, ``bias_gradient`` each neuron to df/db. ``paths`` counts the paths from the inputs to
+    the output, ``edges`` the edges, along each of which back-propagation sends one message.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
@@ -33,20 +39,20 @@ class PathSum:
     (5.0, 5.0)
     """
 
-    S: dict[Any, float]
-    gradient: dict[tuple[Any, Any], float]
-    bias_gradient: dict[Any, float]
+    S: dict[Hashable, float]
+    gradient: dict[tuple[Hashable, Hashable], float]
+    bias_gradient: dict[Hashable, float]
     paths: int
     edges: int
     _net: _Steps = field(repr=False)
 
-    def paths_from(self, neuron: Any) -> Iterator[tuple[tuple[Any, ...], float]]:
-        """Every path from a neuron to the output, with the product of the partial derivatives along it."""
+    def paths_from(self, neuron: Hashable) -> Iterator[Path]:
+        """Iterate over the paths from a neuron to the output, each with the product of its partial derivatives."""
         return self._net.named_paths(neuron)
 
 
 class _Steps:
-    """Partial derivatives du_i/du_k along the edges, by the neuron that they leave."""
+    """The partial derivatives du_i/du_k along the edges, sorted by the neuron k that an edge leaves."""
 
     def __init__(self, at: ForwardPass) -> None:
         self.at, count = at, len(at.neurons)
@@ -59,7 +65,7 @@ class _Steps:
         self.number = self._counted()
 
     def _counted(self) -> list[int]:
-        """How many paths lead from each neuron to the output."""
+        """Count the paths from each neuron to the output."""
         found = [0] * len(self.at.neurons)
         for k in reversed(range(len(found))):
             above = self.upper[self.starts[k] : self.starts[k + 1]].tolist()
@@ -67,12 +73,12 @@ class _Steps:
         return found
 
     def products(self, neuron: int) -> Array:
-        """The product along every path from a neuron to the output, as they are found level by level."""
+        """Compute the product along every path from a neuron to the output, level by level."""
         if self.number[neuron] > MOST:
             raise SettingError(
-                f"path_sum: there are {self.number[neuron]} paths from {self.at.neurons[neuron]!r} to the output",
+                f"path_sum: there are {self.number[neuron]} paths from {quoted(self.at.neurons[neuron])} to the output",
                 expected=f"at most {MOST}",
-                hint="net.messages(x) gives the same gradient with one message an edge",
+                hint="net.messages(x) gives the same gradient with one message per edge",
             )
         at, product = np.array([neuron]), np.ones(1, self.partial.dtype)
         finished = []
@@ -89,7 +95,7 @@ class _Steps:
             at, product = self.upper[step], product[path] * self.partial[step]
         return np.concatenate(finished) * self.at.slope[self.at.output]
 
-    def named_paths(self, neuron: Any) -> Iterator[tuple[tuple[Any, ...], float]]:
+    def named_paths(self, neuron: Hashable) -> Iterator[Path]:
         names = self.at.neurons
         if neuron not in names:
             raise SettingError(f"path_sum: there is no neuron {neuron!r}", expected=f"one of {names!r}")
@@ -105,12 +111,12 @@ class _Steps:
                     stack.append(((*path, upper), product * float(self.partial[step])))
 
 
-def path_sum(net: GraphNetwork, x: Any, output: Any = None) -> PathSum:
-    """The gradient of one output at one row ``x`` [inputs] as a sum over paths (row A23, E23).
+def path_sum(net: GraphNetwork, x: ArrayLike, output: Hashable = None) -> PathSum:
+    """Compute the gradient of one output at one row ``x`` [inputs] as a sum over paths.
 
-    The numbers are those of back-propagation; the number of paths is a product over levels where that of edges is
-    a sum. ``output`` names the output, where there are several. Raises SettingError beyond 20 million paths from
-    one neuron, and as ``net.messages`` does.
+    The result is that of back-propagation, at another cost: from level to level the numbers of paths multiply, while
+    the numbers of edges add up. ``output`` names the output where there are several. Raises SettingError where one
+    neuron has more than 20 million paths to the output, and the errors of ``net.messages``.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
@@ -120,6 +126,8 @@ def path_sum(net: GraphNetwork, x: Any, output: Any = None) -> PathSum:
     (31.0, 2, 4)
     >>> dict(found.paths_from("x"))
     {('x', 'a', 'o'): 10.0, ('x', 'b', 'o'): 21.0}
+
+    Lectures: A23, E23.
     """
     at = forward_pass(net, x, output)
     steps = _Steps(at)

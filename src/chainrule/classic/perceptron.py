@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from chainrule.classic.samples import Floats, check_order, matrix_and_targets, with_constant
 from chainrule.errors import DataError
+from chainrule.missing import as_array
 from chainrule.optim.settings import check_count, check_number
 
 
 @dataclass(frozen=True)
 class Perceptron:
-    """What the perceptron algorithm found.
+    """The result of the perceptron algorithm.
 
-    ``weights`` [features] and ``bias``; ``updates`` in all and ``mistakes`` in each epoch; ``converged`` says
-    whether the last epoch was without a mistake, so that every row is on its side.
+    ``weights`` [features] and ``bias`` are the final ones; ``updates`` counts all updates, ``mistakes`` those of each
+    epoch. ``converged`` is True if the last epoch had no mistake, so that the neuron classifies every row correctly.
 
     >>> from chainrule import classic
     >>> found = classic.perceptron([[0, 0], [0, 1], [1, 0], [1, 1]], [-1, -1, -1, 1])
@@ -31,34 +32,36 @@ class Perceptron:
     mistakes: tuple[int, ...]
     converged: bool
 
-    def predict(self, X: Any) -> Floats:
-        """-1, 0 or 1 for each row of ``X`` [rows, features]."""
-        return np.sign(np.asarray(X, np.float64) @ self.weights + self.bias)
+    def predict(self, X: ArrayLike) -> Floats:
+        """Predict -1 or 1 for each row of ``X`` [rows, features], 0 for a row on the boundary."""
+        return np.sign(as_array(X, np.float64, "X") @ self.weights + self.bias)
 
 
 def perceptron(
-    X: Any, y: Any, order: str = "cyclic", *, lr: float = 1.0, epochs: int = 1000, seed: int = 0
+    X: ArrayLike, y: ArrayLike, order: str = "cyclic", *, lr: float = 1.0, epochs: int = 1000, seed: int = 0
 ) -> Perceptron:
-    """Go through the rows, and at each mistake add lr y x to the weights and lr y to the bias (row B8).
+    """Train a threshold neuron: visit the rows, and at each mistake add lr y x to the weights and lr y to the bias.
 
-    ``X`` [rows, features], ``y`` [rows] of -1 and 1. A row on the boundary is a mistake, for sign(0) = 0 is
-    neither label. Weights start at 0. ``order`` is "cyclic", or "random": each epoch in an order drawn from
-    ``seed``. Ends after an epoch without a mistake, which comes if the rows can be separated, or after
-    ``epochs``; see ``converged``. This is the delta rule with sign for an activation and 1 in place of its
-    derivative (erratum 15). Raises DataError for other labels, ShapeError for shapes that do not fit.
+    ``X`` is [rows, features], ``y`` [rows] of -1 and 1. A row on the boundary counts as a mistake, since sign(0) =
+    0 is neither label. Weights start at 0. ``order`` is "cyclic", or "random" for a new order in each epoch, drawn
+    with ``seed``. Training ends after an epoch without a mistake, which comes if the rows are linearly separable,
+    or after ``epochs`` epochs; ``converged`` tells which. This is the delta rule with sign as the activation and 1
+    in place of its derivative. Raises DataError for other labels, ShapeError for shapes that do not fit.
 
     >>> from chainrule import classic
     >>> found = classic.perceptron([[0, 0], [0, 1], [1, 0], [1, 1]], [-1, -1, -1, 1])
     >>> found.bias, found.weights.tolist(), found.updates
     (-4.0, [3.0, 2.0], 18)
+
+    Lectures: B8; erratum 15.
     """
     inputs, labels = matrix_and_targets("perceptron", X, y)
     if not np.isin(labels, (-1.0, 1.0)).all():
         raise DataError(
-            "perceptron: labels are of another kind",
+            "perceptron: labels must be -1 and 1",
             expected="-1 and 1",
             got=", ".join(f"{value:g}" for value in np.unique(labels)[:5]),
-            hint="labels of 0 and 1 become such as 2 * y - 1",
+            hint="2 * y - 1 turns labels 0 and 1 into -1 and 1",
         )
     check_order("perceptron", order)
     rate, limit = check_number("lr", lr, above=0), check_count("epochs", epochs)

@@ -2,30 +2,60 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from chainrule.cli import options
 from chainrule.cli.terminal import Terminal
 from chainrule.data.describe import list_some
+from chainrule.foreign_text import WIDTH, clipped
 
 if TYPE_CHECKING:
     from chainrule.tables import TableModel
 
-COLUMNS = 100  # listed at most
+COLUMNS, LAYERS, SETTINGS = 100, 100, 40  # listed at most
 
 
 def inspect_command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model that chainrule train saved.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help=options.MODEL)],
+    json: Annotated[bool, options.option("inspect", "json", "--json")] = False,
 ) -> None:
     """Show a saved model: its target, score, network, columns and settings."""
     from chainrule.tables import load_model
 
-    terminal = Terminal()
-    for name, text in describe(load_model(model)):
-        terminal.say(f"{name:<14}{text}")
+    terminal, loaded = Terminal(json), load_model(model)
+    for name, text in describe(loaded):
+        terminal.entry(name, text)
+    if not json:
+        terminal.next_steps([f"chainrule predict {shlex.quote(str(model))} NEW_ROWS.csv"])
+    terminal.finish(summary(loaded))
+
+
+def summary(model: TableModel) -> dict[str, Any]:
+    """What a model is, as plain values."""
+    target = model.preprocessor.target
+    return {
+        "task": target.task,
+        "target": target.name,
+        "classes": list(target.classes),
+        "columns": [
+            {"name": column.name, "kind": column.kind, "categories": list(column.categories)}
+            for column in model.preprocessor.columns
+        ],
+        "network": {
+            "widths": list(model.architecture.widths),
+            "activation": model.architecture.activation,
+            "dropout": model.architecture.dropout,
+            "batch_norm": model.architecture.batch_norm,
+            "parameters": sum(parameter.size for parameter in model.network.parameters()),
+        },
+        **asdict(model.facts),
+    }
 
 
 def describe(model: TableModel) -> Iterator[tuple[str, str]]:
@@ -35,22 +65,28 @@ def describe(model: TableModel) -> Iterator[tuple[str, str]]:
     facts, target = model.facts, model.preprocessor.target
     rows = facts.held_out_rows or facts.training_rows
     score = Score(facts.metric, facts.score, facts.baseline, rows, facts.scored_on)
-    yield "version", f"chainrule {facts.version}"
-    yield "data", f"{facts.data}: {facts.training_rows} rows to train, {facts.validation_rows} to validate"
-    yield "target", f"{target.name} ({target.task})"
+    yield "version", f"chainrule {clipped(facts.version)}"
+    yield (
+        "data",
+        f"{clipped(facts.data)}: {facts.training_rows} rows to train, {facts.validation_rows} to validate",
+    )
+    yield "target", f"{clipped(target.name)} ({target.task})"
     if target.classes:
         yield "classes", list_some(target.classes, limit=20)
     yield "score", score.describe()
-    yield "training", f"{facts.epochs} epochs ({facts.stopped}); epoch {facts.best_epoch} is kept"
-    yield "network", model.architecture.describe()
-    for line in repr(model.network.summary()).splitlines():
+    yield "training", f"{facts.epochs} epochs ({clipped(facts.stopped)}); epoch {facts.best_epoch} is kept"
+    yield "network", clipped(model.architecture.describe(), WIDTH)
+    layers = repr(model.network.summary()).splitlines()
+    for line in layers if len(layers) <= LAYERS else [*layers[:LAYERS], f"and {len(layers) - LAYERS} more"]:
         yield "", line
     columns = model.preprocessor.columns
-    yield "columns", f"{len(columns)}, which become {len(model.preprocessor.feature_names)} features"
+    used = len(model.preprocessor.used)
+    some = f"{used} of {len(columns)}" if used < len(columns) else f"{used}"
+    yield "columns", f"{some}, which become {len(model.preprocessor.feature_names)} features"
     for column in columns[:COLUMNS]:
         shown = f": {list_some(column.categories)}" if column.categories else ""
-        yield "", f"{column.name} ({column.kind}{shown})"
+        yield "", f"{clipped(column.name)} ({column.kind}{shown})"
     if len(columns) > COLUMNS:
         yield "", f"and {len(columns) - COLUMNS} more"
     settings = {name: "automatic" if value is None else value for name, value in facts.settings.items()}
-    yield "settings", ", ".join(f"{name} {value}" for name, value in settings.items())
+    yield "settings", list_some([f"{name} {value}" for name, value in settings.items()], limit=SETTINGS)

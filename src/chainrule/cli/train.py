@@ -2,70 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from chainrule._version import __version__
-from chainrule.cli.sources import check_place, choose_target, hides_bundled, load_source
-from chainrule.cli.terminal import Terminal, complain, plain_warnings
+from chainrule.cli import options
+from chainrule.cli.columns import columns_from, read_config
+from chainrule.cli.interrupts import CtrlC, ctrl_c_once
+from chainrule.cli.layout import entry
+from chainrule.cli.outcome import NOTHING_TOLD, outcome_as_json, show_outcome
+from chainrule.cli.sources import (
+    check_place,
+    choose_target,
+    hides_bundled,
+    load_source,
+    permissions_from,
+)
+from chainrule.cli.spelling import for_command, without_python
+from chainrule.cli.terminal import IN_THE_REPORT, Terminal, complain, plain_warnings
+from chainrule.data.describe import list_some
+from chainrule.data.features.column_options import Columns
+from chainrule.data.files.text_format import TextFormat, check_delimiter
 from chainrule.errors import ChainruleError, SettingError
+from chainrule.files import is_ours
+from chainrule.foreign_text import WIDTH, clipped
+from chainrule.tables.recipe import Recipe, setting_names
 from chainrule.tables.settings import TrainingSettings
 
 if TYPE_CHECKING:
+    from chainrule.cli.sources import Source
     from chainrule.tables import Prepared, Trained
 
 DEFAULT = TrainingSettings()
 INTERRUPTED = 130
 
 
-def option(help: str, *names: str, **more: Any) -> Any:
-    """An option of the command line."""
-    return typer.Option(*names, help=help, **more)
+def option(name: str, *spellings: str, **more: Any) -> Any:
+    """A parameter as typer takes it, with what its record says."""
+    return options.option("train", name, *spellings, **more)
 
 
 def train_command(
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A table file, or a bundled problem such as digits.")
-    ],
-    target: Annotated[
-        str | None, option("The column to predict; needed unless one is named target, label, class or y.")
-    ] = None,
-    task: Annotated[str | None, option("classification or regression; else found from the target.")] = None,
-    hidden: Annotated[str, option("Widths of the hidden layers; none for no hidden layer.")] = "64,64",
-    activation: Annotated[str, option("relu, tanh, logistic, gelu, ...")] = DEFAULT.activation,
-    dropout: Annotated[float, option("Probability of dropping a hidden unit.")] = DEFAULT.dropout,
-    batch_norm: Annotated[bool, option("Batch normalisation.")] = DEFAULT.batch_norm,
-    restarts: Annotated[int, option("Networks to train; the best is kept.")] = DEFAULT.restarts,
-    epochs: Annotated[int | None, option("Passes over the rows; else about 4000 steps' worth.")] = None,
-    batch_size: Annotated[int, option("Rows in a step.")] = DEFAULT.batch_size,
-    lr: Annotated[float, option("First learning rate; it falls to 0 along half a cosine.")] = DEFAULT.lr,
-    weight_decay: Annotated[float, option("By which lr times this, weights shrink.")] = DEFAULT.weight_decay,
-    penalty: Annotated[float, option("Strength of an L2 penalty on the weights.")] = DEFAULT.penalty,
-    label_smoothing: Annotated[
-        float, option("Share of a row's label that is spread over all classes.")
-    ] = DEFAULT.label_smoothing,
-    validation: Annotated[
-        float, option("Share of the training rows that choose the best epoch.")
-    ] = DEFAULT.validation,
-    held_out: Annotated[float, option("Share of the rows that only the score is of.")] = DEFAULT.held_out,
-    patience: Annotated[
-        int | None, option("Epochs without improvement before stopping; else a quarter of them.")
-    ] = None,
-    seed: Annotated[int, option("The same seed gives the same model.")] = DEFAULT.seed,
-    out: Annotated[Path, option("Where the model is saved.")] = Path("model.safetensors"),
-    report: Annotated[Path, option("Where the report is written.")] = Path("report.html"),
-    no_report: Annotated[bool, option("Write no report.", "--no-report")] = False,
-    checkpoint: Annotated[Path | None, option("Save the run to this file as it goes.")] = None,
-    resume: Annotated[bool, option("Go on from the checkpoint.", "--resume")] = False,
-    json: Annotated[bool, option("Print the result as JSON, last on standard output.", "--json")] = False,
-    quiet: Annotated[bool, option("Print the score only.", "--quiet")] = False,
+    context: typer.Context,
+    data: Annotated[str, typer.Argument(metavar="DATA", help=options.DATA)],
+    target: Annotated[str | None, option("target")] = None,
+    task: Annotated[str | None, option("task")] = None,
+    encoding: Annotated[str | None, option("encoding")] = None,
+    delimiter: Annotated[str | None, option("delimiter")] = None,
+    header: Annotated[bool | None, option("header", "--header/--no-header")] = None,
+    sheet: Annotated[str | None, option("sheet")] = None,
+    config: Annotated[Path | None, option("config", callback=read_config, is_eager=True)] = None,
+    types: Annotated[list[str] | None, option("types", "--type")] = None,
+    ignore: Annotated[list[str] | None, option("ignore")] = None,
+    keep: Annotated[list[str] | None, option("keep")] = None,
+    missing: Annotated[list[str] | None, option("missing")] = None,
+    decimal: Annotated[str | None, option("decimal")] = None,
+    day_first: Annotated[bool | None, option("day_first", "--day-first/--month-first")] = None,
+    held_out: Annotated[float, option("held_out")] = DEFAULT.held_out,
+    validation: Annotated[float, option("validation")] = DEFAULT.validation,
+    seed: Annotated[int, option("seed")] = DEFAULT.seed,
+    hidden: Annotated[str, option("hidden")] = "64,64",
+    activation: Annotated[str, option("activation")] = DEFAULT.activation,
+    dropout: Annotated[float, option("dropout")] = DEFAULT.dropout,
+    batch_norm: Annotated[bool, option("batch_norm")] = DEFAULT.batch_norm,
+    scaling: Annotated[str, option("scaling")] = DEFAULT.scaling,
+    embedding: Annotated[str, option("embedding")] = DEFAULT.embedding,
+    epochs: Annotated[int | None, option("epochs")] = None,
+    batch_size: Annotated[int, option("batch_size")] = DEFAULT.batch_size,
+    lr: Annotated[float, option("lr")] = DEFAULT.lr,
+    weight_decay: Annotated[float, option("weight_decay")] = DEFAULT.weight_decay,
+    penalty: Annotated[float, option("penalty")] = DEFAULT.penalty,
+    label_smoothing: Annotated[float, option("label_smoothing")] = DEFAULT.label_smoothing,
+    patience: Annotated[int | None, option("patience")] = None,
+    restarts: Annotated[int, option("restarts")] = DEFAULT.restarts,
+    ensemble: Annotated[bool, option("ensemble", "--ensemble/--no-ensemble")] = DEFAULT.ensemble,
+    folds: Annotated[int, option("folds")] = DEFAULT.folds,
+    checkpoint: Annotated[Path | None, option("checkpoint")] = None,
+    resume: Annotated[bool, option("resume", "--resume")] = False,
+    out: Annotated[Path, option("out")] = Path("model.safetensors"),
+    report: Annotated[Path, option("report")] = Path("report.html"),
+    no_report: Annotated[bool, option("no_report", "--no-report")] = False,
+    json: Annotated[bool, option("json", "--json")] = False,
+    quiet: Annotated[bool, option("quiet", "--quiet")] = False,
 ) -> None:
-    """Train a network on a table, score it on rows held out, and save it with a report."""
-    terminal = Terminal(json, quiet)
-    settings = TrainingSettings(
+    """Train a network on a table, score it on held-out rows, and save it with a report."""
+    report_path = None if no_report else report
+    terminal = Terminal(json, quiet, *([IN_THE_REPORT] if report_path else []))
+    settings = checked_settings(
         task=task,
         hidden=parse_hidden(hidden),
         activation=activation,
@@ -82,14 +109,54 @@ def train_command(
         held_out=held_out,
         patience=patience,
         seed=seed,
+        ensemble=ensemble,
+        folds=folds,
+        scaling=scaling,
+        embedding=embedding,
     )
+    said = said_of(settings, context)
+    if "folds" in said and not ensemble:
+        raise SettingError("--folds is of an ensemble, and none is asked for", hint="--ensemble")
+    asked = Recipe(said) if ensemble else settings
     if resume and checkpoint is None:
         raise SettingError("--resume needs a run to go on from", hint="--checkpoint FILE")
-    report_path = None if no_report else report
     check_places(data, out, report_path, checkpoint)
-    prepared, name = prepare_source(data, target, settings, terminal)
-    trained = run(prepared, name, terminal, checkpoint, resume)
-    raise typer.Exit(conclude(trained, out, report_path, terminal))
+    if checkpoint is not None and resume != checkpoint.exists():
+        check_begun(checkpoint, resume, terminal)
+    columns = columns_from(types, ignore, missing, decimal, day_first, keep)
+    prepared, source = prepare_source(
+        data, target, asked, terminal, TextFormat(encoding, delimiter, header, sheet), columns
+    )
+    mode = permissions_from(data)
+    with ctrl_c_once() as ctrl_c:
+        trained = run(prepared, source.name, terminal, checkpoint, resume, mode)
+        assumed = (*source.assumed, *prepared.preprocessor.assumed)
+        status = conclude(trained, out, report_path, terminal, mode, assumed, ctrl_c)
+    raise typer.Exit(status)
+
+
+def said_of(settings: TrainingSettings, context: typer.Context) -> dict[str, Any]:
+    """The settings that the user said, on the command line or in a file."""
+    sources = {name: context.get_parameter_source(name) for name in setting_names()}
+    said = [name for name, source in sources.items() if source is not None and source.name != "DEFAULT"]
+    return {name: getattr(settings, name) for name in said}
+
+
+def checked_settings(**given: Any) -> TrainingSettings:
+    """The settings of these options; a SettingError names the option that is at fault, and a value that works."""
+    for name, value in given.items():
+        try:
+            TrainingSettings(**{name: value})
+        except SettingError as error:
+            works = f"{options.flag(name)} {options.TRAIN[name].works}"
+            got = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            _, is_range, limits = error.what.partition(" must be ")
+            raise SettingError(
+                f"{options.flag(name)} cannot be {clipped(got)}",
+                expected=limits if is_range else error.expected,
+                hint=works if is_range else error.hint or works,
+            ) from None
+    return TrainingSettings(**given)
 
 
 def parse_hidden(text: str) -> tuple[int, ...]:
@@ -104,7 +171,9 @@ def parse_hidden(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise SettingError(
-            "--hidden lists the widths of the hidden layers", expected="as in 64,64, or none", got=repr(text)
+            f"--hidden cannot be {clipped(text)}",
+            expected="the widths of the hidden layers, separated by commas, or none",
+            hint=f"--hidden {options.TRAIN['hidden'].works}",
         ) from None
 
 
@@ -115,93 +184,224 @@ def check_places(data: str, out: Path, report: Path | None, checkpoint: Path | N
     for option_name, path in places.items():
         if path is not None:
             check_place(option_name, path, [data])
+            if option_name != "--report" and path.is_file() and path.stat().st_size and not is_ours(path):
+                raise SettingError(
+                    f"{option_name} names a file that chainrule did not write",
+                    got=str(path),
+                    hint="name another file, or remove it",
+                )
             other = seen.setdefault(path.resolve(), option_name)
             if other != option_name:
                 raise SettingError(f"{other} and {option_name} name the same file", got=str(path))
 
 
+def check_begun(checkpoint: Path, resume: bool, terminal: Terminal) -> None:
+    """SettingError where a run would be written over unasked; say where there is none to go on from."""
+    if resume:
+        terminal.remark(f"there is no {clipped(checkpoint)} to go on from yet: training begins")
+        return
+    raise SettingError(
+        "--checkpoint names a run that is there already",
+        got=str(checkpoint),
+        hint="--resume to go on with it, or remove the file to begin anew",
+    )
+
+
 def prepare_source(
-    data: str, target: str | None, settings: TrainingSettings, terminal: Terminal
-) -> tuple[Prepared, str]:
+    data: str,
+    target: str | None,
+    settings: TrainingSettings | Recipe,
+    terminal: Terminal,
+    wanted: TextFormat,
+    columns: Columns,
+) -> tuple[Prepared, Source]:
     """Read the table and make it ready for training; say what was found."""
     from dataclasses import replace
 
+    from chainrule.data.tables import ReadTable
     from chainrule.tables import prepare
 
     if hides_bundled(data):
-        terminal.remark(f"the file {data} is read, not the bundled problem of that name")
-    source = load_source(data)
+        terminal.remark(f"the file {clipped(data)} is read, not the bundled problem of that name")
+    source = load_source(data, wanted, columns, target)
+    check_delimiter(source.frame.columns, wanted)
     chosen = choose_target(source, target)
     if source.task is not None and chosen == source.target and settings.task is None:
-        settings = replace(settings, task=source.task)
-    prepared = prepare(source.frame, chosen, settings)
-    describe_prepared(prepared, source.name, terminal)
-    return prepared, source.name
+        settings = (
+            Recipe({**settings.changes, "task": source.task})
+            if isinstance(settings, Recipe)
+            else replace(settings, task=source.task)
+        )
+    table = ReadTable(source.frame, (), source.likely_decimal)
+    prepared = prepare(table, chosen, settings, columns=columns)
+    describe_prepared(prepared, source, terminal)
+    if source.assumed:
+        read = f"the file is read with {', '.join(source.assumed)}"
+        prepared = replace(prepared, notices=(read, *prepared.notices))  # for the report and the JSON
+    return prepared, source
 
 
-def describe_prepared(prepared: Prepared, name: str, terminal: Terminal) -> None:
-    """Say what was found in the table and what will be trained."""
+def describe_prepared(prepared: Prepared, source: Source, terminal: Terminal) -> None:
+    """Say what was found in the table, what was assumed about its file, and what will be trained."""
     split, fitted = prepared.split, prepared.preprocessor
     kind = fitted.target.task
     kind += f" of {len(fitted.target.classes)} classes" if fitted.target.classes else ""
     used = sum(column.kind != "ignored" for column in fitted.columns)
     columns = "1 column" if used == 1 else f"{used} columns"
-    terminal.remark(f"{name}: {prepared.frame.height} rows, {fitted.target.name} from {columns}: {kind}")
-    terminal.notices(prepared.notices)
-    roles = [
-        (split.training, "train the network"),
-        (split.validation, "choose its best epoch"),
-        (split.held_out, "are held out for the score"),
-    ]
-    terminal.remark(", ".join(f"{len(rows)} rows {role}" for rows, role in roles if rows.size))
+    what = f"{clipped(fitted.target.name)} from {columns}: {kind}"
+    assumptions = [*map(without_python, (*source.assumed, *fitted.assumed))]
+    assumed = f" ({', '.join(assumptions)})" if assumptions else ""
+    terminal.remark(entry(f"{clipped(source.name)}:", f"{prepared.frame.height} rows, {what}{assumed}", 0))
+    if fitted.target.classes:
+        terminal.remark(entry("classes", describe_classes(prepared)))
+    folds = prepared.settings.folds
+    roles = (
+        [
+            (split.training, f"of which each trains {folds - 1} of {folds} networks and judges the other"),
+            (split.held_out, "are held out for the score"),
+        ]
+        if prepared.settings.ensemble
+        else [
+            (split.training, "train the network"),
+            (split.validation, "choose its best epoch"),
+            (split.held_out, "are held out for the score"),
+        ]
+    )
+    terminal.remark(entry("rows", ", ".join(f"{len(rows)} rows {role}" for rows, role in roles if rows.size)))
     epochs = prepared.settings.epochs_for(len(split.training))
-    terminal.remark(f"network {prepared.architecture.describe()}; at most {epochs} epochs")
+    terminal.remark(
+        entry("network", f"{clipped(prepared.architecture.describe(), WIDTH)}; at most {epochs} epochs")
+    )
+    terminal.notices(prepared.notices)
 
 
-def run(prepared: Prepared, name: str, terminal: Terminal, checkpoint: Path | None, resume: bool) -> Trained:
-    """Train and print the score."""
+def describe_classes(prepared: Prepared) -> str:
+    """The classes with their numbers of rows, the first of very many."""
+    import numpy as np
+
+    names = prepared.preprocessor.target.classes
+    counts = np.bincount(prepared.arranged.target, minlength=len(names))
+    first, *rest = zip(names, counts.tolist(), strict=True)
+    shown = [
+        f"{clipped(first[0])} ({first[1]} rows)",
+        *(f"{clipped(name)} ({count})" for name, count in rest),
+    ]
+    return list_some(shown, 8)
+
+
+def run(
+    prepared: Prepared, name: str, terminal: Terminal, checkpoint: Path | None, resume: bool, mode: int
+) -> Trained:
+    """Train; warnings are printed without the source line that raised them.
+
+    ``mode`` are the permissions of a new checkpoint.
+    """
     from chainrule.tables import train as train_prepared
+    from chainrule.training import Checkpoint
 
-    with plain_warnings():
+    with plain_warnings(prepared.settings.restarts, prepared.settings.lr, DEFAULT.lr):
         trained = train_prepared(
             prepared,
             name,
             progress=False if terminal.quiet else "auto",
-            checkpoint=checkpoint,
+            checkpoint=None
+            if checkpoint is None
+            else Checkpoint(checkpoint, mode=mode, settings=settings_of(prepared, name)),
             resume=resume,
         )
-    facts = trained.model.facts
-    terminal.remark(
-        f"{facts.epochs} epochs in {trained.history.seconds:.1f} s ({facts.stopped}); "
-        f"epoch {facts.best_epoch} is kept"
-    )
-    if facts.best_epoch:
-        terminal.say(trained.score.describe())
+    if trained.history.interrupted and checkpoint is not None:
+        terminal.remark("the same command with --resume goes on from here")
     return trained
 
 
-def conclude(trained: Trained, out: Path, report: Path | None, terminal: Terminal) -> int:
-    """Save model and report, print the result, and return the exit status."""
-    facts = trained.model.facts
-    status = INTERRUPTED if trained.history.interrupted else 0
-    written = {"model": False, "report": False}
-    if facts.best_epoch == 0:
-        complain("no epoch was finished, so nothing is saved")
-        status = status or 2
-    else:
-        written["model"] = attempt(lambda: trained.model.save(out))
-        written["report"] = report is not None and attempt(lambda: write_report(trained, out, report))
-        wanted = {"model": True, "report": report is not None}
-        status = status if written == wanted else 2
-    places = {
-        "model": str(out) if written["model"] else None,
-        "report": str(report) if written["report"] else None,
-    }
+def settings_of(prepared: Prepared, name: str) -> dict[str, str]:
+    """What the run was asked for, as it is typed: kept in its checkpoint, so that another run can be told from it."""
+    listed = prepared.settings.listed().items()
+    options_given = {options.flag(key): "automatic" if value is None else str(value) for key, value in listed}
+    target = prepared.preprocessor.target.name
+    return {"DATA": name, options.flag("target"): target, **options_given}
+
+
+def conclude(
+    trained: Trained,
+    out: Path,
+    report: Path | None,
+    terminal: Terminal,
+    mode: int,
+    assumed: Sequence[str],
+    ctrl_c: CtrlC,
+) -> int:
+    """Save the model, print the score, write the report, and return the exit status.
+
+    ``mode`` are the permissions of new files. The model comes first, and Ctrl-C does not keep it from being saved,
+    only the report from being written.
+    """
+    history, finished = trained.history, bool(trained.model.facts.best_epoch)
+    complete = finished and save_model(trained, out, mode)
+    places = {"model": str(out) if complete else None, "report": None}
+    told = False
+    try:
+        with ctrl_c.ends():
+            describe_trained(trained, terminal)
+            told = finished
+            if finished and report is not None:
+                written = attempt(lambda: write_report(trained, out, report, mode))
+                places["report"] = str(report) if written else None
+                complete = complete and written
+    except KeyboardInterrupt:
+        complain("interrupted" + ("; no report is written" if report is not None else ""))
+        history.interrupted = True
+    say_places(places, terminal)
+    if terminal.json:
+        terminal.finish(summary(trained, told, report is not None) | {"assumed": list(assumed)} | places)
+    if history.interrupted and (complete or not finished):
+        return INTERRUPTED
+    return 0 if complete else 2
+
+
+def say_places(places: Mapping[str, str | None], terminal: Terminal) -> None:
+    """Say where model and report are, and what may be typed next."""
+    if any(places.values()):
+        terminal.blank()
     for what, place in places.items():
         if place:
-            terminal.remark(f"{what + ':':<8}{place}")
-    terminal.finish(summary(trained) | places)
-    return status
+            terminal.remark(f"{f'{what}:':<8}{place}")
+    if places["model"]:
+        model = shlex.quote(places["model"])
+        terminal.next_steps([f"chainrule predict {model} NEW_ROWS.csv", f"chainrule inspect {model}"])
+
+
+def save_model(trained: Trained, out: Path, mode: int) -> bool:
+    """Whether it could be saved; after Ctrl-C it is saved all the same."""
+    try:
+        return attempt(lambda: trained.model.save(out, mode=mode))
+    except KeyboardInterrupt:
+        trained.history.interrupted = True
+        return attempt(lambda: trained.model.save(out, mode=mode))
+
+
+def describe_trained(trained: Trained, terminal: Terminal) -> None:
+    """Say how training went, how good the network is, and what was found."""
+    facts = trained.model.facts
+    if not facts.best_epoch:
+        complain("no epoch was finished, so nothing is saved")
+        return
+    terminal.remark(entry("training", course_of(trained)))
+    if trained.history.not_begun:
+        planned = len(trained.history.replicas) + trained.history.not_begun
+        terminal.remark(f"{trained.history.not_begun} of {planned} restarts were not begun")
+    show_outcome(trained, terminal)
+
+
+def course_of(trained: Trained) -> str:
+    """How long training took, and why it ended."""
+    facts, history = trained.model.facts, trained.history
+    if trained.out_of_fold is None:
+        stopped = f"{facts.epochs} epochs in {history.seconds:.1f} s ({clipped(facts.stopped)})"
+        return f"{stopped}; epoch {facts.best_epoch} is kept"
+    epochs = sorted({len(replica.loss) for replica in history.replicas})
+    span = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else f"{epochs[0]}"
+    return f"{len(history.replicas)} networks, {span} epochs each, in {history.seconds:.1f} s"
 
 
 def attempt(save: Callable[[], None]) -> bool:
@@ -209,22 +409,25 @@ def attempt(save: Callable[[], None]) -> bool:
     try:
         save()
     except ChainruleError as error:
-        complain(str(error))
+        complain(str(for_command(error)))
         return False
     return True
 
 
-def write_report(trained: Trained, model_path: Path, path: Path) -> None:
+def write_report(trained: Trained, model_path: Path, path: Path, mode: int) -> None:
     """Write the HTML report."""
     from chainrule.files import write_atomically
     from chainrule.report import render
     from chainrule.tables.reporting import make_report
 
-    write_atomically(path, render(make_report(trained, str(model_path))).encode())
+    write_atomically(path, render(make_report(trained, str(model_path))).encode(), mode=mode)
 
 
-def summary(trained: Trained) -> dict[str, Any]:
-    """The result as plain values, in the order in which they are printed as JSON."""
+def summary(trained: Trained, told: bool, has_report: bool) -> dict[str, Any]:
+    """The result as plain values, in the order in which they are printed as JSON.
+
+    Unless it was ``told`` on the screen, as after Ctrl-C, nothing more is computed of it.
+    """
     facts, history = trained.model.facts, trained.history
     return {
         "task": trained.model.task,
@@ -244,6 +447,7 @@ def summary(trained: Trained) -> dict[str, Any]:
         "interrupted": history.interrupted,
         "seconds": round(history.seconds, 3),
         "settings": facts.settings,
+        **(outcome_as_json(trained, has_report) if told else NOTHING_TOLD),
         "notices": list(trained.prepared.notices),
         "version": __version__,
     }

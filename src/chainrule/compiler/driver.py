@@ -1,23 +1,24 @@
-"""Pass 6b: what calls the kernels. ``step`` runs them once, ``run`` does so for one minibatch after another.
+"""Pass 7: what calls the kernels. ``step`` runs them once, ``run`` does so for one minibatch after another.
 
 Several threads may be inside at the same time, each with a rank of its own. Kernels of one phase do not touch what
-others of it write, so threads meet only between phases. What a thread does of each kernel stands in its row of
-``shares``: rank, count of threads, then the first unit and the one after the last for each kernel.
+others of it write, so barriers are needed only between phases. What a thread does of each kernel is in its row of
+``partition``: rank, count of threads, then the first unit and the one after the last for each kernel.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 
-from chainrule.compiler.emit import KernelWriter
+from chainrule.compiler.codegen.builder import I64, PTR, Function, Type, Value, const
+from chainrule.compiler.codegen.writer import KernelWriter
 from chainrule.compiler.host import Target
-from chainrule.compiler.ir import I64, PTR, Function, Type, Value, const
+from chainrule.compiler.kernels import Layout
 from chainrule.compiler.lowering import convert, scalar_of
-from chainrule.compiler.memory import Layout
 from chainrule.compiler.views import is_dense
 from chainrule.graph import Node
 
@@ -27,8 +28,8 @@ RUN = [
     (PTR, "order"),
     (I64, "steps"),
     (PTR, "records"),
-    (PTR, "shares"),
-    (PTR, "meeting"),
+    (PTR, "partition"),
+    (PTR, "barrier"),
 ]
 FLAG_BYTES = 128  # apart, so that waiting for one flag does not slow down writing another
 
@@ -79,11 +80,11 @@ def write_step(
     *,
     shared: bool,
 ) -> Function:
-    """``step(table)``, or ``step(table, shares, meeting)``: every kernel once.
+    """``step(table)``, or ``step(table, partition, barrier)``: every kernel once.
 
     ``away`` are the kernels of other modules: where their addresses stand in the table.
     """
-    f = Function("step", [(PTR, "table"), *([(PTR, "shares"), (PTR, "meeting")] if shared else [])])
+    f = Function("step", [(PTR, "table"), *([(PTR, "partition"), (PTR, "barrier")] if shared else [])])
     bases = [table_entry(f, i) for i in range(len(buffers) + 1)]
     slot: dict[Node | None, Value] = dict(zip([*buffers, None], bases, strict=True))
     own = at(f, slot[None], arena.scratch)
@@ -97,7 +98,7 @@ def write_step(
             call_kernel(f, call.name, away, arguments)
             continue
         if number and layout.phases[number] > layout.phases[number - 1]:
-            meet(f)
+            emit_barrier(f)
         first, last = (
             f.load(f.offset(f.parameters[1], const(2 + 2 * number + i, I64), "i64"), I64) for i in (0, 1)
         )
@@ -107,7 +108,7 @@ def write_step(
         if not shared:
             copy_late(f, layout, slot)
         else:
-            meet(f)
+            emit_barrier(f)
             with f.branch(f.icmp("eq", rank, const(0, I64))):
                 copy_late(f, layout, slot)
     f.ret()
@@ -122,31 +123,35 @@ def call_kernel(f: Function, name: str, away: Mapping[str, int], arguments: Sequ
     f.do(f"call void {table_entry(f, away[name]).name}({', '.join(map(str, arguments))})")
 
 
-def meet(f: Function) -> None:
-    """Wait for the other threads, if there are any; the last two parameters are ``shares`` and ``meeting``."""
-    shares, meeting = f.parameters[-2:]
-    count = f.load(f.offset(shares, const(1, I64), "i64"), I64)
+def emit_barrier(f: Function) -> None:
+    """Emit a wait for the other threads, if any; the last two parameters are ``partition`` and ``barrier``."""
+    partition, barrier = f.parameters[-2:]
+    count = f.load(f.offset(partition, const(1, I64), "i64"), I64)
     with f.branch(f.icmp("sgt", count, const(1, I64))):
-        f.call(None, "meet", meeting, f.load(shares, I64), count)
+        f.call(None, "barrier", barrier, f.load(partition, I64), count)
 
 
-def meeting_text(target: Target) -> str:
-    """``meet(meeting, rank, count)``: returns once all threads have called it equally often.
+def barrier_text(target: Target) -> str:
+    """``barrier(state, rank, count)``: returns once all threads have called it equally often.
 
     A thread raises its own flag and watches the others'. After a while it offers its processor to others by the
-    function that ``meeting`` starts with; the flags follow, ``FLAG_BYTES`` apart.
+    function that ``state`` starts with; the flags follow, ``FLAG_BYTES`` apart.
     """
-    pause = {
-        "x86_64": 'call void asm sideeffect "pause", "~{memory}"()',
-        "i686": 'call void asm sideeffect "pause", "~{memory}"()',
-        "aarch64": 'call void asm sideeffect "yield", "~{memory}"()',
-        "arm64": 'call void asm sideeffect "yield", "~{memory}"()',
-    }.get(target.triple.split("-")[0], "")
-    return f"""
-define void @meet(ptr %meeting, i64 %rank, i64 %count) noinline #0 {{
+    pause = _PAUSES.get(target.triple.split("-")[0], "")
+    return _BARRIER.format(pause=pause, bytes=FLAG_BYTES)
+
+
+_PAUSES = {
+    "x86_64": 'call void asm sideeffect "pause", "~{memory}"()',
+    "i686": 'call void asm sideeffect "pause", "~{memory}"()',
+    "aarch64": 'call void asm sideeffect "yield", "~{memory}"()',
+    "arm64": 'call void asm sideeffect "yield", "~{memory}"()',
+}
+_BARRIER = """
+define void @barrier(ptr %state, i64 %rank, i64 %count) noinline #0 {{
 entry:
-  %flags = getelementptr i8, ptr %meeting, i64 {FLAG_BYTES}
-  %place = mul i64 %rank, {FLAG_BYTES}
+  %flags = getelementptr i8, ptr %state, i64 {bytes}
+  %place = mul i64 %rank, {bytes}
   %own = getelementptr i8, ptr %flags, i64 %place
   %before = load i64, ptr %own, align 8
   %turn = add i64 %before, 1
@@ -154,7 +159,7 @@ entry:
   br label %each
 each:
   %r = phi i64 [ 0, %entry ], [ %next, %there ]
-  %at = mul i64 %r, {FLAG_BYTES}
+  %at = mul i64 %r, {bytes}
   %flag = getelementptr i8, ptr %flags, i64 %at
   br label %look
 look:
@@ -169,7 +174,7 @@ wait:
   %long = icmp eq i64 %low, 0
   br i1 %long, label %give, label %waited
 give:
-  %yield = load ptr, ptr %meeting, align 8
+  %yield = load ptr, ptr %state, align 8
   %none = icmp eq ptr %yield, null
   br i1 %none, label %waited, label %offer
 offer:
@@ -190,12 +195,12 @@ done:
 def write_run(
     stream: Stream, buffers: Sequence[Node], outputs: Sequence[Output], *, shared: bool
 ) -> Function:
-    """``run(table, data, order, steps, records, shares, meeting)``: gather, step, record the outputs, again.
+    """``run(table, data, order, steps, records, partition, barrier)``: gather, step, record the outputs, again.
 
     Without ``order`` minibatches are the rows one after the other, read where they lie.
     """
     f = Function("run", RUN)
-    table, data, order, steps, records, shares, _ = f.parameters
+    table, data, order, steps, records, partition, _ = f.parameters
     fed = [
         (f.load(f.offset(data, const(i, I64), "ptr"), PTR), buffers.index(node), row_bytes(node))
         for i, node in enumerate(stream.inputs)
@@ -205,7 +210,7 @@ def write_run(
     arena = table_entry(f, len(buffers))
     first, last = const(0, I64), const(stream.rows, I64)
     if shared:
-        rank, count = (f.load(f.offset(shares, const(i, I64), "i64"), I64) for i in (0, 1))
+        rank, count = (f.load(f.offset(partition, const(i, I64), "i64"), I64) for i in (0, 1))
         first, last = (f.binary("udiv", f.times(end, stream.rows), count) for end in (rank, f.plus(rank, 1)))
     picked = f.icmp("ne", order, Value("null", PTR))
     with f.loop(const(0, I64), steps, 1) as loop:
@@ -213,28 +218,20 @@ def write_run(
         with f.branch(picked), f.branch(f.icmp("slt", first, last)), f.loop(first, last, 1) as rows:
             row = f.load(f.offset(order, f.binary("add", start, rows.index), "i64"), I64)
             for (source, _, size), to in zip(fed, into, strict=True):
-                copy_bytes(
-                    f,
-                    f.offset(to, f.times(rows.index, size), "i8"),
-                    f.offset(source, f.times(row, size), "i8"),
-                    size,
-                )
+                there = f.offset(to, f.times(rows.index, size), "i8")
+                copy_bytes(f, there, f.offset(source, f.times(row, size), "i8"), size)
         with f.branch(f.icmp("eq", order, Value("null", PTR))):
             for source, slot, size in fed:
-                f.store(
-                    f.offset(source, f.times(start, size), "i8"), f.offset(table, const(slot, I64), "ptr")
-                )
+                here = f.offset(source, f.times(start, size), "i8")
+                f.store(here, f.offset(table, const(slot, I64), "ptr"))
         if shared:
-            meet(f)
+            emit_barrier(f)
             f.call(None, "step", table, *f.parameters[-2:])
-            meet(f)
+            emit_barrier(f)
         else:
             f.call(None, "step", table)
         place = f.binary("mul", loop.index, const(len(outputs), I64))
-        if shared:
-            with f.branch(f.icmp("eq", rank, const(0, I64))):
-                _record(f, outputs, arena, records, place)
-        else:
+        with f.branch(f.icmp("eq", rank, const(0, I64))) if shared else nullcontext():
             _record(f, outputs, arena, records, place)
     f.ret()
     return f

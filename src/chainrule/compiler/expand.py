@@ -6,6 +6,7 @@ So are products of numbers narrower than 32 bits: they are products of wider one
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
@@ -20,7 +21,7 @@ def expand(outputs: Sequence[Node]) -> list[Node]:
     for node in topological(outputs):
         inputs = tuple(new[x] for x in node.inputs)
         if isinstance(node.op.lowering, Formula):
-            new[node] = node.op.lowering.expand(node, *inputs)
+            new[node] = cast(Node, node.op.lowering.expand(node, *inputs))
         elif node.op is contract.matmul and node.dtype.itemsize < dtypes.int32.itemsize:
             new[node] = _through_wider(node, *inputs)
         elif all(x is y for x, y in zip(inputs, node.inputs, strict=True)):

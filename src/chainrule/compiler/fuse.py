@@ -1,4 +1,4 @@
-"""Pass 3: nodes -> kernels. A kernel is one loop nest: a root that needs its own loops, and elementwise work.
+"""Pass 4: nodes -> kernels. A kernel is one loop nest: a root that needs its own loops, and elementwise work.
 
 Elementwise nodes join the kernel of their last operand where the shapes agree, or run inside the reduction that
 is their only reader. Everything else ends a kernel; ``Plan.cuts`` says why.
@@ -7,88 +7,18 @@ is their only reader. Everything else ends a kernel; ``Plan.cuts`` says why.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from chainrule.compiler.edges import joins
+from chainrule.compiler.kernels import Kernel, Plan, root_of
 from chainrule.compiler.lowering import ELEMENTWISE, REDUCTIONS, VIEWS
 from chainrule.graph import Node, topological
-from chainrule.ops import contract, elementwise, random
+from chainrule.ops import contract, random
 from chainrule.ops.edges import edge_dot, edge_sum, edge_sum_down
-from chainrule.ops.record import Shape
 from chainrule.ops.source import constant, leaf
-
-COMPARISONS = {
-    elementwise.equal,
-    elementwise.not_equal,
-    elementwise.less,
-    elementwise.less_equal,
-    elementwise.greater,
-    elementwise.greater_equal,
-    elementwise.logical_and,
-    elementwise.logical_or,
-    elementwise.logical_not,
-}
-
-
-#: too long to be written out for every register of a product's tile
-LONG = {
-    elementwise.divide,
-    elementwise.power,
-    elementwise.exp,
-    elementwise.expm1,
-    elementwise.log,
-    elementwise.log1p,
-    elementwise.sqrt,
-    elementwise.root,
-    elementwise.sin,
-    elementwise.cos,
-    elementwise.tanh,
-    elementwise.logistic,
-    elementwise.softplus,
-    elementwise.erf,
-    random.random_bits,
-}
-
-
-@dataclass(eq=False)
-class Kernel:
-    """One loop nest over ``space``. ``root`` is a reduction, product or movement, or None for elementwise work."""
-
-    space: Shape
-    root: Node | None = None
-    inside: list[Node] = field(default_factory=list)  # computed inside the reduction's loop
-    body: list[Node] = field(default_factory=list)  # computed at each point of space
-    stored: list[Node] = field(default_factory=list)  # of root and body: what others read
-
-    @property
-    def nodes(self) -> list[Node]:
-        """Everything computed here, in order."""
-        return [*self.inside, *([self.root] if self.root else []), *self.body]
-
-    def reads(self) -> list[Node]:
-        """Nodes from outside that are read, once each."""
-        own = set(self.nodes)
-        return list(dict.fromkeys(x for node in self.nodes for x in node.inputs if x not in own))
-
-
-@dataclass
-class Plan:
-    """Kernels in order, and the reasons for the cuts between them."""
-
-    kernels: list[Kernel]
-    outputs: list[Node]
-    cuts: list[str]
-
-
-def root_of(node: Node) -> Node:
-    """The node whose memory is read when this one is."""
-    while node.op in VIEWS:
-        node = node.inputs[0]
-    return node
 
 
 def fuse(outputs: Sequence[Node]) -> Plan:
-    """Group the nodes of a graph all of whose views strides can say (see ``views.settle``)."""
+    """Group the nodes of a graph all of whose views strides can say (see ``settle.py``)."""
     order = topological(outputs)
     users: dict[Node, list[Node]] = {node: [] for node in order}
     for node in order:
@@ -97,10 +27,10 @@ def fuse(outputs: Sequence[Node]) -> Plan:
     kept = set(outputs)
     cheap = _cheap(order, users, kept)
     owner = _owners(order, users, kept, cheap)
-    alone = {node for node in order if node.op is contract.matmul and _long_after(node, users)}
+    alone = {node for node in order if node.op is contract.matmul and _needs_own_loop_after(node, users)}
     grouping = _Grouping(Plan([], list(outputs), []), cheap, owner, alone, {})
     for node in order:
-        grouping.place(node)
+        grouping.add(node)
     _mark_stored(grouping.plan, kept)
     return grouping.plan
 
@@ -118,12 +48,12 @@ def _cheap(order: list[Node], users: dict[Node, list[Node]], kept: set[Node]) ->
         # a row or column of another kernel may be read again; what runs over the whole space may not
         sources = [x for x in node.inputs if x.shape == node.shape and x not in found]
         from_leaves = all(root_of(x).op in (leaf, constant) for x in sources)
-        if pointwise and (from_leaves or (node.dtype.kind == "b" and node.op in COMPARISONS)):
+        if pointwise and (from_leaves or node.op.cost == "cheap"):
             found.add(node)
     return found
 
 
-def _long_after(product: Node, users: dict[Node, list[Node]]) -> bool:
+def _needs_own_loop_after(product: Node, users: dict[Node, list[Node]]) -> bool:
     """Whether the elementwise work that follows a product directly is better done in a loop of its own.
 
     So it is where it is long, or reads leaves over the whole space (an optimizer's update).
@@ -138,7 +68,7 @@ def _long_after(product: Node, users: dict[Node, list[Node]]) -> bool:
         ):
             continue  # it waits for a row or column that another kernel computes, perhaps from this product
         around = [x for x in node.inputs if x.shape == node.shape and x not in found]
-        if node.op in LONG or any(_from_leaf(x) for x in around):
+        if node.op.cost == "long" or any(_from_leaf(x) for x in around):
             return True
         if not any(_joins(x) or x.op is contract.matmul for x in around):
             found.add(node)
@@ -174,15 +104,15 @@ def _joins(node: Node) -> bool:
 
 @dataclass
 class _Grouping:
-    """Kernels so far, and ``home``: the index of the kernel that computes a node."""
+    """Kernels so far, and ``kernel_of``: the index of the kernel that computes a node."""
 
     plan: Plan
     cheap: set[Node]
     owner: dict[Node, Node]
     alone: set[Node]  # products that nothing joins
-    home: dict[Node, int]
+    kernel_of: dict[Node, int]
 
-    def place(self, node: Node) -> None:
+    def add(self, node: Node) -> None:
         """Put the next node of the graph's order into a kernel."""
         if node.op in (leaf, constant) or node.op in VIEWS or node in self.owner or node in self.cheap:
             return
@@ -191,22 +121,24 @@ class _Grouping:
             self._join(node)
         elif beside is not None:
             self.plan.kernels[beside].body.append(node)
-            self.home[node] = beside
+            self.kernel_of[node] = beside
         else:
             inside = self._inside(node) if node.op in REDUCTIONS else []
             self._add(Kernel(node.shape, node, inside))
 
     def _same_edges(self, node: Node) -> int | None:
         """The kernel that goes along the same edges anyway, if all that the node reads is there by then."""
-        last = max((self.home.get(root_of(x), -1) for x in node.inputs), default=-1)
-        found = (i for i in range(last + 1, len(self.plan.kernels)) if joins(node, self.plan.kernels[i]))
+        last = max((self.kernel_of.get(root_of(x), -1) for x in node.inputs), default=-1)
+        found = (
+            i for i in range(last + 1, len(self.plan.kernels)) if _goes_along(node, self.plan.kernels[i])
+        )
         return next(found, None)
 
     def _add(self, kernel: Kernel) -> None:
         self.plan.kernels.append(kernel)
         for computed in kernel.nodes:
             if computed not in self.cheap:
-                self.home[computed] = len(self.plan.kernels) - 1
+                self.kernel_of[computed] = len(self.plan.kernels) - 1
 
     def _inside(self, root: Node) -> list[Node]:
         """What only this reduction needs, and the cheap nodes under it."""
@@ -228,7 +160,7 @@ class _Grouping:
         """Put an elementwise node into the kernel of its last operand, or into a new one."""
         needed = self._with_cheap(node)
         roots = {root_of(x) for n in needed for x in n.inputs}
-        last = max((self.home[root] for root in roots if root in self.home), default=-1)
+        last = max((self.kernel_of[root] for root in roots if root in self.kernel_of), default=-1)
         for index in range(max(last, 0), len(self.plan.kernels)):
             # scalars gather in the first kernel that can have them, so that what needs them can run early;
             # other nodes join the kernel of their last operand, or one that reads the same values
@@ -236,7 +168,7 @@ class _Grouping:
             if near and self._fits(node, needed, index):
                 kernel = self.plan.kernels[index]
                 kernel.body.extend(n for n in needed if n not in kernel.body)
-                self.home[node] = index
+                self.kernel_of[node] = index
                 return
         if last >= 0:
             kernel = self.plan.kernels[last]
@@ -262,7 +194,7 @@ class _Grouping:
         ):
             return False
         operands = [x for n in needed for x in n.inputs if x not in self.cheap]
-        return all(x is root_of(x) for x in operands if self.home.get(root_of(x)) == index)
+        return all(x is root_of(x) for x in operands if self.kernel_of.get(root_of(x)) == index)
 
 
 def _mark_stored(plan: Plan, kept: set[Node]) -> None:
@@ -270,3 +202,14 @@ def _mark_stored(plan: Plan, kept: set[Node]) -> None:
     needed |= {root_of(x) for x in kept}
     for kernel in plan.kernels:
         kernel.stored = [n for n in [kernel.root, *kernel.body] if n is not None and n in needed]
+
+
+def _goes_along(node: Node, kernel: Kernel) -> bool:
+    """Whether a kernel that sums downwards can compute these dot products on its way along the same edges."""
+    root = kernel.root
+    if node.op is not edge_dot or root is None or root.op is not edge_sum_down or 0 in root.shape:
+        return False
+    if any(other.op is edge_dot for other in kernel.body):
+        return False
+    pairs = zip((node.inputs[0], *node.inputs[2:]), (root.inputs[0], *root.inputs[2:]), strict=True)
+    return all(x is y for x, y in pairs)

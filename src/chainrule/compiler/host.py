@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
+import math
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from pathlib import Path
 
 from chainrule.errors import SettingError
+from chainrule.system.threads import in_thread
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,9 @@ _LEVELS = ("avx512", "avx2", "sse2")
 @cache
 def host(level: str | None = None) -> Target:
     """The present machine; ``level`` (or CHAINRULE_TARGET) "avx2" or "sse2" leaves out what lies above it."""
-    import llvmlite.binding as llvm
+    from chainrule.compiler import llvm
 
-    initialise()
-    features = dict(llvm.get_host_cpu_features())
-    triple, cpu = llvm.get_process_triple(), llvm.get_host_cpu_name()
+    triple, cpu, features = in_thread(llvm.host).result()
     level = level or os.environ.get("CHAINRULE_TARGET")
     if level is not None and level not in _LEVELS:
         raise SettingError("CHAINRULE_TARGET is not known", expected=", ".join(_LEVELS), got=level)
@@ -82,70 +80,37 @@ def host(level: str | None = None) -> Target:
     return Target(triple, cpu, flags, width, registers)
 
 
-@cache
-def initialise() -> None:
-    """Make LLVM ready to produce code for this machine."""
-    import llvmlite.binding as llvm
-
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    llvm.initialize_native_asmparser()  # a waiting thread pauses by an instruction written in assembly
-
-
 def available_cores() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many processors this process may use, by its container's share of their time as well."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share = _share_of_container()
+    return usable if share is None else max(1, min(usable, math.ceil(share)))
 
 
-def target_machine(target: Target, opt: int = 2) -> Any:
-    """A fresh LLVM target machine; an execution engine takes ownership of the one it is given."""
-    import llvmlite.binding as llvm
-
-    found = llvm.Target.from_triple(target.triple)
-    return found.create_target_machine(
-        cpu=target.cpu, features=target.features, opt=opt, reloc="pic", codemodel="jitdefault", jit=True
-    )
-
-
-def assemble(text: str, target: Target, opt: int = 2) -> bytes:
-    """The machine code of a module, as an object file. Several threads may do so at the same time."""
-    import llvmlite.binding as llvm
-
-    initialise()
-    module = llvm.parse_assembly(text, llvm.create_context())
-    module.triple = target.triple
-    machine = target_machine(target, opt)
-    module.data_layout = str(machine.target_data)
-    with llvm.ffi.OutputString() as error:
-        memory = _emitter()(machine, module, 1, error)
-        if not memory:
-            raise RuntimeError(str(error))
+def _share_of_container(path: Path = Path("/sys/fs/cgroup/cpu.max")) -> float | None:
+    """Processors' time in every second (control groups version 2); None without a limit."""
     try:
-        start, size = llvm.ffi.lib.LLVMPY_GetBufferStart(memory), llvm.ffi.lib.LLVMPY_GetBufferSize(memory)
-        return ctypes.string_at(start, size)
-    finally:
-        llvm.ffi.lib.LLVMPY_DisposeMemoryBuffer(memory)
+        limit, period = path.read_text().split()
+    except (OSError, ValueError):
+        return None
+    return int(limit) / int(period) if limit.isdigit() and period.isdigit() and int(period) else None
 
 
-@cache
-def _emitter() -> Any:
-    """llvmlite's way to object code, without the one lock that it holds during all calls.
+# LLVM works in threads beside the caller's: there Ctrl-C never interrupts it, and here it need not be waited for
 
-    LLVM itself generates code in several threads, as long as each has a context of its own. Where a later llvmlite
-    has no such function inside its wrapper, the wrapper will do.
-    """
-    import llvmlite.binding as llvm
 
-    wrapped = llvm.ffi.lib.LLVMPY_TargetMachineEmitToMemory
-    return getattr(wrapped, "_cfn", wrapped)
+def assemble(text: str, target: Target) -> bytes:
+    """The machine code of a module, as an object file."""
+    return assemble_all([text], target)[0]
 
 
 def assemble_all(texts: Sequence[str], target: Target) -> list[bytes]:
     """The machine code of several modules, made at the same time."""
-    if len(texts) == 1:
-        return [assemble(texts[0], target)]
-    with ThreadPoolExecutor(len(texts), thread_name_prefix="chainrule") as pool:
-        return list(pool.map(lambda text: assemble(text, target), texts))
+    from chainrule.compiler.llvm import object_file
+
+    processor = target.triple, target.cpu, target.features
+    made = [in_thread(object_file, text, *processor) for text in texts]
+    return [code.result() for code in made]
 
 
 class Library:
@@ -156,15 +121,10 @@ class Library:
     """
 
     def __init__(self, code: bytes, target: Target) -> None:
-        import llvmlite.binding as llvm
+        from chainrule.compiler.llvm import Engine
 
-        initialise()
-        empty = llvm.parse_assembly("")
-        empty.triple = target.triple
-        self._engine = llvm.create_mcjit_compiler(empty, target_machine(target))
-        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-        self._engine.finalize_object()
+        self._engine = in_thread(Engine, code, target.triple, target.cpu, target.features).result()
 
     def address(self, name: str) -> int:
         """Where a function begins."""
-        return int(self._engine.get_function_address(name))
+        return self._engine.address(name)

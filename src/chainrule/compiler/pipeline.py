@@ -19,25 +19,30 @@ from pathlib import Path
 import numpy as np
 
 from chainrule._version import __version__
-from chainrule.compiler import repeats
-from chainrule.compiler.driver import Arena, Call, Output, Stream, meeting_text, write_run, write_step
-from chainrule.compiler.emit import KernelWriter, Share
+from chainrule.compiler import verify
+from chainrule.compiler.arrange import ALIGNMENT, arrange
+from chainrule.compiler.codegen.builder import Function, module_text
+from chainrule.compiler.codegen.dispatch import scratch_bytes, write_kernel
+from chainrule.compiler.codegen.writer import KernelWriter
+from chainrule.compiler.driver import Arena, Call, Output, Stream, barrier_text, write_run, write_step
 from chainrule.compiler.expand import expand
-from chainrule.compiler.fuse import Plan, fuse, root_of
+from chainrule.compiler.fuse import fuse
 from chainrule.compiler.host import Target, available_cores
-from chainrule.compiler.ir import Function, module_text
-from chainrule.compiler.memory import ALIGNMENT, Layout, arrange
+from chainrule.compiler.kernels import Layout, OuterLoop, Plan, root_of
+from chainrule.compiler.settle import settle
 from chainrule.compiler.simplify import simplify
-from chainrule.compiler.views import Strides, contiguous, settle
+from chainrule.compiler.views import Strides, contiguous
+from chainrule.errors import SettingError
 from chainrule.graph import Node, check, listing, topological
-from chainrule.ops import contract, movement
+from chainrule.ops import movement
 from chainrule.ops.record import Array
 from chainrule.ops.source import constant, leaf
 
 MOST_MODULES = 4  # assembled at the same time
+PASSES = ("simplify", "expand", "settle", "fuse", "arrange", "emit")  # of which each can be printed
 WORTH_A_MODULE = 1000  # lines of LLVM's language
 #: the parts of the package that decide what code a graph becomes
-DECIDES = ("compiler", "ops", "graph.py", "interpret.py", "sums.py")
+DECIDES = ("compiler", "ops", "graph.py", "interpret.py", "number_text.py", "sums.py")
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Code:
     constants: tuple[Array, ...]
     arena: Arena
     outputs: tuple[Output, ...]
-    shares: tuple[tuple[int, Share], ...]  # of each kernel: its phase, and how it may be divided
+    loops: tuple[tuple[int, OuterLoop], ...]  # for each kernel its phase and its outermost loop
 
     def bytes(self, threads: int) -> int:
         """Size of the arena for so many threads."""
@@ -79,7 +84,10 @@ def lower(
     numbers = {node: i for i, node in enumerate(leaves_of(nodes, updates))}
     plan = planned(outputs, updates, strides)
     targets = [leaf for leaf, _ in updates]
-    layout = arrange(plan, list(zip(targets, plan.outputs[count:], strict=True)), strides, shared=shared)
+    replaced = list(zip(targets, plan.outputs[count:], strict=True))
+    layout = arrange(plan, replaced, strides, shared=shared)
+    if verify.enabled():
+        verify.verify_layout(plan, layout, replaced, shared=shared)
     _dump_text("arrange", lambda: describe_layout(layout))
     code = _emit(layout, plan.outputs[:count], target, stream, numbers, shared)
     _dump_text("emit", lambda: "\n".join(code.modules))
@@ -90,18 +98,29 @@ def planned(
     outputs: Sequence[Node], updates: Sequence[tuple[Node, Node]], strides: Mapping[Node, Strides]
 ) -> Plan:
     """The kernels of a graph; the plan's outputs are those of the graph, then its updates."""
-    nodes = simplify([*outputs, *(value for _, value in updates)])
+    given = [*outputs, *(value for _, value in updates)]
+    nodes = simplify(given)
     _dump("simplify", nodes)
+    _verify(given, nodes)
     nodes = simplify(expand(nodes))
     _dump("expand", nodes)
+    _verify(given, nodes)
     ends = [*([None] * len(outputs)), *(target for target, _ in updates)]
     settled = [_computed(n, end, strides) for n, end in zip(nodes, ends, strict=True)]
     nodes = settle(settled, strides)
     check(nodes)
     _dump("settle", nodes)
+    _verify(given, nodes)
     plan = fuse(nodes)
+    if verify.enabled():
+        verify.verify_plan(plan)
     _dump_text("fuse", lambda: describe_plan(plan))
     return plan
+
+
+def _verify(before: Sequence[Node], after: Sequence[Node]) -> None:
+    if verify.enabled():
+        verify.verify_graph(before, after)
 
 
 def leaves_of(nodes: Sequence[Node], updates: Sequence[tuple[Node, Node]]) -> list[Node]:
@@ -133,22 +152,13 @@ def _emit(
     shared: bool,
 ) -> Code:
     writers = [KernelWriter(kernel, layout, target, "kernel", shared=shared) for kernel in layout.kernels]
-    bodies = [str(writer.write()) for writer in writers]
-    names: dict[str, str] = {}  # kernels with the same text are one function
-    functions: list[Function] = []
-    for writer, body in zip(writers, bodies, strict=True):
-        if body not in names:
-            names[body] = writer.f.name = f"kernel{len(names)}"
-            functions.append(writer.f)
-    calls = [
-        Call(names[body], writer, _scratch(writer)) for writer, body in zip(writers, bodies, strict=True)
-    ]
+    functions, calls = _written(writers)
     leaves = [node for node in layout.places if node.op is leaf]
     constants = [node for node in layout.places if node.op is constant]
     buffers = [*leaves, *constants]
     own = -(-max([call.scratch for call in calls], default=0) // ALIGNMENT) * ALIGNMENT
     arena = Arena(layout.arena_bytes, layout.arena_bytes + ALIGNMENT, own)
-    groups, texts = _grouped(functions), [meeting_text(target)] if shared else []
+    groups, texts = _grouped(functions), [barrier_text(target)] if shared else []
     away = [(number, f.name) for number, group in enumerate(groups) if number for f in group]
     entries = {name: len(buffers) + 1 + i for i, (_, name) in enumerate(away)}
     ends = [write_step(layout, buffers, calls, entries, arena, shared=shared)]
@@ -167,8 +177,21 @@ def _emit(
         tuple(np.ascontiguousarray(node.params["value"]) for node in constants),
         arena,
         found,
-        tuple((phase, writer.share) for phase, writer in zip(layout.phases, writers, strict=True)),
+        tuple((phase, writer.outer_loop) for phase, writer in zip(layout.phases, writers, strict=True)),
     )
+
+
+def _written(writers: Sequence[KernelWriter]) -> tuple[list[Function], list[Call]]:
+    """The functions of kernels, one for all that have the same text, and a call for each kernel."""
+    names: dict[str, str] = {}
+    functions: list[Function] = []
+    calls: list[Call] = []
+    for writer, body in [(writer, str(write_kernel(writer))) for writer in writers]:
+        if body not in names:
+            names[body] = writer.f.name = f"kernel{len(names)}"
+            functions.append(writer.f)
+        calls.append(Call(names[body], writer, scratch_bytes(writer)))
+    return functions, calls
 
 
 def _grouped(kernels: Sequence[Function]) -> list[list[Function]]:
@@ -195,18 +218,6 @@ def _output(layout: Layout, node: Node, buffers: Sequence[Node]) -> Output:
     return Output(slot, place.offset + view.offset * size, view.shape, strides, node.dtype.str)
 
 
-def _scratch(writer: KernelWriter) -> int:
-    root = writer.kernel.root
-    if root is not None and repeats.is_counted(root):
-        return repeats.scratch_bytes(root)
-    if root is None or root.op is not contract.matmul or 0 in root.shape:
-        return 0
-    from chainrule.compiler.matmul import scratch_bytes
-    from chainrule.compiler.products import product_of
-
-    return scratch_bytes(product_of(writer, root)[0], writer.target)
-
-
 # Looking inside
 
 
@@ -215,8 +226,12 @@ def _dump(name: str, nodes: Sequence[Node]) -> None:
 
 
 def _dump_text(name: str, text: Callable[[], str]) -> None:
-    wanted = os.environ.get("CHAINRULE_DUMP", "")
-    if wanted and (wanted == "all" or name in wanted.split(",")):
+    wanted = {word.strip() for word in os.environ.get("CHAINRULE_DUMP", "").split(",")} - {""}
+    if not wanted <= {*PASSES, "all"}:
+        raise SettingError(
+            "CHAINRULE_DUMP names no pass", expected=", ".join((*PASSES, "all")), got=sorted(wanted)
+        )
+    if wanted & {name, "all"}:
         print(f"== {name}\n{text()}\n", file=sys.stderr)
 
 
@@ -258,9 +273,9 @@ def key_of(
     """A digest of everything that the machine code depends on."""
     import llvmlite
 
-    digest = hashlib.sha256(_sources())
-    versions = (__version__, llvmlite.__version__, np.__version__)
-    digest.update(repr((target, versions, stream and stream.rows, shared)).encode())
+    digest = hashlib.sha256(sources())
+    versions = (__version__, llvmlite.__version__, np.__version__, sys.implementation.cache_tag)
+    digest.update(repr((target, versions, stream and stream.rows, shared, verify.enabled())).encode())
     nodes = [*outputs, *(value for _, value in updates)]
     names: dict[Node, int] = {}
     for node in [*topological(nodes), *(target for target, _ in updates)]:
@@ -297,7 +312,7 @@ def describe_param(value: object) -> object:
 
 
 @functools.cache
-def _sources() -> bytes:
+def sources() -> bytes:
     """A digest of what decides the code: compiler, records, graphs, and what folds constants (with SciPy)."""
     package = Path(__file__).parent.parent
     digest = hashlib.sha256(version("scipy").encode())
@@ -317,7 +332,7 @@ def to_bytes(code: Code, objects: Sequence[bytes]) -> bytes:
         "outputs": [astuple(output) for output in code.outputs],
         "functions": code.functions,
         "objects": [len(machine_code) for machine_code in objects],
-        "shares": [(phase, *astuple(share)) for phase, share in code.shares],
+        "loops": [(phase, *astuple(loop)) for phase, loop in code.loops],
     }
     return b"\n".join(
         [json.dumps(header).encode(), b"".join([*(c.tobytes() for c in code.constants), *objects])]
@@ -337,11 +352,11 @@ def from_bytes(content: bytes) -> tuple[Code, list[bytes]]:
         Output(slot, offset, tuple(shape), tuple(strides), dtype)
         for slot, offset, shape, strides, dtype in header["outputs"]
     )
-    shares = tuple((phase, Share(*share)) for phase, *share in header["shares"])
+    loops = tuple((phase, OuterLoop(*loop)) for phase, *loop in header["loops"])
     leaves, arena = tuple(header["leaves"]), Arena(*header["arena"])
     objects = []
     for size in header["objects"]:
         objects.append(rest[:size])
         rest = rest[size:]
     functions = tuple((number, name) for number, name in header["functions"])
-    return Code((), functions, leaves, tuple(constants), arena, outputs, shares), objects
+    return Code((), functions, leaves, tuple(constants), arena, outputs, loops), objects

@@ -7,20 +7,19 @@ import os
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 from chainrule.compiler import cache
+from chainrule.compiler.arrange import ALIGNMENT
 from chainrule.compiler.driver import Output, Stream
 from chainrule.compiler.host import Library, Target, assemble_all, host
-from chainrule.compiler.memory import ALIGNMENT
+from chainrule.compiler.partition import partition_kernels
 from chainrule.compiler.pipeline import Code, from_bytes, key_of, leaves_of, lower, to_bytes
-from chainrule.compiler.shares import divided
 from chainrule.compiler.team import PART, Team, chain
 from chainrule.compiler.views import Strides
-from chainrule.errors import TracingError, describe_line, user_line
+from chainrule.errors import TracingError, caller_line
 from chainrule.graph import Node, topological
 from chainrule.ops.faults import Fault
 from chainrule.ops.record import Array
@@ -64,7 +63,7 @@ class Binary:
         kinds = (pointer, pointer, pointer) if shared else (pointer,)
         self.step = ctypes.CFUNCTYPE(None, *kinds)(library.address("step"))
         self.run = 0 if stream is None else library.address("run")
-        self.cycles = 200 + sum(share.cycles for _, share in self.code.shares)  # about, of one step
+        self.cycles = 200 + sum(loop.cycles for _, loop in self.code.loops)  # about, of one step
 
 
 def _compiled(
@@ -108,14 +107,16 @@ class Instance:
         self.binary, self._code = binary, binary.code
         constants = self._code.constants
         self._arena = aligned(self._code.bytes(threads if binary.shared else 1))
-        self._kept: list[Any] = [*([None] * len(binary.leaves)), *constants, self._arena]
+        self._kept: list[Array | None] = [*([None] * len(binary.leaves)), *constants, self._arena]
         addresses = [0 if x is None else x.ctypes.data for x in self._kept]
         self._table = np.array([*addresses, *binary.functions], np.uint64)
         self._address = self._table.ctypes.data
         at = self._code.arena.status
         self._status = self._arena[at : at + 4].view(np.int32)
         self._slots = {node: i for i, node in enumerate(binary.leaves)}
-        self._shares = {n: divided(self._code.shares, n) for n in {1, threads}} if binary.shared else {}
+        self._partitions = (
+            {n: partition_kernels(self._code.loops, n) for n in {1, threads}} if binary.shared else {}
+        )
         for node in binary.leaves:
             array = node.value if arrays is None else arrays.get(node, node.value)
             if array is not None:
@@ -140,7 +141,7 @@ class Instance:
         if slot is None:
             return 0
         self._kept[slot] = array
-        address: int = array.__array_interface__["data"][0]  # a third of the time of array.ctypes
+        address: int = array.__array_interface__["data"][0]  # as address_of, in place: many calls bind
         self._table[slot] = address
         return address
 
@@ -160,7 +161,7 @@ class Instance:
                         "an argument shares memory with a tensor that the function updates",
                         expected="arguments in memory of their own, so that the order of the work cannot matter",
                         got=f"{array.dtype}{list(array.shape)}",
-                        where=describe_line(user_line()),
+                        where=caller_line(),
                         hint="pass a copy, as in f(w.numpy().copy())",
                     )
         return self.again()
@@ -168,7 +169,7 @@ class Instance:
     def again(self) -> list[Array]:
         """Run once with what the inputs are bound to: copies of the outputs."""
         if self.binary.shared:
-            self.binary.step(self._address, self._shares[1].ctypes.data, None)
+            self.binary.step(self._address, self._partitions[1].ctypes.data, None)
         else:
             self.binary.step(self._address)
         if self._status[0]:
@@ -187,23 +188,24 @@ class Instance:
         for node in self.binary.inputs if order is not None else ():
             slot = self._slots.get(node)
             if slot is not None:
-                if self._kept[slot] is None:
-                    self._kept[slot] = np.empty((rows, *node.shape[1:]), node.dtype)
-                self._table[slot] = self._kept[slot].ctypes.data
+                memory = self._kept[slot]
+                if memory is None:
+                    memory = self._kept[slot] = np.empty((rows, *node.shape[1:]), node.dtype)
+                self._table[slot] = address_of(memory)
         records = np.empty((steps, len(self._code.outputs)))
-        pointers = np.array([array.ctypes.data for array in data], np.uint64)
-        shares = self._shares.get(threads)
+        pointers = np.array([address_of(array) for array in data], np.uint64)
+        partition = self._partitions.get(threads)
         numbers = (
             self.binary.run,
             self._address,
-            pointers.ctypes.data,
-            0 if order is None else order.ctypes.data,
+            address_of(pointers),
+            0 if order is None else address_of(order),
             steps,
-            records.ctypes.data,
-            0 if shares is None else shares.ctypes.data,
-            0 if shares is None else shares.strides[0],
+            address_of(records),
+            0 if partition is None else address_of(partition),
+            0 if partition is None else partition.strides[0],
         )
-        return Part(self, numbers, records, (data, order, pointers, shares))
+        return Part(self, numbers, records, data, order, (pointers, partition))
 
     def check(self) -> None:
         """Raise what went wrong at an element since the last time, such as an IndexOutOfRangeError."""
@@ -214,7 +216,9 @@ class Instance:
     def _view(self, output: Output) -> Array:
         if output.slot < 0:
             return np.ndarray(output.shape, output.dtype, self._arena, output.offset, output.strides)
-        first = self._kept[output.slot].__array_interface__["data"][0]
+        memory = self._kept[output.slot]
+        assert memory is not None
+        first = address_of(memory)
         return np.asarray(_Elements(first + output.offset, output))
 
 
@@ -238,7 +242,9 @@ class Part:
     program: Instance
     numbers: tuple[int, ...]
     records: Array  # float64 [steps, outputs]
-    kept: tuple[Any, ...]  # memory that has to outlive the work
+    data: Sequence[Array]
+    order: Array | None
+    kept: tuple[object, ...]  # other memory that has to outlive the work
 
 
 def run_parts(parts: Sequence[Part], team: Team | None = None, threads: int = 1) -> None:
@@ -248,14 +254,49 @@ def run_parts(parts: Sequence[Part], team: Team | None = None, threads: int = 1)
     """
     rows = np.array([part.numbers for part in parts if part.numbers[PART.index("steps")]], np.int64)
     if len(rows):
-        address = rows.ctypes.data
-        run = chain(parts[0].program.binary.target)
+        address = address_of(rows)
+        native = chain(parts[0].program.binary.target)  # held: two threads that come first make one each
         if team is None or threads == 1:
-            run(address, len(rows), 0, 1, None)
+            native.run(address, len(rows), 0, 1, None)
         else:
-            team.run(lambda rank, meeting: run(address, len(rows), rank, threads, meeting), threads)
+            team.run(lambda rank, barrier: native.run(address, len(rows), rank, threads, barrier), threads)
     for program in {id(part.program): part.program for part in parts}.values():
         program.check()
+
+
+def run_rounds(parts: Sequence[Part], rounds: int, first: int, count: int) -> None:
+    """Of work that is done in so many rounds, an equal share of every part in each, do ``count`` from the first on.
+
+    One thread does it, in native code. Raises what went wrong at an element (``Instance.check``).
+    """
+    numbers = np.arange(first, first + count)
+    table = np.empty((count, len(parts), len(PART)), np.int64)
+    pointers = []
+    for column, part in zip(table.swapaxes(0, 1), parts, strict=True):
+        entry = dict(zip(PART, column.T, strict=True))
+        column[...] = part.numbers
+        data, order = part.data, part.order
+        steps = len(part.records) // rounds
+        entry["steps"][...] = steps
+        entry["records"] += numbers * (steps * part.records.strides[0])
+        if order is not None:
+            entry["order"] += numbers * (steps * order.strides[0])
+            continue
+        rows = steps * part.program.binary.inputs[0].shape[0]
+        begins = np.array([[address_of(array) for array in data]])
+        own = begins + numbers[:, None] * [rows * array.strides[0] for array in data]
+        pointers.append(own)  # until the work is done
+        entry["data"][...] = address_of(own) + np.arange(count) * own.strides[0]
+    native = chain(parts[0].program.binary.target)  # held: two threads that come first make one each
+    native.run(address_of(table), count * len(parts), 0, 1, None)
+    for program in {id(part.program): part.program for part in parts}.values():
+        program.check()
+
+
+def address_of(array: Array) -> int:
+    """Where its memory begins, in a third of the time of array.ctypes."""
+    address: int = array.__array_interface__["data"][0]
+    return address
 
 
 def aligned(count: int) -> Array:

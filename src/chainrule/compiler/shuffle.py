@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
-from chainrule.compiler.host import Library, Target, host
-from chainrule.compiler.ir import I64, PTR, Function, Value, const, module_text
+from chainrule.compiler.codegen.builder import I64, PTR, Function, Value, const, module_text
+from chainrule.compiler.host import Target, host
 from chainrule.compiler.team import kept_library
 from chainrule.ops.record import Array
 
@@ -25,16 +26,18 @@ def shuffled(keys: Array, rows: int) -> Array:
     orders = np.empty((len(keys), rows), np.int64)
     if orders.size:
         keys = np.ascontiguousarray(keys, np.uint64)
-        library = _library(host())
-        kinds = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-        run = ctypes.CFUNCTYPE(None, *kinds)(library.address("shuffle"))
-        run(orders.ctypes.data, keys.ctypes.data, len(keys), rows)
+        order, key = (array.__array_interface__["data"][0] for array in (orders, keys))
+        _native(host())(order, key, len(keys), rows)
     return orders
 
 
 @functools.cache
-def _library(target: Target) -> Library:
-    return kept_library(module_text([_shuffle()], target.attributes), target)
+def _native(target: Target) -> Callable[[int, int, int, int], None]:
+    library = kept_library(module_text([_shuffle()], target.attributes), target)
+    kinds = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+    run = ctypes.CFUNCTYPE(None, *kinds)(library.address("shuffle"))
+    run.library = library  # type: ignore[attr-defined]  # whose code it is
+    return run
 
 
 def _shuffle() -> Function:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ _RESHAPES = {movement.reshape, movement.expand, movement.squeeze}
 def simplify(outputs: Sequence[Node]) -> list[Node]:
     """New outputs with the same values. Leaves stay the nodes that they are."""
     new: dict[Node, Node] = {}
-    known: dict[Any, Node] = {}
+    known: dict[object, Node] = {}
     order = topological(outputs)
     readers = Counter(x for node in order for x in node.inputs)
     for node in order:
@@ -37,7 +37,7 @@ def simplify(outputs: Sequence[Node]) -> list[Node]:
     return [new[node] for node in outputs]
 
 
-def _key(node: Node) -> Any:
+def _key(node: Node) -> object:
     """Equal for nodes that compute the same; None for leaves."""
     if node.op is leaf:
         return None
@@ -56,9 +56,9 @@ def _simpler(node: Node, inputs: tuple[Node, ...], readers: Mapping[Node, int]) 
     if op in (movement.broadcast, movement.transpose, movement.cast) and _is_noop(node, inputs[0]):
         return inputs[0]
     if op is movement.transpose:
-        turned = _turned(node, inputs[0], alone=readers[node.inputs[0]] == 1)
-        if turned is not None:
-            return turned
+        product = _product_transposed(node, inputs[0], alone=readers[node.inputs[0]] == 1)
+        if product is not None:
+            return product
     if op in ELEMENTWISE:
         inputs = _without_broadcasts(node, inputs)
         same = _neutral(node, inputs)
@@ -102,7 +102,7 @@ def _is_noop(node: Node, x: Node) -> bool:
     return node.shape == x.shape and node.dtype == x.dtype
 
 
-def _turned(node: Node, x: Node, *, alone: bool) -> Node | None:
+def _product_transposed(node: Node, x: Node, *, alone: bool) -> Node | None:
     """A transpose of a transpose, or of a matrix product: (A B)' = B' A'."""
     axes = node.params["axes"]
     if x.op is movement.transpose:
@@ -139,7 +139,7 @@ def _without_broadcasts(node: Node, inputs: tuple[Node, ...]) -> tuple[Node, ...
 
 
 def _neutral(node: Node, inputs: tuple[Node, ...]) -> Node | None:
-    """The operand that the node merely repeats: x * 1, x / 1, x + 0, x - 0, --x."""
+    """The operand that the node merely repeats: x * 1, x / 1, x - 0, --x. Not x + 0, which turns -0 into 0."""
     if node.op is elementwise.negative and inputs[0].op is elementwise.negative:
         return inputs[0].inputs[0]
     if len(inputs) != 2:

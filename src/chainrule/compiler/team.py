@@ -7,16 +7,19 @@ import functools
 import hashlib
 import os
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future
 
 import numpy as np
 
 from chainrule.compiler import cache
-from chainrule.compiler.driver import FLAG_BYTES, meeting_text
+from chainrule.compiler.codegen.builder import I64, PTR, Function, const, module_text
+from chainrule.compiler.driver import FLAG_BYTES, barrier_text
 from chainrule.compiler.host import Library, Target, assemble
-from chainrule.compiler.ir import I64, PTR, Function, const, module_text
+from chainrule.compiler.pipeline import sources
+from chainrule.ops.record import Array
+from chainrule.system.threads import Workers, end
 
-_FAR = 1 << 62  # more meetings than there will ever be
+_FAR = 1 << 62  # more barriers than there will ever be
 
 
 class Team:
@@ -24,32 +27,33 @@ class Team:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._pool = ThreadPoolExecutor(threads - 1, thread_name_prefix="chainrule") if threads > 1 else None
-        self._memory = np.zeros((threads + 2) * FLAG_BYTES, np.uint8)
-        start = -self._memory.ctypes.data % FLAG_BYTES
-        self._meeting = self._memory[start : start + (threads + 1) * FLAG_BYTES].view(np.int64)
+        self._workers = Workers(threads - 1)
+        self._barrier = self._place()
+
+    def _place(self) -> Array:
+        """The barrier: the address of the system's yield, then a flag for each thread, in lines of their own."""
+        memory = np.zeros((self.threads + 2) * FLAG_BYTES, np.uint8)
+        start = -memory.ctypes.data % FLAG_BYTES
+        return memory[start : start + (self.threads + 1) * FLAG_BYTES].view(np.int64)
 
     def run(self, work: Callable[[int, int], None], threads: int) -> None:
-        """Call ``work`` (rank, address of the meeting) in this many of the threads; returns when all are done."""
-        self._meeting[:] = 0
-        self._meeting[0] = _yield()
-        address = self._meeting.ctypes.data
+        """Call ``work`` (rank, address of the barrier) in this many of the threads; returns when all are done."""
+        barrier = self._barrier
+        barrier[:] = 0
+        barrier[0] = _yield()
+        address = barrier.ctypes.data
         others: list[Future[None]] = []
         try:
-            if self._pool is not None:
-                for rank in range(1, threads):
-                    others.append(self._pool.submit(work, rank, address))
+            for rank in range(1, threads):
+                others.append(Future())
+                self._workers.submit(rank - 1, others[-1], work, rank, address)
             work(0, address)
             for other in others:
                 other.result()
         except BaseException:  # Ctrl-C before the work began: nobody must wait for this thread for ever
-            self._meeting[FLAG_BYTES // 8] = _FAR
-            wait(others)
+            barrier[FLAG_BYTES // 8] = _FAR
+            end(others)
             raise
-
-    def __del__(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=False)
 
 
 @functools.cache
@@ -64,7 +68,7 @@ def _yield() -> int:
 
 
 #: what a row of the list that ``chain`` works through holds, all of them addresses or int64
-PART = ("run", "table", "data", "order", "steps", "records", "shares", "share_bytes")
+PART = ("run", "table", "data", "order", "steps", "records", "partition", "partition_bytes")
 
 
 class Chain:
@@ -73,18 +77,16 @@ class Chain:
     def __init__(self, target: Target) -> None:
         self._library = kept_library(chain_text(target), target)
         kinds = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
-        self._run = ctypes.CFUNCTYPE(None, *kinds)(self._library.address("chain"))
-
-    def __call__(self, parts: int, count: int, rank: int, threads: int, meeting: int | None) -> None:
-        """Run so many parts from this address on; all threads call it."""
-        self._run(parts, count, rank, threads, meeting)
+        #: (address of the parts, count, rank, threads, barrier): runs them; all threads call it
+        self.run: Callable[[int, int, int, int, int | None], None]
+        self.run = ctypes.CFUNCTYPE(None, *kinds)(self._library.address("chain"))
 
 
 def kept_library(text: str, target: Target) -> Library:
     """A small module, from the cache of machine code or made now."""
     import llvmlite
 
-    key = hashlib.sha256(repr((text, target, llvmlite.__version__)).encode()).hexdigest()
+    key = hashlib.sha256(repr((text, target, llvmlite.__version__, sources())).encode()).hexdigest()
     code = cache.load(key)
     if code is None:
         code = assemble(text, target)
@@ -99,23 +101,23 @@ def chain(target: Target) -> Chain:
 
 
 def chain_text(target: Target) -> str:
-    """``chain(parts, count, rank, threads, meeting)``. A part that one thread can run is run by the first."""
-    f = Function("chain", [(PTR, "parts"), (I64, "count"), (I64, "rank"), (I64, "threads"), (PTR, "meeting")])
-    parts, count, rank, threads, meeting = f.parameters
+    """``chain(parts, count, rank, threads, barrier)``. A part that one thread can run is run by the first."""
+    f = Function("chain", [(PTR, "parts"), (I64, "count"), (I64, "rank"), (I64, "threads"), (PTR, "barrier")])
+    parts, count, rank, threads, barrier = f.parameters
     with f.loop(const(0, I64), count, 1) as loop:
         row = f.offset(parts, f.times(loop.index, len(PART)), "i64")
         entry = {
             name: f.load(
-                f.offset(row, const(i, I64), "i64"), I64 if name in ("steps", "share_bytes") else PTR
+                f.offset(row, const(i, I64), "i64"), I64 if name in ("steps", "partition_bytes") else PTR
             )
             for i, name in enumerate(PART)
         }
-        shares = f.offset(entry["shares"], f.binary("mul", rank, entry["share_bytes"]), "i8")
-        together = f.icmp("ne", entry["share_bytes"], const(0, I64))
+        partition = f.offset(entry["partition"], f.binary("mul", rank, entry["partition_bytes"]), "i8")
+        together = f.icmp("ne", entry["partition_bytes"], const(0, I64))
         with f.branch(f.binary("or", together, f.icmp("eq", rank, const(0, I64)))):
-            values = [*(entry[name] for name in PART[1:6]), shares, meeting]
+            values = [*(entry[name] for name in PART[1:6]), partition, barrier]
             f.do(f"call void {entry['run'].name}({', '.join(map(str, values))})")
         with f.branch(f.icmp("sgt", threads, const(1, I64))):
-            f.call(None, "meet", meeting, rank, threads)
+            f.call(None, "barrier", barrier, rank, threads)
     f.ret()
-    return module_text([f], target.attributes, globals=[meeting_text(target)])
+    return module_text([f], target.attributes, globals=[barrier_text(target)])

@@ -2,16 +2,19 @@
 
 from chainrule.data.bundled import Problem, bundled_names, load_bundled
 from chainrule.data.checks import check_finite
-from chainrule.data.columns import Column
+from chainrule.data.features.column_options import Columns
+from chainrule.data.features.columns import Column
+from chainrule.data.features.preprocessing import Preprocessor
+from chainrule.data.features.target import Target, find_task, rows_with_target
+from chainrule.data.features.training_table import fit_preprocessor
 from chainrule.data.halfspaces import Halfspaces, halfspaces
-from chainrule.data.preprocessing import Preprocessor, fit_preprocessor
 from chainrule.data.ranges import Ranges, fit_ranges
 from chainrule.data.splitting import split_rows
 from chainrule.data.tables import read_table
-from chainrule.data.target import Target, find_task, rows_with_target
 
 __all__ = [
     "Column",
+    "Columns",
     "Halfspaces",
     "Preprocessor",
     "Problem",

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from chainrule.data.describe import suggest_names
 from chainrule.data.halfspaces import halfspaces
 from chainrule.errors import DataError, SettingError
+from chainrule.foreign_text import quoted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -54,9 +55,9 @@ def load_bundled(name: str, seed: int = 0) -> Problem:
     """
     if name not in LOADERS:
         raise DataError(
-            f"there is no bundled problem {name!r}",
+            f"there is no bundled problem {quoted(name)}",
             expected=f"one of {', '.join(LOADERS)}",
-            got=repr(name),
+            got=quoted(name),
             hint=suggest_names(name, LOADERS),
         )
     if seed < 0:
@@ -183,7 +184,7 @@ def _halfspaces(seed: int) -> Problem:
         "inside",
         "classification",
         "Inside the intersection of 3 half-spaces in 10 dimensions or not: 1000 points, half of them inside. "
-        "With many half-spaces no efficient method is known to learn this (row A12).",
+        "With many half-spaces no efficient method is known to learn this.",
     )
 
 
@@ -194,13 +195,13 @@ LOADERS: Mapping[str, Callable[[int], Problem]] = MappingProxyType(
         "wine": _wine,
         "breast-cancer": _breast_cancer,
         "diabetes": _diabetes,
-        "and": _truth_table((0, 0, 0, 1), "Logical and: one perceptron is enough (row E5)."),
+        "and": _truth_table((0, 0, 0, 1), "Logical and: one perceptron is enough."),
         "xnor": _truth_table(
-            (1, 0, 0, 1), "Equality of two bits: no perceptron represents it, two layers do (row E6, E7)."
+            (1, 0, 0, 1), "Equality of two bits: no perceptron represents it, two layers do."
         ),
-        "x-squared": _curve(np.square, 1.0, "x squared at 50 points of [-1, 1] (row E12)."),
-        "sine": _curve(np.sin, 2 * np.pi, "The sine at 50 points of [-2 pi, 2 pi] (row E12)."),
-        "absolute": _curve(np.abs, 1.0, "The absolute value at 50 points of [-1, 1] (row E12)."),
+        "x-squared": _curve(np.square, 1.0, "x squared at 50 points of [-1, 1]."),
+        "sine": _curve(np.sin, 2 * np.pi, "The sine at 50 points of [-2 pi, 2 pi]."),
+        "absolute": _curve(np.abs, 1.0, "The absolute value at 50 points of [-1, 1]."),
         "spirals": _spirals,
         "halfspaces": _halfspaces,
     }

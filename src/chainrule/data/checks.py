@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from chainrule.data.describe import list_some
 from chainrule.errors import DataError
+from chainrule.missing import need_whole
 
 
 def check_finite(name: str, array: NDArray[Any]) -> None:
@@ -27,6 +28,7 @@ def check_finite(name: str, array: NDArray[Any]) -> None:
       got:      X[1, 1] = nan (rows and columns counted from 0, as NumPy does)
       try:      remove or fill in row 1
     """
+    need_whole(name, array)
     if array.dtype.kind in "biu":
         return
     if array.dtype.kind not in "fc":

@@ -30,7 +30,7 @@ class Halfspaces:
 
 
 def halfspaces(rows: int = 1000, features: int = 10, count: int = 3, seed: int = 0) -> Halfspaces:
-    """Draw ``rows`` points and ``count`` half-spaces of random direction; half the points are inside all (row A12).
+    """Draw ``rows`` points and ``count`` half-spaces of random direction; half the points are inside all.
 
     A network of ``count`` threshold neurons and one more on top represents the labels without a mistake.
     Raises SettingError for sizes below 1.
@@ -38,6 +38,8 @@ def halfspaces(rows: int = 1000, features: int = 10, count: int = 3, seed: int =
     >>> sample = halfspaces(rows=100, features=4, count=2, seed=0)
     >>> sample.points.shape, sample.normals.shape, int(sample.labels.sum())
     ((100, 4), (2, 4), 50)
+
+    Lectures: A12.
     """
     if min(rows, features, count) < 1 or seed < 0:
         raise SettingError(

@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from os import PathLike
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, TextIO, cast
+from typing import TYPE_CHECKING, NamedTuple
 
+from chainrule.data.describe import list_some
+from chainrule.data.features.cell_types import Untyped
+from chainrule.data.files.compressed import expanded
+from chainrule.data.files.csv_cells import text_table
+from chainrule.data.files.databases import database_name, is_database
+from chainrule.data.files.formats import check_format, kind_of
+from chainrule.data.files.heading import is_value
+from chainrule.data.files.opening import reading
+from chainrule.data.files.origins import Origin
+from chainrule.data.files.text_format import FOUND_OUT, TextFormat, check_delimiter, flag
 from chainrule.data.tables import (
     decoding,
     empty_table,
-    is_arrow,
-    is_parquet,
-    not_utf8,
-    read_table,
-    reading,
-    separator_of,
-    text_cells,
+    opened,
+    read_assuming,
+    read_kind,
+    scan,
     typed_columns,
-    zero_byte,
+    where_from,
 )
 from chainrule.errors import DataError
+from chainrule.foreign_text import quoted
 
 if TYPE_CHECKING:
     import polars as pl
 
+POSITION = re.compile(r"column_\d+")  # the name of a column that has none
 CELLS = 1_000_000  # of a part, more or less: some tens of megabytes
-HEAD = 1 << 16  # characters in which the header's line is looked for
+
+
+class TablePart(NamedTuple):
+    """Some rows of a file's table, how many are before them, and what was so far assumed about a text's format."""
+
+    before: int
+    frame: pl.DataFrame
+    assumed: tuple[str, ...]
+
+
+Read = tuple["pl.DataFrame", tuple[str, ...]]
 
 
 def read_parts(
@@ -36,87 +54,140 @@ def read_parts(
     columns: Collection[str],
     text_columns: Collection[str] = (),
     cells: int = CELLS,
-) -> Iterator[tuple[int, pl.DataFrame]]:
-    """The table of a file in parts, in order, each with the number of rows before it.
+    wanted: TextFormat = FOUND_OUT,
+    order: Sequence[str] = (),
+) -> Iterator[TablePart]:
+    """The table of a file in parts, in order.
 
-    A part has about ``cells`` cells. The files are those of :func:`read_table`, with the same meaning; of Parquet
-    and Arrow files only ``columns`` are read, as far as they are there, and the names of the others come as empty
-    columns. In text, the type of a column that is not among ``text_columns`` follows from the part's cells.
+    A part has about ``cells`` cells. The files are those of :func:`read_table`, with the same meaning, and ``wanted``
+    says the format of a text file; but what may be a row at the end of a text or a sheet is one here, a total or an
+    empty line as well, for a prediction is awaited for each. Of Parquet and Arrow files only ``columns`` are read, as
+    far as they are there, and the names of the others come as empty columns. In text, the type of a column that is not
+    among ``text_columns`` follows from the part's cells. A table without rows is one part without rows.
+
+    Where ``columns`` have names, a file is taken to have a header; if ``wanted`` says that it has none, its columns are
+    those of ``order``, by their position. Columns called ``column_1`` and so on come from files without a header.
 
     Raises DataError as ``read_table`` does; where a part is at fault, once it is reached.
     """
-    path = Path(source)
-    parts = _binary_parts if is_parquet(path) or is_arrow(path) else _text_parts
-    rows = 0
-    for frame in parts(path, columns, text_columns, cells):
-        yield rows, frame
-        rows += frame.height
-    if not rows:
-        raise empty_table(path, read_table(path))
-
-
-def _binary_parts(
-    path: Path, columns: Collection[str], text_columns: Collection[str], cells: int
-) -> Iterator[pl.DataFrame]:
     import polars as pl
 
-    with reading(path), decoding(path, path.stat().st_size):
-        table = pl.scan_ipc(path) if is_arrow(path) else pl.scan_parquet(path)
-        schema = table.collect_schema()
-        wanted = [name for name in schema if name in columns]
-        others = [pl.lit(None, dtype).alias(name) for name, dtype in schema.items() if name not in columns]
-        total = table.select(pl.len()).collect().item()
-        count = max(cells // max(len(wanted), 1), 1)
-        for start in range(0, total, count):
+    where: tuple[str, ...] = ()
+    if is_database(source):
+        check_format(wanted, "database", database_name(str(source)))
+        frame, assumed = read_assuming(source, text_columns, wanted)
+        parts, name = _slices(frame, assumed, cells), database_name(str(source))
+    else:
+        origin = opened(source)
+        parts, name = _parts_of(origin, columns, Untyped(text_columns), cells, wanted, order), str(origin)
+        where = where_from(origin)
+    rows, assumed = 0, tuple[str, ...]()
+    columnless = pl.DataFrame()
+    for frame, found in parts:
+        assumed = (*where, *found)
+        if frame.height:
+            yield TablePart(rows, frame, assumed)
+        rows, columnless = rows + frame.height, frame
+    if not columnless.width:
+        raise empty_table(name, columnless)
+    if not rows:
+        yield TablePart(0, columnless.select(pl.all().cast(pl.Null)), assumed)
+
+
+def _parts_of(
+    origin: Origin,
+    columns: Collection[str],
+    untyped: Untyped,
+    cells: int,
+    wanted: TextFormat,
+    order: Sequence[str],
+) -> Iterator[Read]:
+    with reading(origin):
+        kind = kind_of(origin)
+        check_format(wanted, kind, str(origin))
+        if kind in {"parquet", "arrow"}:
+            yield from _binary_parts(expanded(origin), kind, columns, cells)
+        elif kind == "text":
+            known = _with_header(origin, columns, wanted)
+            yield from _text_parts(origin, untyped, cells, known, order)
+        else:
+            frame, assumed = read_kind(kind, origin, untyped, wanted, every_row=True)
+            if wanted.header is False:
+                frame.columns = _by_position(origin, frame.columns, order)
+            yield from _slices(frame, assumed, cells)
+
+
+def _with_header(origin: Origin, columns: Collection[str], wanted: TextFormat) -> TextFormat:
+    """What is known about a text file that should have these columns."""
+    if wanted.header is not None or not columns:
+        return wanted
+    first = text_table(origin, replace(wanted, header=True)).names
+    named = bool(set(first) & set(columns))
+    if not named:
+        check_delimiter(first, wanted)
+    if not all(POSITION.fullmatch(name) for name in columns):
+        if not named and not text_table(origin, wanted).header:
+            raise DataError(
+                f"{origin} has no header line, and the model was trained with columns that have names",
+                expected=f"a first line with names such as {list_some([quoted(name) for name in columns])}",
+                got=list_some([quoted(name) for name in first]),
+                hint=f"put it there, or {flag('no-header')} if the columns are those of training, in their order",
+            )
+        return replace(wanted, header=True)
+    return replace(wanted, header=True if named else False if any(map(is_value, first)) else None)
+
+
+def _by_position(origin: Origin, names: list[str], order: Sequence[str]) -> list[str]:
+    """What the columns of a file without a header are called; DataError where it has another number of them."""
+    if all(POSITION.fullmatch(name) for name in order):
+        return names
+    if len(names) != len(order):
+        raise DataError(
+            f"{origin} has no header line, and not as many columns as the model was trained with",
+            expected=f"{len(order)} columns in the order of training, without the target: {list_some(order)}",
+            got=f"{len(names)} columns",
+            hint="put a line of names above the rows",
+        )
+    return list(order)
+
+
+def _slices(frame: pl.DataFrame, assumed: tuple[str, ...], cells: int) -> Iterator[Read]:
+    count = max(cells // max(frame.width, 1), 1)
+    for start in range(0, max(frame.height, 1), count):
+        yield frame[start : start + count], assumed
+
+
+def _binary_parts(origin: Origin, kind: str, columns: Collection[str], cells: int) -> Iterator[Read]:
+    import polars as pl
+
+    with decoding(origin, kind):
+        table, total = scan(origin, kind)
+        wanted, named = set(columns), table.collect_schema()
+        read = [name for name in named if name in wanted]
+        others = [pl.lit(None, dtype).alias(name) for name, dtype in named.items() if name not in wanted]
+        count = max(cells // max(len(read), 1), 1)
+        for start in range(0, max(total, 1), count):
             # with the other columns' names, so that it can be said that they are ignored
-            yield table.select(wanted).slice(start, count).collect().with_columns(others)
+            yield table.select(read).slice(start, count).collect().with_columns(others), ()
 
 
 def _text_parts(
-    path: Path, columns: Collection[str], text_columns: Collection[str], cells: int
-) -> Iterator[pl.DataFrame]:
+    origin: Origin, untyped: Untyped, cells: int, wanted: TextFormat, order: Sequence[str]
+) -> Iterator[Read]:
     import polars as pl
 
-    with reading(path), _open(path) as binary, io.TextIOWrapper(binary, "utf-8-sig", newline="") as text:
-        try:
-            separator = separator_of(path, text.read(HEAD))
-            text.seek(0)
-            names, chunks = text_cells(path, _lines(path, text), separator)
-            gathered: list[pl.DataFrame] = []
-            for chunk in chunks:
-                gathered.append(chunk)
-                if len(gathered) * gathered[0].height * len(names) >= cells:
-                    yield typed_columns(pl.concat(gathered), text_columns)
-                    gathered = []
-            if gathered:
-                yield typed_columns(pl.concat(gathered), text_columns)
-        except UnicodeDecodeError:
-            raise _undecodable(path) from None
-
-
-def _open(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
-
-
-def _undecodable(path: Path) -> DataError:
-    """Where the first byte is that is not UTF-8."""
-    head, place = b"", 0
-    with _open(path) as binary:
-        for number, line in enumerate(binary, 1):
-            head = head or line[:4]
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                return not_utf8(path, head, line[error.start], number, place + error.start)
-            place += len(line)
-    return DataError(f"{path} changed while it was read")
-
-
-def _lines(path: Path, text: TextIO) -> Iterator[str]:
-    for number, line in enumerate(text, 1):
-        if "\0" in line:
-            raise zero_byte(path, number)
-        yield line
+    table = text_table(origin, wanted, every_row=True)
+    names = _by_position(origin, table.names, order) if wanted.header is False and order else table.names
+    rows = max(cells // max(len(names), 1), 1)
+    gathered = pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+    for frame in table.frames:
+        frame.columns = names
+        gathered = pl.concat([gathered, frame])
+        # only when there is more: what is assumed is known in full with the last part
+        while gathered.height > rows:
+            yield typed_columns(gathered[:rows], untyped), table.assumed()
+            gathered = gathered[rows:]
+    yield typed_columns(gathered, untyped), table.assumed()
 
 
 def shifted(error: DataError, before: int) -> DataError:

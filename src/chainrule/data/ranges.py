@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from chainrule.data.checks import check_finite
 from chainrule.errors import DataError, ShapeError
+from chainrule.missing import as_array
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Ranges:
         Raises DataError that names the first value outside the training rows' range, ShapeError for another
         number of columns.
         """
-        values = np.asarray(X, np.float64)
+        values = as_array(X, np.float64, "X")
         if values.ndim != 2 or values.shape[1] != len(self.low):
             raise ShapeError("scale: other columns", expected=["rows", len(self.low)], got=list(values.shape))
         check_finite("X", values)
@@ -51,14 +52,16 @@ class Ranges:
 
 
 def fit_ranges(X: Any) -> Ranges:
-    """The ranges of the columns of training rows ``X`` [rows, features], which ``scale`` maps to [-1, 1] (row B3).
+    """The ranges of the columns of training rows ``X`` [rows, features], which ``scale`` maps to [-1, 1].
 
     Raises DataError for values that are not finite, ShapeError without rows or columns.
 
     >>> fit_ranges([[0.0, 10.0], [4.0, 30.0]]).scale([[1.0, 30.0]]).tolist()
     [[-0.5, 1.0]]
+
+    Lectures: B3.
     """
-    values = np.asarray(X, np.float64)
+    values = as_array(X, np.float64, "X")
     if values.ndim != 2 or not len(values):
         raise ShapeError(
             "fit_ranges: X is no table of rows", expected="[rows, features]", got=list(values.shape)

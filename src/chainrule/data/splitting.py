@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from chainrule.data.row_labels import numbered, read_labels
 from chainrule.errors import SettingError
 
 FEWEST_ROWS_TO_SPLIT = 10
@@ -31,18 +32,20 @@ def split_rows(
         raise SettingError("a seed is not negative", expected="an integer from 0", got=seed)
     classes = np.zeros(n_rows, dtype=np.int64)
     if labels is not None:
-        given = np.asarray(labels)
-        if given.shape != (n_rows,):
-            raise SettingError(
-                "there is one label a row", expected=f"shape ({n_rows},)", got=f"shape {given.shape}"
-            )
-        classes = np.unique(given, return_inverse=True)[1]
+        classes = numbered(read_labels(labels, n_rows))
     if n_rows < FEWEST_ROWS_TO_SPLIT or holdout == 0:
         return np.arange(n_rows), np.arange(0)
     order = np.random.default_rng(seed).permutation(n_rows)
-    quotas = _quotas(np.bincount(classes), holdout)
-    held_out = np.concatenate([order[classes[order] == c][:quota] for c, quota in enumerate(quotas)])
-    return np.setdiff1d(np.arange(n_rows), held_out), np.sort(held_out)
+    counts = np.bincount(classes)
+    held_out = np.zeros(n_rows, np.bool_)
+    by_class = order
+    if len(counts) > 1:
+        small = classes.astype(np.min_scalar_type(len(counts)))  # of which sorting is quick
+        by_class = order[np.argsort(small[order], kind="stable")]
+    ends = np.cumsum(counts)
+    for end, count, quota in zip(ends, counts, _quotas(counts, holdout), strict=True):
+        held_out[by_class[end - count : end - count + quota]] = True
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
 def _quotas(counts: NDArray[np.int64], holdout: float) -> NDArray[np.int64]:

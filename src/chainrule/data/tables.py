@@ -1,52 +1,77 @@
-"""Reading a table from a CSV, Parquet or Arrow file."""
+"""Reading a table: whatever the source, each kind of file by its own reader, and texts as the types they have."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chainrule.data.describe import list_some, suggest_names
+from chainrule.data.features.cell_types import TypedColumn, Untyped, add_cells
+from chainrule.data.features.column_options import EVERYTHING, Columns
+from chainrule.data.files.arff import read_arff
+from chainrule.data.files.compressed import expanded
+from chainrule.data.files.csv_cells import text_table
+from chainrule.data.files.databases import database_name, is_database, read_database, read_sqlite
+from chainrule.data.files.formats import Kind, check_format, kind_of
+from chainrule.data.files.json_tables import read_json
+from chainrule.data.files.opening import reading
+from chainrule.data.files.origins import (
+    Held,
+    Origin,
+    address_name,
+    check_expanded,
+    find_origin,
+    is_url,
+    size_of,
+)
+from chainrule.data.files.text_format import FOUND_OUT, TextFormat, flag
+from chainrule.data.files.workbooks import read_workbook
 from chainrule.errors import DataError
 
 if TYPE_CHECKING:
     import polars as pl
 
-MISSING_SPELLINGS = ("", "na", "n/a", "nan", "null", "none", "?")
-"""What stands for a missing value in a column of numbers, truth values or dates, in any case of letters."""
-
-DATE_FORMATS = (
-    "%Y-%m-%d",
-    "%Y-%m-%d %H:%M",
-    "%Y-%m-%d %H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M",
-    "%Y-%m-%dT%H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M:%S%.fZ",
-)
-CHUNK_ROWS = 1_000
-RESAVE = "save the file again as UTF-8 (in a spreadsheet: Save as, 'CSV UTF-8')"
+PART = 1 << 26  # bytes of a Parquet or Arrow table that are read at once
 
 
-def read_table(source: str | PathLike[str], text_columns: Collection[str] = ()) -> pl.DataFrame:
+def read_table(
+    source: str | PathLike[str],
+    text_columns: Collection[str] = (),
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    sheet: str | None = None,
+    columns: Columns | None = None,
+) -> pl.DataFrame:
     """Read a table, one column per name in the header.
 
-    By the file's name: ``.parquet`` and ``.pq`` are Parquet, ``.arrow`` and ``.feather`` Arrow; everything
-    else is text with a header line, in UTF-8, separated by commas (by tabs if the name ends in ``.tsv``, by
-    semicolons or tabs if the header has those and no comma), compressed if it ends in ``.gz``.
+    ``source`` is a file; ``archive.zip/inner.csv``, a file in an archive; ``-``, standard input; an address that begins
+    with http:// or https://; or a database, ``sqlite:///shop.db?table=sales`` or ``sqlite:///shop.db?query=select ...``
+    (with the extra ``sql`` also postgresql and others). By its name, else by its first bytes, a file is Parquet
+    (``.parquet``, ``.pq``), Arrow (``.arrow``, ``.feather``), a workbook (``.xlsx``, ``.xls``, ``.xlsb``, ``.ods``;
+    needs the extra ``excel``), JSON (``.json``, ``.jsonl``, ``.ndjson``) or ARFF; everything else is text, also
+    compressed (``.gz``, ``.bz2``, ``.xz``, ``.zst``). A text file's ``encoding`` and ``delimiter``, whether there is a
+    ``header``, and a workbook's ``sheet`` are found out where they are not given.
+
+    In text and in sheets, titles above the header, units and notes under it, and totals and notes at the end are left
+    out; the columns of a table without a header are called ``column_1``, ``column_2`` and so on, and so is a column
+    without a name; the second column of a name gets a number. A few lines with too few cells are filled up.
 
     In text, blank lines are skipped and spaces around cells dropped. A column whose cells are all integers,
     numbers, true/false or ISO dates, apart from missing values ("", NA, N/A, NaN, null, None, ?), has that
     type with nulls. Any other column is text, where only an empty cell is null, and so is each of
-    ``text_columns``. A column without a name is called after its position (``column_1``).
+    ``text_columns``. How text is written, with a decimal comma and the like, is found out by what learns from it, which
+    is why integers with zeros ahead (0501) stay text. ``columns`` says what is known about the columns: those that are
+    to be text stay so, and so do all columns where the decimal mark is said.
 
-    Raises DataError for a file that is missing, a folder, unreadable, not UTF-8, without rows or columns,
-    with ragged lines or with a name that occurs twice.
+    Raises DataError for a file that is missing, a folder, a pipe or a device, unreadable, in an encoding that cannot be
+    told, without rows or columns, with ragged lines, or with a cell of more than 16 million characters; also for a
+    compressed file that would swell to more than 200 times its size and 256 MiB. Raises SettingError for an unknown
+    encoding, for a delimiter of several characters, and where something is given that such a file does not have.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -55,71 +80,95 @@ def read_table(source: str | PathLike[str], text_columns: Collection[str] = ()) 
     ...     read_table(path).rows()
     [(3, 'Oslo'), (None, 'Rome')]
     """
-    path = Path(source)
-    data = _read_bytes(path)
-    binary = is_parquet(path) or is_arrow(path)
-    frame = _read_binary(path, data) if binary else _read_text(path, data, text_columns)
-    if frame.height == 0 or frame.width == 0:
-        raise empty_table(path, frame)
-    return frame
+    if columns is not None and columns.read_as_text:
+        text_columns = EVERYTHING if columns.decimal else {*text_columns, *columns.read_as_text}
+    return read_assuming(source, text_columns, TextFormat(encoding, delimiter, header, sheet))[0]
 
 
-def empty_table(path: Path, frame: pl.DataFrame) -> DataError:
+def read_assuming(
+    source: str | PathLike[str],
+    text_columns: Collection[str] = (),
+    wanted: TextFormat = FOUND_OUT,
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """As ``read_table``, with what was assumed about the file's format."""
+    table = read_whole(source, Untyped(text_columns), wanted)
+    return table.frame, table.assumed
+
+
+@dataclass(frozen=True)
+class ReadTable:
+    """A table, what was assumed about its file's format, and the decimal mark that the format makes likely, or ""."""
+
+    frame: pl.DataFrame
+    assumed: tuple[str, ...]
+    likely_decimal: str = ""
+
+
+def read_whole(source: str | PathLike[str], untyped: Untyped, wanted: TextFormat = FOUND_OUT) -> ReadTable:
+    """As ``read_table``, with all that is known about the file."""
+    if is_database(source):
+        check_format(wanted, "database", database_name(str(source)))
+        frame, assumed = read_database(str(source))
+        table, name = ReadTable(typed_texts(frame, untyped), assumed), database_name(str(source))
+    else:
+        origin = opened(source)
+        table, name = read_origin(origin, untyped, wanted), str(origin)
+    if table.frame.height == 0 or table.frame.width == 0:
+        raise empty_table(name, table.frame)
+    return table
+
+
+def opened(source: str | PathLike[str]) -> Origin:
+    """The file, or the bytes, that a user named; whatever keeps it from being read is a DataError."""
+    with reading(Held(str(source), b"")):
+        return find_origin(source)
+
+
+def read_origin(origin: Origin, untyped: Untyped, wanted: TextFormat) -> ReadTable:
+    """The table in a file of any kind."""
+    with reading(origin):
+        kind = kind_of(origin)
+        check_format(wanted, kind, str(origin))
+        if kind == "text":
+            table = _read_text(origin, untyped, wanted)
+        else:
+            table = ReadTable(*read_kind(kind, origin, untyped, wanted))
+    return replace(table, assumed=(*where_from(origin), *table.assumed))
+
+
+def where_from(origin: Origin) -> tuple[str, ...]:
+    """What is said about where the bytes come from."""
+    return (origin.said,) if isinstance(origin, Held) and origin.said else ()
+
+
+def read_kind(
+    kind: Kind, origin: Origin, untyped: Untyped, wanted: TextFormat, every_row: bool = False
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The table in a file of that kind, not text, and what was assumed about it; ``every_row`` as in workbooks."""
+    if kind in {"parquet", "arrow"}:
+        return _read_binary(expanded(origin), kind), ()
+    if kind == "sqlite":
+        frame, said = read_sqlite(Path(str(origin)))
+    elif kind == "workbook":
+        frame, said = read_workbook(expanded(origin), wanted, every_row)
+    else:
+        frame, said = (read_json if kind == "json" else read_arff)(origin, wanted)
+    return typed_texts(frame, untyped), said
+
+
+def empty_table(path: str | Path, frame: pl.DataFrame) -> DataError:
     """The error for a table without rows or columns."""
     return DataError(
         f"{path} holds no rows" if frame.width else f"{path} holds no columns",
         expected="a table of at least one row and one column",
         got=f"{frame.height} rows, {frame.width} columns",
+        hint=f"{flag('no-header')} if the first line is data" if frame.width and not frame.height else "",
     )
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Whatever goes wrong while a file is read is a DataError that says what."""
-    try:
-        yield
-    except FileNotFoundError:
-        folder = path.parent
-        if not folder.is_dir():
-            raise DataError(f"there is no folder {folder}", got=str(path)) from None
-        names = sorted(entry.name for entry in folder.iterdir() if entry.is_file())
-        raise DataError(
-            f"there is no file {path}",
-            where=f"folder {folder.resolve()}",
-            hint=suggest_names(path.name, names),
-        ) from None
-    except IsADirectoryError:
-        names = sorted(entry.name for entry in path.iterdir() if entry.is_file())
-        raise DataError(
-            f"{path} is a folder", expected="a CSV or Parquet file", hint=suggest_names("data.csv", names)
-        ) from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is not a whole gzip file", got=str(error)) from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path} cannot be read", got=str(error)) from error
-
-
-def _read_bytes(path: Path) -> bytes:
-    with reading(path):
-        data = path.read_bytes()
-        return gzip.decompress(data) if path.suffix.lower() == ".gz" else data
-
-
-def is_arrow(path: Path) -> bool:
-    """Whether the file's name is that of an Arrow file."""
-    return path.suffix.lower() in {".arrow", ".feather"}
-
-
-def is_parquet(path: Path) -> bool:
-    """Whether the file's name is that of a Parquet file."""
-    return path.suffix.lower() in {".parquet", ".pq"}
-
-
-@contextmanager
-def decoding(path: Path, size: int) -> Iterator[None]:
-    """Whatever polars says about a Parquet or Arrow file of ``size`` bytes is a DataError."""
+def decoding(origin: Origin, kind: str) -> Iterator[None]:
+    """Whatever polars says about a Parquet or Arrow file is a DataError."""
     import polars as pl
 
     try:
@@ -128,180 +177,94 @@ def decoding(path: Path, size: int) -> Iterator[None]:
         if isinstance(error, DataError):
             raise
         raise DataError(
-            f"{path} cannot be read as {'Arrow' if is_arrow(path) else 'Parquet'}",
-            got=f"{size} bytes; {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            f"{origin} cannot be read as {kind.title()}",
+            got=f"{size_of(origin)} bytes; {str(error).splitlines()[0] if str(error) else type(error).__name__}",
             hint="write the file again, or save the table as CSV",
         ) from error
 
 
-def _read_binary(path: Path, data: bytes) -> pl.DataFrame:
+def scan(origin: Origin, kind: str) -> tuple[pl.LazyFrame, int]:
+    """A Parquet or Arrow file that is to be read, and the number of its rows; DataError if it is implausibly large."""
     import polars as pl
 
-    with decoding(path, len(data)):
-        return pl.read_ipc(io.BytesIO(data)) if is_arrow(path) else pl.read_parquet(io.BytesIO(data))
+    # what the system says of a file that it does not open is plainer than what polars says
+    origin.open("rb").close()
+    content = origin.content if isinstance(origin, Held) else origin
+    table = pl.scan_ipc(content) if kind == "arrow" else pl.scan_parquet(content)
+    rows: int = table.select(pl.len()).collect().item()
+    hint = "write it as CSV, or read it with polars and give the frame to chainrule.tables"
+    check_expanded(origin, 8 * rows * len(table.collect_schema()), "the table in it", hint)
+    return table, rows
 
 
-def _read_text(path: Path, data: bytes, text_columns: Collection[str]) -> pl.DataFrame:
+def _read_binary(origin: Origin, kind: str) -> pl.DataFrame:
     import polars as pl
 
-    text = _decode(path, data)
-    names, chunks = text_cells(path, io.StringIO(text, newline=""), separator_of(path, text))
-    found = list(chunks)
-    if not found:
-        return pl.DataFrame(schema=dict.fromkeys(names, pl.String))
-    return typed_columns(pl.concat(found), text_columns)
+    columns: list[pl.Series] = []
+    with decoding(origin, kind):
+        table, rows = scan(origin, kind)
+        names = table.collect_schema().names()
+        together = max(PART // max(8 * rows, 1), 1)
+        for start in range(0, len(names), together):  # so that only a part of the table is ever held twice
+            part = table.select(names[start : start + together]).collect()
+            columns += [column.rechunk() for column in part.get_columns()]
+        return pl.DataFrame({column.name: column for column in columns})
 
 
-def text_cells(path: Path, lines: Iterable[str], separator: str) -> tuple[list[str], Iterator[pl.DataFrame]]:
-    """The names in the header, and the cells as text, some rows at a time."""
+def _read_text(path: Origin, untyped: Untyped, wanted: TextFormat) -> ReadTable:
     import polars as pl
 
-    records = _records(path, lines, separator)
-    _, header = next(records, (1, []))
-    names = [name.strip() or f"column_{position}" for position, name in enumerate(header, 1)]
-    _check_names(path, names)
-    schema = dict.fromkeys(names, pl.String)
-    chunks = _chunks(path, records, names)
-    return names, (pl.DataFrame(dict(zip(names, columns, strict=True)), schema=schema) for columns in chunks)
+    columns: list[TypedColumn] = []
+    incomplete = columns
+
+    def known_types() -> dict[str, pl.DataType]:
+        return {column.name: column.direct for column in incomplete if column.direct is not None}
+
+    table = text_table(path, wanted, types=known_types)
+    columns += untyped.columns(table.names)
+    while True:
+        for frame in table.frames:
+            add_cells(incomplete, frame)
+        incomplete = [column for column in columns if column.incomplete]
+        if not incomplete:
+            break
+        for column in incomplete:
+            column.begin_again()
+        names, table = table.names, text_table(path, wanted, types=known_types)
+        if table.names != names:
+            raise DataError(f"{path} changed while it was read")
+    found = [column.series() for column in columns]
+    if len({len(series) for series in found}) > 1:
+        raise DataError(f"{path} changed while it was read")
+    return ReadTable(pl.DataFrame(found), table.assumed(), {";": ",", ",": "."}.get(table.separator, ""))
 
 
-def typed_columns(cells: pl.DataFrame, text_columns: Collection[str]) -> pl.DataFrame:
+def typed_columns(cells: pl.DataFrame, untyped: Untyped) -> pl.DataFrame:
     """Columns of text as the types that their cells have."""
     import polars as pl
 
-    return pl.DataFrame([typed(cells[name], as_text=name in text_columns) for name in cells.columns])
+    columns = untyped.columns(cells.columns)
+    add_cells(columns, cells)
+    return pl.DataFrame({column.name: column.series() for column in columns})
 
 
-def _decode(path: Path, data: bytes) -> str:
-    try:
-        text = data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise not_utf8(path, data[:4], data[error.start], line, error.start) from None
-    nul = text.find("\0")
-    if nul >= 0:
-        raise zero_byte(path, text.count("\n", 0, nul) + 1)
-    return text
-
-
-def not_utf8(path: Path, head: bytes, byte: int, line: int, place: int) -> DataError:
-    """The error for a byte that is not UTF-8, at a place counted from 0, in a file with these first bytes."""
-    hint = RESAVE
-    if head.startswith(b"PK\x03\x04"):
-        hint = "this looks like a spreadsheet or a zip archive: export the table as CSV"
-    elif head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        hint = f"this looks like UTF-16: {RESAVE}"
-    return DataError(
-        f"{path} is not text in UTF-8",
-        expected="UTF-8",
-        got=f"the byte 0x{byte:02x}",
-        where=f"line {line}, byte {place + 1} of the file",
-        hint=hint,
-    )
-
-
-def zero_byte(path: Path, line: int) -> DataError:
-    """The error for a zero byte in a line."""
-    return DataError(f"{path} has a zero byte, which no text has", where=f"line {line}", hint=RESAVE)
-
-
-def separator_of(path: Path, text: str) -> str:
-    """What separates the cells, by the file's name or by the first line of its text."""
-    if path.name.lower().removesuffix(".gz").endswith((".tsv", ".tab")):
-        return "\t"
-    header = text.lstrip().partition("\n")[0]
-    return max(";\t", key=header.count) if "," not in header and ("\t" in header or ";" in header) else ","
-
-
-def _records(path: Path, lines: Iterable[str], separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Each record that is not blank, with the number of the line on which it starts."""
-    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
-    line = 1
-    try:
-        for record in reader:
-            if len(record) > 1 or (record and record[0].strip()):
-                yield line, record
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise DataError(
-            f"{path} has a cell whose quotes do not match",
-            got=str(error),
-            where=f"the record that starts on line {line}",
-            hint='close every quote, and double those inside a cell: "5"" pipe"',
-        ) from None
-
-
-def _check_names(path: Path, names: list[str]) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        places = [
-            f"{name!r} (columns {', '.join(str(i) for i, n in enumerate(names, 1) if n == name)})"
-            for name in repeated
-        ]
-        raise DataError(
-            f"{path} has column names that occur more than once",
-            expected="a first line with a different name for every column",
-            got=list_some(places),
-            hint="rename them; if the first line is data, put a line of names above it",
-        )
-
-
-def _chunks(
-    path: Path, records: Iterator[tuple[int, list[str]]], names: list[str]
-) -> Iterator[list[tuple[str, ...]]]:
-    """The records' cells column by column, some rows at a time; raises at the end if some were ragged."""
-    rows: list[list[str]] = []
-    ragged: list[str] = []
-    for line, record in records:
-        if len(record) != len(names):
-            ragged.append(f"line {line} has {len(record)}")
-        elif not ragged:
-            rows.append(record)
-        if len(rows) == CHUNK_ROWS:
-            yield list(zip(*rows, strict=True))
-            rows = []
-    if ragged:
-        raise DataError(
-            f"{path} is ragged: some lines have more or fewer cells than the header",
-            expected=f"{len(names)} cells a line, as in the header",
-            got=list_some(ragged),
-            hint="put cells that contain the separator in double quotes",
-        )
-    if rows:
-        yield list(zip(*rows, strict=True))
-
-
-def is_missing_spelling(cells: pl.Series) -> pl.Series:
-    """Which text cells are null or spell a missing value; Boolean [rows]."""
-    return cells.str.strip_chars().str.to_lowercase().is_in(list(MISSING_SPELLINGS)).fill_null(True)
-
-
-def typed(cells: pl.Series, as_text: bool = False) -> pl.Series:
-    """A column of text as numbers, true/false or dates if every cell that is not missing reads as one; else as text."""
+def typed_texts(frame: pl.DataFrame, untyped: Untyped) -> pl.DataFrame:
+    """The table with its columns of text as the types that their cells have; the others stay."""
     import polars as pl
 
-    cells = cells.str.strip_chars()
-    if not as_text:
-        frame = pl.DataFrame({"cell": cells, "missing": is_missing_spelling(cells)})
-        known = frame.select(pl.when(~pl.col("missing")).then(pl.col("cell")).alias(cells.name)).to_series()
-        for typed in _conversions(known):
-            if typed.null_count() == known.null_count():
-                return typed
-    return (
-        pl.DataFrame([cells]).select(pl.when(pl.nth(0) != "").then(pl.nth(0)).alias(cells.name)).to_series()
-    )
+    texts = frame.select(pl.col(pl.String))
+    return frame.with_columns(typed_columns(texts, untyped).get_columns()) if texts.width else frame
 
 
-def _conversions(known: pl.Series) -> Iterator[pl.Series]:
-    """The column as each type it might have, narrowest first, null where a cell is not of that type."""
-    import polars as pl
+def short_name(data: str | PathLike[str]) -> str:
+    """What a table is called in messages and models: without folders, servers and passwords.
 
-    yield known.cast(pl.Int64, strict=False)
-    yield known.cast(pl.Float64, strict=False)
-    lower = known.str.to_lowercase()
-    yield lower.replace_strict(["true", "false"], [True, False], default=None, return_dtype=pl.Boolean)
-    first = known.drop_nulls().head(1).to_list()[0]
-    if len(first) >= 10 and first[:4].isdigit() and first[4] == "-":
-        for date_format in DATE_FORMATS:
-            wanted = pl.Date if date_format == "%Y-%m-%d" else pl.Datetime("us")
-            yield known.str.strptime(wanted, date_format, strict=False)
+    >>> short_name("https://me:secret@example.org/a/t.csv?x=1"), short_name("data/t.csv"), short_name("-")
+    ('t.csv', 't.csv', 'standard input')
+    """
+    data = str(data)
+    if is_database(data):
+        return database_name(data)
+    if is_url(data):
+        return address_name(data)
+    return "standard input" if data == "-" else Path(data).name

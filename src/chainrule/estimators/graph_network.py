@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 
 from chainrule import nn
+from chainrule.data.describe import list_some
 from chainrule.errors import DataError, SettingError
-from chainrule.estimators import constraints
-from chainrule.estimators.base import NetworkEstimator, stochastic_only
+from chainrule.estimators import parameters
+from chainrule.estimators.base import NetworkEstimator
 from chainrule.estimators.network import Network, first_buffers
-from chainrule.estimators.tasks import ClassificationTask, RegressionTask
+from chainrule.estimators.parameters import (
+    ClassWeight,
+    Constraint,
+    LossSetting,
+    Schedule,
+    Scoring,
+    Seed,
+    Solver,
+    constraints,
+    documented,
+)
+from chainrule.estimators.trainable import TrainableClassifier, TrainableRegressor
+from chainrule.nn.graph_network.reading import Edges
 from chainrule.ops.record import Array
+from chainrule.training.halving import Halving
 
+Pair: TypeAlias = tuple[Hashable, Hashable]
 HIDDEN = 100  # neurons between inputs and outputs where no edges are given
 
 
@@ -23,10 +39,10 @@ HIDDEN = 100  # neurons between inputs and outputs where no edges are given
 class GraphRecipe:
     """A network on a graph, in hashable parts."""
 
-    edges: tuple[tuple[Any, Any], ...]
-    inputs: tuple[Any, ...]
-    outputs: tuple[Any, ...]
-    activation: str | tuple[tuple[Any, str], ...]
+    edges: tuple[Pair, ...]
+    inputs: tuple[Hashable, ...]
+    outputs: tuple[Hashable, ...]
+    activation: str | tuple[tuple[Hashable, str], ...]
     bias: bool | str
     dtype: str
 
@@ -53,6 +69,11 @@ class GraphRecipe:
 class _Graph(NetworkEstimator):
     """The part that both tasks share."""
 
+    edges: Edges | None
+    inputs: Sequence[Hashable] | None
+    outputs: Sequence[Hashable] | None
+    activation: str | Mapping[Hashable, str]
+    bias: bool | Literal["constant"]
     # what a multilayer perceptron may be set to, and this is not
     dropout, batch_norm = 0.0, False
 
@@ -61,9 +82,9 @@ class _Graph(NetworkEstimator):
         for what, nodes, count in (("inputs", inputs, features), ("outputs", outs, outputs)):
             if len(nodes) != count:
                 raise DataError(
-                    f"the graph has another number of {what} than the data needs",
+                    f"the number of {what} of the graph does not fit the data",
                     expected=f"{count} {what}",
-                    got=f"{len(nodes)}: {', '.join(map(str, nodes[:5]))}",
+                    got=f"{len(nodes)}: {list_some(nodes)}",
                     hint="one input for each column; one output for each target or class (two classes: one)",
                 )
         given = self.activation
@@ -72,7 +93,7 @@ class _Graph(NetworkEstimator):
 
     def _graph(
         self, features: int, outputs: int
-    ) -> tuple[tuple[tuple[Any, Any], ...], tuple[Any, ...], tuple[Any, ...]]:
+    ) -> tuple[tuple[Pair, ...], tuple[Hashable, ...], tuple[Hashable, ...]]:
         """Edges, inputs and outputs: the user's, or one layer of hidden neurons."""
         if self.edges is None:
             widths = zip("xhy", (features, HIDDEN, outputs), strict=True)
@@ -81,7 +102,7 @@ class _Graph(NetworkEstimator):
             return tuple(between), tuple(names[0]), tuple(names[-1])
         if self.inputs is None or self.outputs is None:
             raise SettingError(
-                "edges need to be told which neurons are inputs and outputs",
+                "with edges, inputs and outputs must name the neurons that are inputs and outputs",
                 expected="inputs=[...] in the order of the columns, outputs=[...] in that of the targets",
             )
         network = nn.GraphNetwork(self.edges, self.inputs, self.outputs, seed=0)
@@ -99,17 +120,16 @@ class _Graph(NetworkEstimator):
         return self.parameters_.get("body.bias")
 
 
-class GraphNetworkClassifier(ClassificationTask, _Graph):
+@documented(parameters.GRAPH | parameters.CLASSIFIER)
+class GraphNetworkClassifier(TrainableClassifier, _Graph):
     """A network on a directed acyclic graph that predicts classes (``nn.GraphNetwork``).
 
-    ``edges`` are (from, to) pairs, a networkx.DiGraph or a scipy.sparse adjacency matrix; ``inputs`` names a
-    neuron for each column of X, ``outputs`` one for each class (for two classes: one, for the second).
-    ``activation`` is a name or a mapping {neuron: name}; outputs are linear, followed by softmax or the
-    logistic function. First weights are always drawn, also where edges carry some. Without ``edges``: 100 hidden
-    neurons, each joined to all inputs and outputs. All other settings are :class:`MLPClassifier`'s.
+    The outputs of the graph are followed by softmax, or for two classes by the logistic function. The first weights
+    are always drawn, also where the edges carry some.
 
     Attributes: ``weight_`` [edges], ``bias_`` [neurons], in the order of ``network_.edges`` and
-    ``network_.neurons``; ``parameters_``, ``classes_``, ``loss_curve_`` and the rest as of MLPClassifier.
+    ``network_.neurons``; ``parameters_`` (all arrays by name); the others, and the errors, are those of
+    :class:`MLPClassifier`.
 
     >>> from chainrule.estimators import GraphNetworkClassifier
     >>> edges = [("a", "h"), ("b", "h"), ("h", "o"), ("a", "o"), ("b", "o")]  # XOR with one hidden neuron
@@ -120,27 +140,29 @@ class GraphNetworkClassifier(ClassificationTask, _Graph):
     array([1, 0])
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = constraints.GRAPH | constraints.CLASSIFIER
+    _parameter_constraints: ClassVar[dict[str, Constraint]] = constraints(
+        parameters.GRAPH | parameters.CLASSIFIER
+    )
 
     def __init__(
         self,
-        edges: Any = None,
-        inputs: Any = None,
-        outputs: Any = None,
-        activation: Any = "relu",
-        bias: Any = True,
+        edges: Edges | None = None,
+        inputs: Sequence[Hashable] | None = None,
+        outputs: Sequence[Hashable] | None = None,
+        activation: str | Mapping[Hashable, str] = "relu",
+        bias: bool | Literal["constant"] = True,
         *,
-        solver: str = "adam",
+        solver: Solver = "adam",
         alpha: float = 0.0001,
-        batch_size: Any = "auto",
-        learning_rate: str = "constant",
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: Schedule = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,
-        random_state: Any = None,
+        random_state: Seed = None,
         tol: float = 1e-4,
-        verbose: Any = False,
+        verbose: bool | int = False,
         warm_start: bool = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
@@ -151,83 +173,24 @@ class GraphNetworkClassifier(ClassificationTask, _Graph):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
-        loss: Any = "log_loss",
-        class_weight: Any = None,
+        loss: LossSetting = "log_loss",
+        class_weight: ClassWeight = None,
         label_smoothing: float = 0.0,
-        scoring: Any = None,
-        restarts: Any = 1,
+        scoring: Scoring = None,
+        restarts: int | Halving = 1,
         ensemble: bool = False,
         clip_norm: float | None = None,
-        dtype: str = "auto",
+        dtype: Literal["auto", "float32", "float64"] = "auto",
         threads: int | None = None,
     ) -> None:
-        self.edges = edges
-        self.inputs = inputs
-        self.outputs = outputs
-        self.activation = activation
-        self.bias = bias
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.loss = loss
-        self.class_weight = class_weight
-        self.label_smoothing = label_smoothing
-        self.scoring = scoring
-        self.restarts = restarts
-        self.ensemble = ensemble
-        self.clip_norm = clip_norm
-        self.dtype = dtype
-        self.threads = threads
-
-    @constraints.checked
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: Any = None,
-    ) -> GraphNetworkClassifier:
-        """Train on X [rows, inputs] and classes y [rows]; ``X_val``, ``y_val`` as of MLPClassifier."""
-        self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
-        return self
-
-    @stochastic_only
-    @constraints.checked
-    def partial_fit(
-        self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
-    ) -> GraphNetworkClassifier:
-        """Train for one epoch more, on these rows; the first call must be told all ``classes`` to come."""
-        self._first_classes(y, classes)
-        self._fit(X, y, sample_weight, incremental=True)
-        return self
+        self._set_parameters(locals())
 
 
-class GraphNetworkRegressor(RegressionTask, _Graph):
+@documented(parameters.GRAPH | parameters.REGRESSOR)
+class GraphNetworkRegressor(TrainableRegressor, _Graph):
     """A network on a directed acyclic graph that predicts numbers (``nn.GraphNetwork``).
 
-    Graph and attributes as of :class:`GraphNetworkClassifier`, with an output for each target; losses as of
-    :class:`MLPRegressor`.
+    Attributes and errors are those of :class:`GraphNetworkClassifier`, without ``classes_``.
 
     >>> import numpy as np
     >>> from chainrule.estimators import GraphNetworkRegressor
@@ -239,27 +202,29 @@ class GraphNetworkRegressor(RegressionTask, _Graph):
     True
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = constraints.GRAPH | constraints.REGRESSOR
+    _parameter_constraints: ClassVar[dict[str, Constraint]] = constraints(
+        parameters.GRAPH | parameters.REGRESSOR
+    )
 
     def __init__(
         self,
-        edges: Any = None,
-        inputs: Any = None,
-        outputs: Any = None,
-        activation: Any = "relu",
-        bias: Any = True,
+        edges: Edges | None = None,
+        inputs: Sequence[Hashable] | None = None,
+        outputs: Sequence[Hashable] | None = None,
+        activation: str | Mapping[Hashable, str] = "relu",
+        bias: bool | Literal["constant"] = True,
         *,
-        solver: str = "adam",
+        solver: Solver = "adam",
         alpha: float = 0.0001,
-        batch_size: Any = "auto",
-        learning_rate: str = "constant",
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: Schedule = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,
-        random_state: Any = None,
+        random_state: Seed = None,
         tol: float = 1e-4,
-        verbose: Any = False,
+        verbose: bool | int = False,
         warm_start: bool = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
@@ -270,68 +235,13 @@ class GraphNetworkRegressor(RegressionTask, _Graph):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
-        loss: Any = "squared_error",
+        loss: LossSetting = "squared_error",
         quantile: float = 0.5,
-        scoring: Any = None,
-        restarts: Any = 1,
+        scoring: Scoring = None,
+        restarts: int | Halving = 1,
         ensemble: bool = False,
         clip_norm: float | None = None,
-        dtype: str = "auto",
+        dtype: Literal["auto", "float32", "float64"] = "auto",
         threads: int | None = None,
     ) -> None:
-        self.edges = edges
-        self.inputs = inputs
-        self.outputs = outputs
-        self.activation = activation
-        self.bias = bias
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.loss = loss
-        self.quantile = quantile
-        self.scoring = scoring
-        self.restarts = restarts
-        self.ensemble = ensemble
-        self.clip_norm = clip_norm
-        self.dtype = dtype
-        self.threads = threads
-
-    @constraints.checked
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: Any = None,
-    ) -> GraphNetworkRegressor:
-        """Train on X [rows, inputs] and targets y [rows] or [rows, outputs]; the rest as of MLPRegressor."""
-        self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
-        return self
-
-    @stochastic_only
-    @constraints.checked
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> GraphNetworkRegressor:
-        """Train for one epoch more, on these rows."""
-        self._fit(X, y, sample_weight, incremental=True)
-        return self
+        self._set_parameters(locals())

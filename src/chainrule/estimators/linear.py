@@ -5,29 +5,38 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from chainrule.classic.perceptron import perceptron
 from chainrule.errors import DataError
-from chainrule.estimators import constraints
-from chainrule.estimators.base import NetworkEstimator
-from chainrule.estimators.inputs import dense, features_of, row_weights
-from chainrule.estimators.network import MLPRecipe
+from chainrule.estimators import parameters
+from chainrule.estimators.checked import checked
+from chainrule.estimators.inputs import (
+    LARGEST_WEIGHT,
+    Table,
+    dense,
+    features_and_targets,
+    features_of,
+    row_weights,
+)
+from chainrule.estimators.network import MLPRecipe, Recipe
+from chainrule.estimators.parameters import ClassWeight, Constraint, Seed
 from chainrule.estimators.tasks import ClassificationTask
 from chainrule.estimators.versioned import Versioned
 from chainrule.ops.record import Array
 
 
 class Ridge(RegressorMixin, Versioned):  # type: ignore[misc]
-    """Least squares with a penalty, solved exactly: sum of (y - w x - b)^2 plus alpha times the sum of w^2 (row A17).
+    """Least squares with a penalty, solved exactly: sum of (y - w x - b)^2 plus alpha times the sum of w^2.
 
     The intercept is not penalised. ``alpha`` 0 is ordinary least squares; where columns depend on each other it
     takes the smallest weights. Computes in float64. X [rows, features], y [rows] or [rows, outputs].
@@ -37,9 +46,11 @@ class Ridge(RegressorMixin, Versioned):  # type: ignore[misc]
     >>> model = Ridge(alpha=0.0).fit([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0])
     >>> model.coef_.round(6), round(float(model.intercept_), 6)
     (array([2.]), 1.0)
+
+    Lectures: A17.
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
+    _parameter_constraints: ClassVar[dict[str, Constraint]] = {
         "alpha": [Interval(Real, 0, None, closed="left")],
         "fit_intercept": ["boolean"],
     }
@@ -48,39 +59,45 @@ class Ridge(RegressorMixin, Versioned):  # type: ignore[misc]
         self.alpha = alpha
         self.fit_intercept = fit_intercept
 
-    @constraints.checked
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Ridge:
-        """Solve for the weights; a row's squared error counts ``sample_weight`` times."""
-        x, y = features_of(self, X, y, reset=True, multi_output=True, y_numeric=True)
-        weight = row_weights(sample_weight, x)
-        x, targets = dense(x).astype(np.float64), y.astype(np.float64).reshape(len(y), -1)
-        weight = np.ones(len(x)) if weight is None else weight
-        x_mean, y_mean = np.zeros(x.shape[1]), np.zeros(targets.shape[1])
+    @checked
+    def fit(self, X: Table, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Ridge:
+        """Solve for the weights; ``sample_weight`` [rows] weighs the rows' squared errors."""
+        given, targets = features_and_targets(self, X, y, reset=True, multi_output=True, y_numeric=True)
+        weight = row_weights(sample_weight, given)
+        x = dense(given).astype(np.float64)
+        columns = targets.astype(np.float64).reshape(len(targets), -1)
+        alpha = self.alpha
+        if weight is None:
+            weight = np.ones(len(x))
+        elif not 1 / LARGEST_WEIGHT <= weight.max() <= LARGEST_WEIGHT:  # the same minimum, within float64
+            alpha = min(alpha / weight.max(), np.finfo(np.float64).max)
+            weight = weight / weight.max()
+        x_mean, y_mean = np.zeros(x.shape[1]), np.zeros(columns.shape[1])
         if self.fit_intercept:
-            x_mean, y_mean = np.average(x, 0, weight), np.average(targets, 0, weight)
+            x_mean, y_mean = np.average(x, 0, weight), np.average(columns, 0, weight)
         # the penalty as rows of their own: no squared condition number
         root = np.sqrt(weight)[:, None]
-        rows = np.vstack([root * (x - x_mean), np.sqrt(self.alpha) * np.eye(x.shape[1])])
-        wanted = np.vstack([root * (targets - y_mean), np.zeros((x.shape[1], targets.shape[1]))])
+        rows = np.vstack([root * (x - x_mean), np.sqrt(alpha) * np.eye(x.shape[1])])
+        wanted = np.vstack([root * (columns - y_mean), np.zeros((x.shape[1], columns.shape[1]))])
         coef = np.linalg.lstsq(rows, wanted, rcond=None)[0].T
         intercept = y_mean - coef @ x_mean
-        self.coef_, self.intercept_ = (coef, intercept) if y.ndim == 2 else (coef[0], intercept[0])
+        self.coef_, self.intercept_ = (coef, intercept) if targets.ndim == 2 else (coef[0], intercept[0])
         return self
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: Table) -> Array:
         """Predicted targets, float64."""
         check_is_fitted(self)
         return np.asarray(features_of(self, X, reset=False) @ self.coef_.T + self.intercept_)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.target_tags.multi_output = True
         return tags
 
 
-class MultinomialLogisticRegression(ClassificationTask, NetworkEstimator):
-    """Softmax regression (row C16 to C19): a network without a hidden layer, trained with L-BFGS from 0.
+class MultinomialLogisticRegression(ClassificationTask):
+    """Softmax regression: a network without a hidden layer, trained with L-BFGS from 0.
 
     Minimises the mean log loss plus alpha/2 times the sum of squared weights over the number of rows; with two
     classes there is one score, for the second. float64 for float64 X. X [rows, features], y [rows] (or 0 and 1
@@ -92,10 +109,12 @@ class MultinomialLogisticRegression(ClassificationTask, NetworkEstimator):
     >>> X, y = load_iris(return_X_y=True)
     >>> MultinomialLogisticRegression().fit(X, y).score(X, y) > 0.95
     True
+
+    Lectures: C16 to C19.
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        name: (constraints.MLP | constraints.CLASSIFIER)[name]
+    _parameter_constraints: ClassVar[dict[str, Constraint]] = {
+        name: (parameters.MLP | parameters.CLASSIFIER)[name].constraint
         for name in (
             "alpha",
             "max_iter",
@@ -107,7 +126,7 @@ class MultinomialLogisticRegression(ClassificationTask, NetworkEstimator):
             "dtype",
         )
     }
-    _search_options: ClassVar[dict[str, float]] = {"ftol": 64 * float(np.finfo(np.float64).eps)}
+    _search_ftol: ClassVar[float] = 64 * float(np.finfo(np.float64).eps)
     # what a network estimator may be set to, and this one is not
     solver, loss, restarts, ensemble, warm_start, early_stopping = "lbfgs", "log_loss", 1, False, False, False
     dropout, batch_norm, clip_norm, scoring, random_state = 0.0, False, None, None, None
@@ -119,10 +138,10 @@ class MultinomialLogisticRegression(ClassificationTask, NetworkEstimator):
         max_iter: int = 1000,
         tol: float = 1e-5,
         max_fun: int = 15000,
-        verbose: Any = False,
-        class_weight: Any = None,
+        verbose: bool | int = False,
+        class_weight: ClassWeight = None,
         label_smoothing: float = 0.0,
-        dtype: str = "auto",
+        dtype: Literal["auto", "float32", "float64"] = "auto",
     ) -> None:
         self.alpha = alpha
         self.max_iter = max_iter
@@ -139,13 +158,14 @@ class MultinomialLogisticRegression(ClassificationTask, NetworkEstimator):
     def _recipe(self, features: int, outputs: int, dtype: str) -> MLPRecipe:
         return MLPRecipe((features, outputs), (), 0.0, False, dtype)
 
-    def _start(self, recipe: Any, rng: np.random.RandomState) -> None:
-        """From 0, for the loss is convex."""
-        features, outputs = recipe.widths
+    def _first_values(self, recipe: Recipe, rng: np.random.RandomState) -> dict[str, Array]:
+        """0, for the loss is convex."""
+        outputs, features = self.n_outputs_, self.n_features_in_
         dtype = np.dtype(recipe.dtype)
-        self._publish(
-            {"body.0.weight": np.zeros((outputs, features), dtype), "body.0.bias": np.zeros(outputs, dtype)}
-        )
+        return {
+            "body.0.weight": np.zeros((outputs, features), dtype),
+            "body.0.bias": np.zeros(outputs, dtype),
+        }
 
     def _publish(self, values: Mapping[str, Array]) -> None:
         self.coef_, self.intercept_ = values["body.0.weight"], values["body.0.bias"]
@@ -153,13 +173,15 @@ class MultinomialLogisticRegression(ClassificationTask, NetworkEstimator):
     def _values(self) -> dict[str, Array]:
         return {"body.0.weight": self.coef_, "body.0.bias": self.intercept_}
 
-    @constraints.checked
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MultinomialLogisticRegression:
+    @checked
+    def fit(
+        self, X: Table, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> MultinomialLogisticRegression:
         """Search for the minimum."""
         self._fit(X, y, sample_weight)
         return self
 
-    def decision_function(self, X: Any) -> Array:
+    def decision_function(self, X: Table) -> Array:
         """Scores before softmax or logistic function: [rows, classes], or [rows] for two classes."""
         check_is_fitted(self)
         scores = features_of(self, X, reset=False) @ self.coef_.T + self.intercept_
@@ -167,7 +189,7 @@ class MultinomialLogisticRegression(ClassificationTask, NetworkEstimator):
 
 
 class Perceptron(ClassifierMixin, Versioned):  # type: ignore[misc]
-    """Rosenblatt's rule (row B8): at each mistake, add the row to the weights. ``cr.classic.perceptron``.
+    """Rosenblatt's rule: at each mistake, add the row to the weights. ``cr.classic.perceptron``.
 
     With several classes one neuron is trained for each of them against the rest, and the largest score wins.
     ``order`` is "cyclic", or "random": rows in an order drawn from ``random_state``. Ends after an epoch without
@@ -178,9 +200,11 @@ class Perceptron(ClassifierMixin, Versioned):  # type: ignore[misc]
     >>> from chainrule.estimators import Perceptron
     >>> Perceptron().fit([[0, 0], [0, 1], [1, 0], [1, 1]], ["no", "no", "no", "yes"]).predict([[1, 1]])
     array(['yes'], dtype='<U3')
+
+    Lectures: B8.
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
+    _parameter_constraints: ClassVar[dict[str, Constraint]] = {
         "order": [StrOptions({"cyclic", "random"})],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -193,20 +217,20 @@ class Perceptron(ClassifierMixin, Versioned):  # type: ignore[misc]
         order: str = "cyclic",
         learning_rate: float = 1.0,
         max_iter: int = 100,
-        random_state: Any = None,
+        random_state: Seed = None,
     ) -> None:
         self.order = order
         self.learning_rate = learning_rate
         self.max_iter = max_iter
         self.random_state = random_state
 
-    @constraints.checked
-    def fit(self, X: Any, y: Any) -> Perceptron:
+    @checked
+    def fit(self, X: Table, y: ArrayLike) -> Perceptron:
         """Train one neuron, or one for each class where there are more than two."""
-        x, y = features_of(self, X, y, reset=True)
-        x = dense(x)
-        check_classification_targets(y)
-        self.classes_, index = np.unique(y, return_inverse=True)
+        given, labels = features_and_targets(self, X, y, reset=True)
+        x = dense(given)
+        check_classification_targets(labels)
+        self.classes_, index = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise DataError(
                 "the perceptron separates classes: y contains only one class", expected="at least 2", got=1
@@ -236,18 +260,18 @@ class Perceptron(ClassifierMixin, Versioned):  # type: ignore[misc]
             )
         return self
 
-    def decision_function(self, X: Any) -> Array:
+    def decision_function(self, X: Table) -> Array:
         """w x + b: [rows, classes], or [rows] for two classes, positive for the second."""
         check_is_fitted(self)
         scores = features_of(self, X, reset=False) @ self.coef_.T + self.intercept_
         return np.asarray(scores.ravel() if len(self.classes_) == 2 else scores)
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: Table) -> Array:
         """The class [rows] with the largest score."""
         scores = self.decision_function(X)
         return np.asarray(self.classes_[(scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(1)])
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags

@@ -1,4 +1,4 @@
-"""Losses by name, what an output means under each, and the loss of a weighted, penalised minibatch."""
+"""Losses by name, each with its link from outputs to predictions, and the weighted, penalised loss of a minibatch."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
 from chainrule import functions as f
 from chainrule import nn
 from chainrule.errors import DataError, SettingError
+from chainrule.estimators.parameters import LossSetting
+from chainrule.foreign_text import quoted
 from chainrule.nn.choices import choose
 from chainrule.nn.focal import binary_focal_cross_entropy, focal_cross_entropy
 from chainrule.nn.regression_losses import poisson, quantile
@@ -29,24 +31,24 @@ class LossChoice:
     ``mean_over_outputs`` says how several outputs are reported; their gradients are always summed.
     """
 
-    function: Callable[..., Any]
-    settings: tuple[tuple[str, Any], ...] = ()
+    function: Callable[..., Tensor]
+    settings: tuple[tuple[str, object], ...] = ()
     link: str = "identity"
     mean_over_outputs: bool = False
     has_reduction: bool = True
     least: float | None = None  # targets below are refused
 
     def elements(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """One number for each row, summed over outputs."""
+        """The loss of each row [batch], summed over outputs."""
         each = self.function(prediction, target, "none", **dict(self.settings))
         return f.sum(each, tuple(range(1, each.ndim))) if each.ndim > 1 else each
 
     def mean(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """What a function without ``reduction`` gives."""
+        """The mean loss, by a function without ``reduction``."""
         return self.function(prediction, target, **dict(self.settings))
 
-    def with_settings(self, **settings: Any) -> LossChoice:
-        """The same with more keyword arguments."""
+    def with_settings(self, **settings: object) -> LossChoice:
+        """The same loss with more keyword arguments."""
         return replace(self, settings=(*self.settings, *settings.items()))
 
 
@@ -67,27 +69,27 @@ BINARY = {
 }
 
 
-def find_loss(loss: Any, table: dict[str, LossChoice], link: str) -> LossChoice:
-    """The loss of this name, or a function of (prediction, target) as one; SettingError for anything else.
+def find_loss(loss: LossSetting, table: dict[str, LossChoice], link: str) -> LossChoice:
+    """Find a loss by name, or wrap a function of (prediction, target); SettingError for anything else.
 
-    A function that the table has keeps its link; another one is taken to want outputs as they are, and
-    ``link`` to turn them into predictions.
+    A function that is in the table keeps its link. Any other is given the outputs themselves, and ``link`` turns these
+    into predictions.
     """
     if isinstance(loss, str):
         return choose("loss", loss, table)
     if not callable(loss):
         raise SettingError(
-            "loss: neither a name nor a function",
+            "loss must be a name or a function",
             expected=f"one of {', '.join(table)}, or a function of (prediction, target)",
-            got=repr(loss),
+            got=quoted(loss),
         )
-    function: Any = loss
-    settings: tuple[tuple[str, Any], ...] = ()
+    function: Callable[..., Tensor] = loss
+    settings: tuple[tuple[str, object], ...] = ()
     if isinstance(loss, partial) and not loss.args:
         function, settings = loss.func, tuple(sorted(loss.keywords.items()))
         if "reduction" in loss.keywords:
             raise SettingError(
-                "loss: an estimator weighs and averages the rows' losses itself",
+                "loss must not fix the reduction: an estimator weights and averages the rows' losses itself",
                 expected="a function of (prediction, target, reduction)",
                 got=f"reduction={loss.keywords['reduction']!r}",
                 hint="leave out reduction; cr.fit takes totals",
@@ -98,11 +100,20 @@ def find_loss(loss: Any, table: dict[str, LossChoice], link: str) -> LossChoice:
     return LossChoice(function, settings, link, has_reduction="reduction" in _parameters(function))
 
 
-def _parameters(function: Callable[..., Any]) -> list[str]:
+def _parameters(function: Callable[..., Tensor]) -> list[str]:
     try:
         return list(signature(function).parameters)
     except (TypeError, ValueError):
         return []
+
+
+class Penalised(Protocol):
+    """A network with a penalty."""
+
+    training: bool
+
+    def penalty(self) -> Tensor:
+        """What is added to the loss, times the number of rows."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +127,7 @@ class WeightedLoss:
     choice: LossChoice
     weighted: bool
     labels: bool
-    network: Any  # a Network; typed loosely, as it is imported by it
+    network: Penalised
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The loss, a scalar."""
@@ -125,9 +136,10 @@ class WeightedLoss:
             target, weight = target[:, :-1], target[:, -1]
         if self.labels:
             target = target.reshape((target.shape[0],)).astype(np.int64)
+        total: Tensor | float
         if weight is None:
-            total: Any = float(prediction.shape[0])
-            value = self._unweighted(prediction, target, total)
+            total = rows = float(prediction.shape[0])
+            value = self._unweighted(prediction, target, rows)
         else:
             # a minibatch without any weight changes nothing
             total = f.maximum(f.sum(weight), np.finfo(prediction.dtype).tiny)
@@ -150,10 +162,10 @@ class WeightedLoss:
 
 
 def check_targets(choice: LossChoice, y: Array) -> None:
-    """DataError for targets that the loss cannot take."""
+    """Raise DataError for targets that the loss does not allow."""
     if choice.least is not None and len(y) and y.min() < choice.least:
         raise DataError(
-            "y: the loss does not allow such targets",
+            "y: targets out of range for this loss",
             expected=f"numbers >= {choice.least:g}",
             got=f"{y.min():g}",
             hint='use loss="squared_error"',

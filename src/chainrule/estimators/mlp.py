@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from chainrule.errors import SettingError, ShapeError
-from chainrule.estimators import constraints
-from chainrule.estimators.base import NetworkEstimator, stochastic_only
+from chainrule.estimators import parameters
+from chainrule.estimators.base import NetworkEstimator
 from chainrule.estimators.network import MLPRecipe
-from chainrule.estimators.tasks import ClassificationTask, RegressionTask
+from chainrule.estimators.parameters import (
+    ClassWeight,
+    Constraint,
+    LossSetting,
+    Schedule,
+    Scoring,
+    Seed,
+    Solver,
+    constraints,
+    documented,
+)
+from chainrule.estimators.trainable import TrainableClassifier, TrainableRegressor
 from chainrule.nn.activations import find_activation
 from chainrule.ops.record import Array
+from chainrule.training.halving import Halving
 
 
 class _MLP(NetworkEstimator):
     """The part that both tasks share: widths, and arrays shown as ``coefs_`` and ``intercepts_``."""
 
+    hidden_layer_sizes: int | Sequence[int]
+    activation: str | Sequence[str]
     coefs_: list[Array]
     intercepts_: list[Array]
     _network_recipe: MLPRecipe
@@ -29,14 +43,14 @@ class _MLP(NetworkEstimator):
 
     def _recipe(self, features: int, outputs: int, dtype: str) -> MLPRecipe:
         sizes = self.hidden_layer_sizes
-        hidden = [int(width) for width in (sizes if hasattr(sizes, "__iter__") else [sizes])]
+        hidden = [int(width) for width in (sizes if isinstance(sizes, Iterable) else [sizes])]
         if any(width <= 0 for width in hidden):
             raise SettingError(f"hidden_layer_sizes must be > 0, got {hidden}.")
         given = self.activation
         names = (given,) * len(hidden) if isinstance(given, str) else tuple(given)
         if len(names) != len(hidden):
             raise SettingError(
-                "activation: one name, or one for each hidden layer",
+                "activation must be one name, or a list with one for each hidden layer",
                 expected=f"{len(hidden)} names",
                 got=list(names),
             )
@@ -73,33 +87,24 @@ def _shapes(widths: tuple[int, ...]) -> list[tuple[int, int]]:
     return list(pairwise(widths))
 
 
-class MLPClassifier(ClassificationTask, _MLP):
+@documented(parameters.MLP | parameters.CLASSIFIER)
+class MLPClassifier(TrainableClassifier, _MLP):
     """A multilayer perceptron that predicts classes: ``sklearn.neural_network.MLPClassifier`` and more.
 
-    Every setting of scikit-learn's has its meaning, and with the same ``random_state`` the same numbers come
-    out, up to the rounding of float32: training computes in float32 whatever X is (``dtype="float64"`` for
-    more digits; solver="lbfgs" follows X unless told otherwise). A large sparse X is written out a few minibatches
-    at a time, with solver="lbfgs" whole.
-
-    Parameters beyond scikit-learn's:
-
-    - ``activation``: any name of ``nn.activations``, or a list with one for each hidden layer;
-    - ``learning_rate="cosine"``: from ``learning_rate_init`` to 0 over ``max_iter`` epochs, with any solver but
-      lbfgs; all of them are run, unless early stopping ends it, and none is warned of;
-    - ``loss``: "log_loss", "focal", or a function of (logits, target, reduction);
-    - ``class_weight``: a dict, or "balanced"; ``label_smoothing``: 0 to 1;
-    - ``dropout`` behind, ``batch_norm`` before every hidden activation;
-    - ``scoring``: what early stopping watches, instead of accuracy: the name of a scorer, a scorer, or "loss";
-    - ``restarts``: so many networks from starting points of their own, the one with the lowest validation loss
-      (without validation rows: training loss) is kept; with ``ensemble`` all predict together. The last, smaller
-      minibatch of an epoch is left out where there are ten others or more;
-    - ``clip_norm``: the longest gradient; ``dtype``: "auto", "float32" or "float64"; ``threads``: for restarts.
+    scikit-learn's parameters mean what they mean there, and the same ``random_state`` gives the same numbers up to
+    the rounding of float32, in which training computes whatever X is (``dtype="float64"`` for more digits). With
+    ``restarts`` several networks train at the same time and the best one, or their mean, predicts. A large sparse X
+    is written out a few minibatches at a time, with solver="lbfgs" all at once.
 
     Attributes are scikit-learn's: ``classes_``, ``coefs_`` (list of [inputs, outputs]), ``intercepts_``,
     ``loss_``, ``loss_curve_``, ``best_loss_``, ``validation_scores_``, ``best_validation_score_``, ``n_iter_``,
     ``t_``, ``n_layers_``, ``n_outputs_``, ``out_activation_``, ``n_features_in_``, ``feature_names_in_``; also
-    ``network_`` (a module) and, with restarts, ``history_``. With ``batch_norm`` an intercept is what is added
-    after the normalisation.
+    ``network_`` (a module) and, with restarts, ``history_`` (a ``History`` with the curves and parameters of every
+    replica) and ``replica_seeds_``. With ``batch_norm`` an intercept is what is added after the normalisation.
+
+    Weights of rows or classes whose largest is above 2**64 or below 2**-64, too large or too small for sums in
+    float32, are divided by their mean, with a DataWarning. Targets are stored as class numbers, not one column per
+    class, and predictions are computed in pieces, so 100,000 rows of 100,000 classes need the memory of a minibatch.
 
     Raises DataError and SettingError, both ValueErrors, and what scikit-learn's validation raises.
 
@@ -111,24 +116,26 @@ class MLPClassifier(ClassificationTask, _MLP):
     True
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = constraints.MLP | constraints.CLASSIFIER
+    _parameter_constraints: ClassVar[dict[str, Constraint]] = constraints(
+        parameters.MLP | parameters.CLASSIFIER
+    )
 
     def __init__(
         self,
-        hidden_layer_sizes: Any = (100,),
-        activation: Any = "relu",
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: str | Sequence[str] = "relu",
         *,
-        solver: str = "adam",
+        solver: Solver = "adam",
         alpha: float = 0.0001,
-        batch_size: Any = "auto",
-        learning_rate: str = "constant",
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: Schedule = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,
-        random_state: Any = None,
+        random_state: Seed = None,
         tol: float = 1e-4,
-        verbose: Any = False,
+        verbose: bool | int = False,
         warm_start: bool = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
@@ -139,89 +146,26 @@ class MLPClassifier(ClassificationTask, _MLP):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
-        loss: Any = "log_loss",
-        class_weight: Any = None,
+        loss: LossSetting = "log_loss",
+        class_weight: ClassWeight = None,
         label_smoothing: float = 0.0,
-        scoring: Any = None,
-        restarts: Any = 1,
+        scoring: Scoring = None,
+        restarts: int | Halving = 1,
         ensemble: bool = False,
         dropout: float = 0.0,
         batch_norm: bool = False,
         clip_norm: float | None = None,
-        dtype: str = "auto",
+        dtype: Literal["auto", "float32", "float64"] = "auto",
         threads: int | None = None,
     ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.loss = loss
-        self.class_weight = class_weight
-        self.label_smoothing = label_smoothing
-        self.scoring = scoring
-        self.restarts = restarts
-        self.ensemble = ensemble
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.clip_norm = clip_norm
-        self.dtype = dtype
-        self.threads = threads
-
-    @constraints.checked
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: Any = None,
-    ) -> MLPClassifier:
-        """Train on X [rows, features] and classes y [rows], or 0 and 1 for each label y [rows, labels].
-
-        ``X_val``, ``y_val``: rows that do not train but are scored after every epoch; early stopping then
-        uses them instead of ``validation_fraction`` of the rows.
-        """
-        self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
-        return self
-
-    @stochastic_only
-    @constraints.checked
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> MLPClassifier:
-        """Train for one epoch more, on these rows; the first call must be told all ``classes`` to come."""
-        self._first_classes(y, classes)
-        self._fit(X, y, sample_weight, incremental=True)
-        return self
+        self._set_parameters(locals())
 
 
-class MLPRegressor(RegressionTask, _MLP):
+@documented(parameters.MLP | parameters.REGRESSOR)
+class MLPRegressor(TrainableRegressor, _MLP):
     """A multilayer perceptron that predicts numbers: ``sklearn.neural_network.MLPRegressor`` and more.
 
-    Settings, attributes and dtypes are as :class:`MLPClassifier` describes them, ``class_weight`` and
-    ``label_smoothing`` apart. ``loss`` is "squared_error", "poisson", "huber", "absolute_error", "quantile" (of
-    ``quantile``), or a function of (prediction, target, reduction) such as
-    ``functools.partial(nn.huber, delta=2.0)``. As in scikit-learn, "squared_error" is half the squared error,
-    and "poisson" predicts through an exponential.
+    Dtypes, attributes and errors are those of :class:`MLPClassifier`, without ``classes_``.
 
     >>> import numpy as np
     >>> from chainrule.estimators import MLPRegressor
@@ -232,25 +176,27 @@ class MLPRegressor(RegressionTask, _MLP):
     True
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = constraints.MLP | constraints.REGRESSOR
+    _parameter_constraints: ClassVar[dict[str, Constraint]] = constraints(
+        parameters.MLP | parameters.REGRESSOR
+    )
 
     def __init__(
         self,
-        loss: Any = "squared_error",
-        hidden_layer_sizes: Any = (100,),
-        activation: Any = "relu",
+        loss: LossSetting = "squared_error",
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: str | Sequence[str] = "relu",
         *,
-        solver: str = "adam",
+        solver: Solver = "adam",
         alpha: float = 0.0001,
-        batch_size: Any = "auto",
-        learning_rate: str = "constant",
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: Schedule = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,
-        random_state: Any = None,
+        random_state: Seed = None,
         tol: float = 1e-4,
-        verbose: Any = False,
+        verbose: bool | int = False,
         warm_start: bool = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
@@ -262,71 +208,13 @@ class MLPRegressor(RegressionTask, _MLP):
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
         quantile: float = 0.5,
-        scoring: Any = None,
-        restarts: Any = 1,
+        scoring: Scoring = None,
+        restarts: int | Halving = 1,
         ensemble: bool = False,
         dropout: float = 0.0,
         batch_norm: bool = False,
         clip_norm: float | None = None,
-        dtype: str = "auto",
+        dtype: Literal["auto", "float32", "float64"] = "auto",
         threads: int | None = None,
     ) -> None:
-        self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.quantile = quantile
-        self.scoring = scoring
-        self.restarts = restarts
-        self.ensemble = ensemble
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.clip_norm = clip_norm
-        self.dtype = dtype
-        self.threads = threads
-
-    @constraints.checked
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: Any = None,
-    ) -> MLPRegressor:
-        """Train on X [rows, features] and targets y [rows] or [rows, outputs].
-
-        ``X_val``, ``y_val``: rows that do not train but are scored after every epoch; early stopping then
-        uses them instead of ``validation_fraction`` of the rows.
-        """
-        self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
-        return self
-
-    @stochastic_only
-    @constraints.checked
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
-        """Train for one epoch more, on these rows."""
-        self._fit(X, y, sample_weight, incremental=True)
-        return self
+        self._set_parameters(locals())

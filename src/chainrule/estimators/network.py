@@ -1,4 +1,4 @@
-"""The network inside an estimator: how it is built, where its arrays are, how they are first drawn."""
+"""The network inside an estimator: how it is built, what its arrays are called, how they are initialised."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from operator import add
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from chainrule import functions as f
 from chainrule import nn
+from chainrule.estimators.inputs import Features
 from chainrule.ops.record import Array
 from chainrule.tensor import Tensor, no_grad
 from chainrule.training.sparse_rows import CELLS_AT_ONCE, is_sparse, written_out
@@ -21,7 +23,7 @@ PREFIX = "model."  # of a network's tensors among those of a trainer
 
 
 class Network(nn.Module):
-    """A model and the strength of its penalty, which is a number in memory and not in machine code."""
+    """A model with the strength of its penalty, a buffer, so that another alpha needs no other machine code."""
 
     def __init__(self, body: nn.Module, alpha: float = 0.0) -> None:
         self.body = body
@@ -31,8 +33,8 @@ class Network(nn.Module):
         """The model's outputs for a minibatch [batch, features]."""
         return self.body.forward(x)
 
-    def outputs(self, x: Any) -> Array:
-        """Outputs [rows, outputs] for rows in the network's dtype; at inference, where the network must be."""
+    def outputs(self, x: Features) -> Array:
+        """Outputs [rows, outputs] for rows in the network's dtype; the network must be in inference mode."""
         count = min(ROWS_AT_ONCE, max(1, CELLS_AT_ONCE // x.shape[1])) if is_sparse(x) else ROWS_AT_ONCE
         with no_grad():
             starts = range(0, max(x.shape[0], 1), count)
@@ -40,14 +42,14 @@ class Network(nn.Module):
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def penalty(self) -> Tensor:
-        """alpha / 2 times the sum of all squared weights, biases left out."""
+        """alpha / 2 times the sum of all squared weights, without the biases."""
         squares = [f.sum(f.square(p)) for p in self.parameters() if p.penalised]
         total = reduce(add, squares)
         return (0.5 * self.alpha).astype(total.dtype) * total
 
 
 class Recipe(Protocol):
-    """Everything that a network's graph depends on; equal recipes share their machine code."""
+    """Everything that a network's graph depends on; networks of equal recipes share machine code."""
 
     def __hash__(self) -> int: ...
 
@@ -56,10 +58,10 @@ class Recipe(Protocol):
         """Of the parameters."""
 
     def build(self, alpha: float = 0.0) -> Network:
-        """A network with any first values."""
+        """A network of this kind; its values are arbitrary."""
 
     def draw(self, rng: np.random.RandomState) -> dict[str, Array]:
-        """First values of all parameters and buffers but alpha, by name."""
+        """Draw the initial values of all parameters and buffers but alpha, by name."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class MLPRecipe:
     dtype: str
 
     def build(self, alpha: float = 0.0) -> Network:
-        """A network with any first values."""
+        """A network of this kind; its values are arbitrary."""
         body = nn.MLP(
             self.widths,
             list(self.activations),
@@ -86,11 +88,11 @@ class MLPRecipe:
 
     @property
     def layers(self) -> tuple[tuple[str, str], ...]:
-        """Names of the weights, and of what is added after them (before the activation), layer by layer."""
+        """For each layer the names of its weights and of the bias or shift added before the activation."""
         return _layers(self)
 
     def draw(self, rng: np.random.RandomState) -> dict[str, Array]:
-        """As scikit-learn draws: uniform for weights and biases, in the same order, from the same numbers.
+        """Draw as scikit-learn does: uniformly, weights and biases in the same order from the same generator.
 
         Masks of dropout are seeded after that.
         """
@@ -131,7 +133,7 @@ def _layers(recipe: MLPRecipe) -> tuple[tuple[str, str], ...]:
 def first_buffers(
     recipe: Recipe, drawn: dict[str, Array], rng: np.random.RandomState
 ) -> Iterator[tuple[str, Array]]:
-    """First values of whatever else a network has, from the initialisers of its parameters and buffers."""
+    """Draw all other initial values by the initialisers of the network's parameters and buffers."""
     left = [(n, t) for n, t in _template(recipe).named_state() if n not in drawn and n != "alpha"]
     if left:
         generator = np.random.default_rng(rng.randint(0, 2**31 - 1, size=4))
@@ -139,6 +141,6 @@ def first_buffers(
             yield name, np.asarray(tensor.initialiser(generator, tensor.shape), tensor.dtype)
 
 
-def as_dtype(values: dict[str, Array], dtype: Any) -> dict[str, Array]:
-    """Floats in the network's dtype; seeds and counters as they are."""
+def as_dtype(values: dict[str, Array], dtype: DTypeLike) -> dict[str, Array]:
+    """Convert floats to the network's dtype; seeds and counters keep theirs."""
     return {n: v.astype(dtype) if v.dtype.kind == "f" else v for n, v in values.items()}

@@ -1,31 +1,33 @@
-"""The network that an estimator predicts with."""
+"""The network that an estimator predicts with, kept from call to call."""
 
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Mapping
-from threading import Lock
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
+from chainrule.estimators.inputs import Features
 from chainrule.estimators.network import Recipe
 from chainrule.nn.module import Module
 from chainrule.ops.record import Array
+from chainrule.system.forks import free_in_children
 
 
 class Predictor:
-    """A network at inference that takes on any values of its parameters; threads take turns."""
+    """A network in inference mode that computes with any given values; a lock lets one thread in at a time."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self._network = recipe.build()
         self._network.eval()
         self._arrays = {name: tensor.numpy() for name, tensor in self._network.named_state()}
-        self._lock = Lock()
+        self._lock = free_in_children(threading.Lock())
 
-    def outputs(self, values: Mapping[str, Array], x: Any) -> Array:
+    def outputs(self, values: Mapping[str, Array], x: Features) -> Array:
         """Outputs [rows, outputs] for rows in the network's dtype."""
         with self._lock:
             self._take(values)
@@ -43,10 +45,10 @@ class Predictor:
 
 
 #: made when an estimator first predicts; of no meaning beyond that
-_PREDICTORS: WeakKeyDictionary[Any, Predictor] = WeakKeyDictionary()
+_PREDICTORS: WeakKeyDictionary[BaseEstimator, Predictor] = WeakKeyDictionary()
 
 
-def predictor_of(estimator: Any, recipe: Recipe) -> Predictor:
+def predictor_of(estimator: BaseEstimator, recipe: Recipe) -> Predictor:
     """The estimator's predictor."""
     held = _PREDICTORS.get(estimator)
     if held is None or held.recipe != recipe:

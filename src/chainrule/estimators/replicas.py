@@ -1,168 +1,216 @@
-"""Several networks from different starting points: ``cr.fit`` with restarts, and what an estimator keeps of it."""
+"""Several networks at a time from seeds of their own, each trained as a single run trains its one."""
 
 from __future__ import annotations
 
 import copy
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+import math
+import queue
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from contextlib import suppress
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from numbers import Integral
+from threading import Lock
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
-from chainrule import optim
-from chainrule.estimators.callbacks import Hooks
-from chainrule.estimators.inputs import in_dtype
-from chainrule.estimators.rows import Part, Watched
-from chainrule.estimators.session import Plan
-from chainrule.estimators.threads import threads_here
-from chainrule.ops.record import Array
-from chainrule.training.batches import steps_per_epoch
-from chainrule.training.fit import fit
-from chainrule.training.history import History
-from chainrule.training.life import ALL_EPOCHS, SMALLER_STEPS, risen
-from chainrule.training.progress import Epoch
-from chainrule.training.stopping import EarlyStopping
+from chainrule.estimators.stochastic import EpochLoop, Trained
+from chainrule.system.threads import in_thread
+from chainrule.training.halving import Halving
 
-if TYPE_CHECKING:
-    from chainrule.estimators.base import NetworkEstimator
-
-#: of an epoch, from which on the last, smaller one is left out: other rows each time, and whole epochs in one call
-MANY_MINIBATCHES = 10
+SEED_STEP = 2654435769  # 2**32 over the golden ratio: odd, so that 2**32 replicas have 2**32 seeds
 
 
-def train_replicas(
-    est: NetworkEstimator,
-    plan: Plan,
-    rows: Part,
-    watched: Watched | None,
-    rng: np.random.RandomState,
-    hooks: Hooks,
-) -> None:
-    """Train ``est.restarts`` networks; the best one's arrays, or all of them, become the estimator's."""
-    dtype = plan.network.dtype
-    network = plan.network.build(est.alpha)
-    batch_size = est._batch_size(len(rows))
-    drop_last = bool(est.shuffle and len(rows) >= MANY_MINIBATCHES * batch_size)
-    scores = None
-    if watched is not None and est._scorer() is not None:
-        shown = copy.copy(est)
-        score = watched.scorer(shown, None)
-        scores = ScoreWatch(shown, score, est.early_stopping, float(est.tol), float(est.n_iter_no_change))
-    validation = None
-    if watched is not None and scores is None:
-        validation = in_dtype(watched.x, dtype), plan.target(watched.target, watched.weight)
-    with hooks.fit_task(0):
-        history = fit(
-            network,
-            (in_dtype(rows.x, dtype), plan.target(rows.target, rows.weight)),
-            loss=plan.loss_of(network),
-            optimizer=_optimizer(est, steps_per_epoch(len(rows), batch_size, drop_last)),
-            epochs=est.max_iter,
-            batch_size=batch_size,
-            validation=validation,
-            shuffle=est.shuffle,
-            drop_last=drop_last,
-            restarts=est.restarts,
-            clip_norm=plan.clip_norm,
-            stop=_stop_rule(est, watched, scores),
-            callbacks=() if scores is None else (scores,),
-            progress=bool(est.verbose),
-            seed=int(rng.randint(0, 2**31 - 1)),
-            threads=threads_here(est.threads),
-        )
-        if scores is not None:
-            scores.choose(history)
-        _keep(est, history, scores, validation is not None, len(rows))
+def replica_seeds(
+    random_state: int | np.random.RandomState | None, rng: np.random.RandomState, count: int
+) -> list[int | None]:
+    """The ``random_state`` with which a single run gives each replica: (first + r * 2654435769) % 2**32.
+
+    Where ``random_state`` is no integer, replica 0 goes on with the generator itself, and has None; the number that
+    the others count from is the one that the generator would draw next, without drawing it.
+    """
+    if isinstance(random_state, Integral):
+        return [(int(random_state) + r * SEED_STEP) % 2**32 for r in range(count)]
+    first = int(copy.deepcopy(rng).randint(2**32, dtype=np.uint32))
+    return [None, *((first + r * SEED_STEP) % 2**32 for r in range(1, count))]
 
 
-def _optimizer(est: Any, steps: int) -> optim.Optimizer:
-    rate: Any = est.learning_rate_init
-    if est.learning_rate == "cosine":
-        rate = optim.CosineDecay(rate, steps=est.max_iter * steps)
-    if est.solver == "adam":
-        return optim.Adam(rate, (est.beta_1, est.beta_2), est.epsilon)
-    return optim.SGD(rate, est.momentum, nesterov=bool(est.nesterovs_momentum and est.momentum > 0))
+@dataclass(kw_only=True)
+class Replicas:
+    """Trains ``count`` networks for at most ``epochs`` epochs each, ``workers`` at a time, each in a thread of its own.
+
+    ``begin`` makes the loop of a replica. With ``halving`` the worse ones are given up on the way. What users wrote is
+    to be called in the thread that called ``train``, as it may rely on that: ``in_caller`` has it done there.
+    """
+
+    begin: Callable[[int], EpochLoop]
+    count: int
+    epochs: int
+    workers: int
+    halving: Halving | None = None
+    interrupted: bool = False
+    _loops: dict[int, EpochLoop] = field(default_factory=dict)
+    _trained: dict[int, Trained] = field(default_factory=dict)
+    _losses: dict[int, float] = field(default_factory=dict)  # of those that have ended
+    _requests: queue.SimpleQueue[_Request | None] | None = None  # where there are threads
+    _best: int | None = None
+    _lock: Lock = field(default_factory=Lock)
+
+    def train(self) -> list[Trained]:
+        """Train; what each replica has given, in their order: after Ctrl-C, each that had begun."""
+        try:
+            self._train_in_rounds()
+        except KeyboardInterrupt:
+            self.interrupted = True  # it came between two replicas
+        if not (self._loops or self._trained):
+            self._loops[0] = self.begin(0)
+        for index in list(self._loops):
+            self._end(index)
+        return [self._trained[index] for index in sorted(self._trained)]
+
+    def _train_in_rounds(self) -> None:
+        """Train all; with ``halving`` as many as survive each round."""
+        alive = list(range(self.count))
+        if self.halving is not None:
+            for epochs in range(self.halving.every, self.epochs, self.halving.every):
+                if len(alive) == 1 or self.interrupted:
+                    break
+                self._train_to(epochs, alive)
+                if not self.interrupted:
+                    alive = self._survivors(alive, epochs)
+        self._train_to(self.epochs, alive)
+
+    def tick(self) -> None:
+        """KeyboardInterrupt where the run is to end."""
+        if self.interrupted:
+            raise KeyboardInterrupt
+
+    def in_caller(self, work: Callable[[], float]) -> float:
+        """Have the thread that called ``train`` compute something."""
+        if self._requests is None:
+            return work()
+        answer: Future[float] = Future()
+        self._requests.put((work, answer))
+        while not answer.done():
+            self.tick()  # then nobody answers any more
+            wait([answer], timeout=0.1)
+        return answer.result()
+
+    def _train_to(self, epochs: int, alive: Sequence[int]) -> None:
+        """Train replicas until each has done so many epochs, or has ended."""
+        waiting = deque(index for index in alive if index not in self._trained)
+        workers = min(self.workers, len(waiting))
+        if workers < 2:
+            self._train_in_turn(waiting, epochs)
+            return
+        self._requests = queue.SimpleQueue()
+        running = [in_thread(copy_context().run, self._work, waiting, epochs) for _ in range(workers)]
+        for one in running:
+            one.add_done_callback(self._wake)
+        ended = False
+        while not ended:
+            try:
+                self._answer_request(self._requests)
+                ended = all(one.done() for one in running)
+            except KeyboardInterrupt:
+                self.interrupted = True  # the threads end when machine code comes back to them
+        self._requests = None
+        for one in running:
+            one.result()
+
+    def _work(self, waiting: deque[int], epochs: int) -> None:
+        """What each thread does."""
+        try:
+            self._train_in_turn(waiting, epochs)
+        except BaseException:
+            self.interrupted = True  # the others need not go on
+            raise
+
+    def _wake(self, _: Future[None]) -> None:
+        """Let ``_train_to`` see that a thread has ended."""
+        if self._requests is not None:
+            self._requests.put(None)
+
+    def _answer_request(self, requests: queue.SimpleQueue[_Request | None]) -> None:
+        """Do what a thread asks for, if one does soon."""
+        with suppress(queue.Empty):
+            request = requests.get(timeout=0.1)  # some systems see Ctrl-C between two waits only
+            if request is None:
+                return
+            work, answer = request
+            try:
+                self.tick()
+                answer.set_result(work())
+            except BaseException as error:
+                self.interrupted = True  # the others need not go on
+                answer.set_exception(error)
+
+    def _train_in_turn(self, waiting: deque[int], epochs: int) -> None:
+        """Take replica after replica until none is left, or until Ctrl-C; ``train`` ends what has begun by then."""
+        while not self.interrupted:
+            try:
+                index = waiting.popleft()  # each thread takes the next one
+            except IndexError:
+                return
+            try:
+                self._train_one(index, epochs)
+            except KeyboardInterrupt:
+                self.interrupted = True  # it came while a replica began or ended
+
+    def _train_one(self, index: int, epochs: int) -> None:
+        loop = self._loops.get(index)
+        if loop is None:
+            loop = self._loops[index] = self.begin(index)
+        loop.run(epochs)
+        self.interrupted = self.interrupted or loop.interrupted
+        if loop.reason or epochs == self.epochs:
+            self._end(index)
+
+    def _survivors(self, alive: Sequence[int], epochs: int) -> list[int]:
+        """Who goes on: the best; the others end here."""
+        assert self.halving is not None
+        losses = self._losses | {index: _comparable(loop) for index, loop in self._loops.items()}
+        ranked = sorted(alive, key=lambda index: (losses[index], index))
+        places = self.halving.survivors(len(alive))
+        for index in ranked[places:]:
+            if index in self._loops:
+                self._end(index, f"dropped after epoch {epochs}")
+            self._trained[index].record.dropped = epochs
+        return sorted(ranked[:places])
+
+    def _end(self, index: int, reason: str = "") -> None:
+        """Keep what a replica has given, in memory of its own, and let go of the rest."""
+        loop = self._loops[index]
+        self._losses[index] = _comparable(loop)
+        trained = loop.finished(reason)
+        trained.record.kept_loss = loop.loss_of_kept()
+        trained.record.state = trained.values = loop.session.snapshot()
+        with self._lock:
+            self._trained[index] = trained
+            if self.halving is None:
+                self._release_all_but_best(index)
+        self._loops.pop(index)  # last of all: Ctrl-C may come anywhere above, and then this is done again
+
+    def _release_all_but_best(self, index: int) -> None:
+        """Let go of what only the best so far needs, in case training goes on: the solver's arrays."""
+        best = index if self._best is None else self._best
+        if _rank(self._trained[index], index) < _rank(self._trained[best], best):
+            best, index = index, best
+        self._best = best
+        if index != best:
+            state = self._trained[index].state
+            state.solver = state.best_values = {}
 
 
-def _stop_rule(est: Any, watched: Watched | None, scores: ScoreWatch | None) -> EarlyStopping | None:
-    """Early stopping keeps the best epoch; without validation rows it looks at the training loss."""
-    planned = est.learning_rate == "cosine" or not np.isfinite(est.n_iter_no_change)
-    if scores is not None or (watched is None and planned):
-        return None
-    if watched is not None and not est.early_stopping:
-        return None
-    patience = min(est.n_iter_no_change + 1, est.max_iter)
-    return EarlyStopping(int(patience), min_delta=float(est.tol))
+def _rank(trained: Trained, index: int) -> tuple[float, int]:
+    return trained.record.score, index
 
 
-def _keep(est: Any, history: History, scores: ScoreWatch | None, validated: bool, rows: int) -> None:
-    """What the estimator shows of a finished run."""
-    best = history.best if scores is None else scores.best
-    kept = history.replicas[best]
-    states = [_without_alpha(r.state) for r in history.replicas if np.isfinite(r.score)]
-    est.history_ = replace(history, model=None)
-    est._publish(_without_alpha(kept.state))
-    est._members = states if est.ensemble else None
-    est.loss_curve_ = list(kept.loss)
-    est.n_iter_, est.t_ = len(kept.loss), len(kept.loss) * rows
-    est.loss_ = est.loss_curve_[-1] if est.loss_curve_ else np.nan
-    est.best_loss_ = None if est.early_stopping else min(est.loss_curve_, default=np.inf)
-    curve = scores.curves[best] if scores is not None else [-v for v in kept.validation_loss]
-    est.validation_scores_ = curve if scores is not None or validated else None
-    est.best_validation_score_ = max(curve) if est.early_stopping and curve else None
-    est._no_improvement_count = 0
-    rise = risen(kept.loss)
-    if rise:
-        warnings.warn(f"{rise}. {SMALLER_STEPS}", ConvergenceWarning, stacklevel=6)
-    if ALL_EPOCHS in kept.stopped and est.learning_rate != "cosine":
-        warnings.warn(
-            f"Stochastic Optimizer: Maximum iterations ({est.max_iter}) reached and the optimization hasn't "
-            "converged yet.",
-            ConvergenceWarning,
-            stacklevel=6,
-        )
+_Request = tuple[Callable[[], float], "Future[float]"]
 
 
-def _without_alpha(state: dict[str, Array]) -> dict[str, Array]:
-    return {name: value for name, value in state.items() if name != "alpha"}
-
-
-@dataclass
-class ScoreWatch:
-    """A callback that scores every replica after every epoch and remembers each one's best parameters."""
-
-    shown: Any  # a copy of the estimator
-    score: Callable[[], float]
-    early_stopping: bool
-    tol: float
-    patience: float
-    curves: dict[int, list[float]] = field(default_factory=dict)
-    best_scores: dict[int, float] = field(default_factory=dict)
-    states: dict[int, tuple[int, dict[str, Array]]] = field(default_factory=dict)
-    waited: dict[int, int] = field(default_factory=dict)
-
-    def __call__(self, epoch: Epoch) -> bool:
-        """Whether the replica has waited too long for a better score."""
-        state = epoch.model.state_dict()
-        self.shown._publish(_without_alpha(state))
-        now = self.score()
-        i = epoch.replica
-        self.curves.setdefault(i, []).append(now)
-        best = self.best_scores.get(i, -np.inf)
-        self.waited[i] = self.waited.get(i, 0) + 1 if now < best + self.tol else 0
-        if now > best or i not in self.states:
-            self.best_scores[i], self.states[i] = now, (epoch.number - 1, state)
-        return bool(self.early_stopping and self.waited[i] > self.patience)
-
-    @property
-    def best(self) -> int:
-        """The replica with the best score."""
-        return max(self.best_scores, key=lambda i: (np.nan_to_num(self.best_scores[i], nan=-np.inf), -i))
-
-    def choose(self, history: History) -> None:
-        """Put each replica's best parameters in place of its last ones, where training stops early."""
-        if self.early_stopping:
-            for i, (epoch, state) in self.states.items():
-                history.replicas[i].state, history.replicas[i].kept_epoch = state, epoch
+def _comparable(loop: EpochLoop) -> float:
+    loss = loop.compared_loss()
+    return math.inf if math.isnan(loss) else loss

@@ -1,31 +1,29 @@
-"""Rows on their way through an estimator: as given, as validated, as the loss wants them."""
+"""Rows of a table as an estimator keeps them: as given, as validated, and as the loss reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from chainrule.estimators.session import Session
+from chainrule.estimators.inputs import Features, Table
 from chainrule.ops.record import Array
-from chainrule.training.sparse_rows import is_sparse
 
 LARGEST_MERGED = 2**20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Part:
     """Some rows: X as the user gave it, validated features, and the target in three forms.
 
-    ``y`` is validated [rows] or [rows, outputs], ``encoded`` has one column for each output of the network
-    (bools for classes), ``target`` is what the loss reads. ``weight`` is None where all rows weigh the same;
+    ``y`` is validated [rows] or [rows, outputs]; ``encoded`` has one column for each target or label (bools for
+    labels, and for the second of two classes), or one of class numbers where there are more than two classes;
+    ``target`` is what the loss reads. ``weight`` is None where all rows weigh the same;
     ``score_weight`` is the user's alone, without class weights.
     """
 
-    given: Any
-    x: Any
+    given: Table
+    x: Features
     y: Array
     encoded: Array
     target: Array
@@ -41,20 +39,24 @@ class Part:
         return float(len(self)) if self.weight is None else float(self.weight.sum())
 
     def take(self, index: Array) -> Part:
-        """The rows of these numbers, without what was given."""
-        arrays: dict[str, Any] = {
-            name: None if getattr(self, name) is None else getattr(self, name)[index]
-            for name in ("x", "y", "encoded", "target", "weight", "score_weight")
-        }
-        return replace(self, given=None, **arrays)
+        """The rows with these numbers; ``given`` stays behind."""
+        return Part(
+            given=(),
+            x=self.x[index],
+            y=self.y[index],
+            encoded=self.encoded[index],
+            target=self.target[index],
+            weight=None if self.weight is None else self.weight[index],
+            score_weight=None if self.score_weight is None else self.score_weight[index],
+        )
 
     def merged(self) -> Part:
-        """Equal rows as one of their common weight, rows of weight 0 left out, in an order of their own.
+        """Merge equal rows into one with the sum of their weights, and drop rows of weight 0; the rows are sorted.
 
-        Where one minibatch holds all rows this changes nothing but rounding, and then a row that comes twice
-        gives the same bits as one of weight 2. Tables of more than a million numbers are left as they are.
+        If one minibatch holds all rows, this changes nothing but rounding, and a row that comes twice gives the same
+        bits as one of weight 2. Tables of more than a million numbers are returned as they are.
         """
-        if is_sparse(self.x) or self.x.size > LARGEST_MERGED:
+        if not isinstance(self.x, np.ndarray) or self.x.size > LARGEST_MERGED:
             return self
         weight = np.ones(len(self)) if self.weight is None else self.weight
         kept = np.flatnonzero(weight)
@@ -65,15 +67,15 @@ class Part:
         return replace(rows, weight=None if (total == 1.0).all() else total)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Watched:
-    """Rows that do not train, by which an estimator is judged during training."""
+    """Validation rows, by which an estimator is scored during training."""
 
     part: Part
-    given: Any
+    given: Table
 
     @property
-    def x(self) -> Any:
+    def x(self) -> Features:
         """Validated features."""
         return self.part.x
 
@@ -86,23 +88,3 @@ class Watched:
     def weight(self) -> Array | None:
         """Weights, or None."""
         return self.part.weight
-
-    def scorer(self, estimator: Any, session: Session | None) -> Callable[[], float]:
-        """A function that tells how good the estimator's present parameters are; higher is better."""
-        scorer = estimator._scorer()
-        if scorer is not None:
-            options = {} if self.part.score_weight is None else {"sample_weight": self.part.score_weight}
-            return lambda: float(scorer(estimator, self.given, self.part.y, **options))
-        if estimator.scoring == "loss":
-            assert session is not None
-            return lambda: -session.validation_loss()
-        return self._own_score(estimator)
-
-    def _own_score(self, estimator: Any) -> Callable[[], float]:
-        def score() -> float:
-            outputs = estimator._predictions(self.x)
-            if not np.isfinite(outputs).all():
-                return float("nan")
-            return float(estimator._own_score(self.part, outputs))
-
-        return score

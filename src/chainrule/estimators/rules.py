@@ -1,4 +1,4 @@
-"""The update rules in scikit-learn's form, where it differs from PyTorch's; step sizes may change every epoch."""
+"""SGD and Adam in scikit-learn's form, which differs from PyTorch's where the learning rate changes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from chainrule.tensor import Tensor
 
 
 class VelocitySGD(Optimizer):
-    """Momentum whose velocity contains the step sizes: v = momentum v - lr g, then p + v.
+    """SGD whose velocity contains the learning rate: v = momentum v - lr g, then p + v.
 
-    With ``nesterov`` the step is momentum v - lr g with the new v. The same as ``optim.SGD`` while the step
-    size stays.
+    With ``nesterov`` the step is momentum v - lr g with the new v. Equal to ``optim.SGD`` as long as the learning rate
+    is constant.
     """
 
     def __init__(self, momentum: float, nesterov: bool) -> None:
@@ -26,7 +26,7 @@ class VelocitySGD(Optimizer):
         return {"velocity": 0.0}
 
     def rule(self, p: Tensor, g: Tensor, state: State, scalars: Scalars) -> tuple[Tensor, State]:
-        """One step."""
+        """Return the parameter's new value and state; the class docstring has the formula."""
         move = scalars["lr"] * g
         velocity = self.momentum * state["velocity"] - move
         return p + (self.momentum * velocity - move if self.nesterov else velocity), {"velocity": velocity}
@@ -39,11 +39,11 @@ class PlainEpsAdam(Adam):
         super().__init__(1.0, betas, eps)
 
     def prepare(self, lr: Tensor, t: Tensor) -> Scalars:
-        """Both bias corrections, folded into the step size."""
+        """Fold both bias corrections into the learning rate."""
         return {"step": lr * f.sqrt(bias_correction(self.betas[1], t)) / bias_correction(self.betas[0], t)}
 
     def rule(self, p: Tensor, g: Tensor, state: State, scalars: Scalars) -> tuple[Tensor, State]:
-        """One step."""
+        """Return the parameter's new value and state; the class docstring has the formula."""
         mean = averaged(self.betas[0], state["mean"], g)
         square = averaged(self.betas[1], state["square"], g * g)
         return p - scalars["step"] * (mean / (f.sqrt(square) + self.eps)), {"mean": mean, "square": square}
@@ -51,7 +51,7 @@ class PlainEpsAdam(Adam):
 
 @dataclass(frozen=True)
 class Rule:
-    """An update rule and the settings that its traced step depends on."""
+    """A solver and those of its settings that the traced step depends on."""
 
     solver: str  # "sgd", "adam", or "lbfgs", which has no single steps
     momentum: float = 0.9
@@ -67,3 +67,9 @@ class Rule:
         if self.solver == "adam":
             return PlainEpsAdam((self.beta_1, self.beta_2), self.epsilon)
         return None
+
+    def describe(self) -> dict[str, object]:
+        """Name and settings of the optimizer, as ``Optimizer.describe`` gives them."""
+        if self.solver == "sgd":
+            return {"name": "SGD", "momentum": self.momentum, "nesterov": self.nesterov}
+        return {"name": "Adam", "betas": (self.beta_1, self.beta_2), "eps": self.epsilon}

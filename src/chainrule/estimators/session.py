@@ -1,30 +1,36 @@
-"""Training under way: a network's arrays, the rows, and compiled steps shared by all estimators alike."""
+"""A network in training: its arrays, its rows, and compiled steps that all networks of its kind share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 
 import numpy as np
 
+from chainrule.estimators.inputs import Features, in_dtype
 from chainrule.estimators.losses import LossChoice, WeightedLoss
 from chainrule.estimators.network import PREFIX, Network, Recipe
 from chainrule.estimators.rules import Rule
-from chainrule.ops.record import Array
-from chainrule.training.batches import Rows, minibatches
+from chainrule.nn.module import Module
+from chainrule.ops.record import Array, is_float
+from chainrule.tensor import Tensor
+from chainrule.training.batches import Rows
 from chainrule.training.combination import Combination
+from chainrule.training.concurrency import at_a_time
 from chainrule.training.differences import differences
+from chainrule.training.epoch_result import EpochResult
+from chainrule.training.halving import Halving
+from chainrule.training.settings import Settings
 from chainrule.training.step import Objective
-from chainrule.training.trainer import EpochResult, Settings, Trainer
+from chainrule.training.trainer import Trainer
 
 OPTIMIZER = "optimizer."  # of an optimizer's tensors among those of a trainer
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that the machine code of a training step depends on, the sizes of minibatches apart."""
+    """Everything that the machine code of a training step depends on, but for the size of the minibatch."""
 
     network: Recipe
     loss: LossChoice
@@ -37,8 +43,8 @@ class Plan:
         """The target as training reads it: floats in the network's dtype or labels, weights as a last column."""
         dtype = np.dtype(self.network.dtype)
         if not self.weighted:
-            return np.ascontiguousarray(y, np.int64 if self.labels else dtype)
-        return np.column_stack([y, np.ones(len(y)) if weight is None else weight]).astype(dtype)
+            return np.ascontiguousarray(y, np.int64) if self.labels else in_dtype(y, dtype)
+        return in_dtype(np.column_stack([y, np.ones(len(y)) if weight is None else weight]), dtype)
 
     def loss_of(self, network: Network) -> WeightedLoss:
         """The loss with the network's penalty."""
@@ -47,7 +53,7 @@ class Plan:
 
 @lru_cache(maxsize=32)
 def _trainer(plan: Plan, features: int, target_shape: tuple[int, ...], rows: int) -> Trainer:
-    """A trainer whose twins train; it holds traced steps and machine code, and no data of anybody's.
+    """The trainer of which each session has a twin: it holds traced steps and machine code, and no user's data.
 
     One for each number of rows, so that the sizes of minibatches it has steps for stay few.
     """
@@ -58,51 +64,53 @@ def _trainer(plan: Plan, features: int, target_shape: tuple[int, ...], rows: int
     optimizer = plan.rule.build()
     # L-BFGS takes loss and gradient at inference, where the loss is without the penalty
     penalty = network_penalty if optimizer is None else None
-    objective = Objective(network, plan.loss_of(network), penalty)
-    settings = Settings(1, False, False, 0, 1, plan.clip_norm)
+    objective = Objective(model=network, loss=plan.loss_of(network), penalty=penalty)
+    settings = Settings(
+        batch_size=1, shuffle=False, drop_last=False, seed=0, restarts=1, clip_norm=plan.clip_norm
+    )
     # a mean over weights is not one over rows, and a function of the user's own may be anything
     combination: Combination = "mean" if plan.loss.has_reduction and not plan.weighted else "whole"
     return Trainer(
-        objective,
-        Rows(x, y),
-        None,
-        optimizer,
-        settings,
-        differences(network, optimizer, penalty, 1),
+        objective=objective,
+        rows=Rows(x, y),
+        optimizer=optimizer,
+        settings=settings,
+        differences=differences(network, optimizer, penalty, 1),
         combination=combination,
     )
 
 
-def network_penalty(network: Any) -> Any:
+def network_penalty(network: Module) -> Tensor:
     """The penalty of a network of ours."""
+    assert isinstance(network, Network)
     return network.penalty()
 
 
 class Session:
     """A network in training: its own arrays, by name, and the rows that it sees."""
 
-    def __init__(self, plan: Plan, x: Any, target: Array, values: Mapping[str, Array]) -> None:
+    def __init__(self, plan: Plan, x: Features, target: Array, values: Mapping[str, Array]) -> None:
         self.plan = plan
         self.trainer = _trainer(plan, x.shape[1], target.shape[1:], len(target)).twin()
         self._shapes = x.shape, target.shape
         self.take_rows(x, target)
         self.load(values)
 
-    def fits(self, plan: Plan, x: Any, target: Array) -> bool:
+    def fits(self, plan: Plan, x: Features, target: Array) -> bool:
         """Whether training may go on with these rows in this session."""
         return plan == self.plan and self._shapes == (x.shape, target.shape)
 
-    def take_rows(self, x: Any, target: Array) -> None:
-        """Other rows of the same shapes."""
+    def take_rows(self, x: Features, target: Array) -> None:
+        """Train on other rows of the same shapes from now on."""
         self.trainer.rows = Rows(x, target)
 
     def release_rows(self) -> None:
-        """Let go of the rows: between calls an estimator holds none."""
+        """Drop the rows, so that an estimator keeps none between calls."""
         rows = self.trainer.rows
         self.trainer.rows, self.trainer.validation = Rows(rows.x[:0].copy(), rows.y[:0].copy()), None
 
-    def watch(self, x: Any, target: Array) -> None:
-        """Take these rows for the validation loss."""
+    def watch(self, x: Features, target: Array) -> None:
+        """Use these rows for the validation loss."""
         self.trainer.validation = Rows(x, target)
 
     @property
@@ -112,7 +120,7 @@ class Session:
 
     @property
     def solver_arrays(self) -> dict[str, Array]:
-        """What the update rule remembers."""
+        """The optimizer's state by name."""
         return self._part(OPTIMIZER)
 
     def _part(self, prefix: str, *without: str) -> dict[str, Array]:
@@ -120,12 +128,12 @@ class Session:
         return {name: array for name, array in named.items() if name not in without}
 
     def load(self, values: Mapping[str, Array]) -> None:
-        """Take over parameters and buffers."""
+        """Copy these values into the parameters and buffers."""
         for name, value in values.items():
             np.copyto(self.trainer.arrays[PREFIX + name], value)
 
     def load_solver(self, values: Mapping[str, Array]) -> None:
-        """Take over what an update rule remembered."""
+        """Copy these values into the optimizer's state."""
         for name, value in values.items():
             np.copyto(self.trainer.arrays[OPTIMIZER + name], value)
 
@@ -133,27 +141,46 @@ class Session:
         """Set the strength of the penalty."""
         self.trainer.arrays[PREFIX + "alpha"][...] = alpha
 
-    def set_rate(self, rate: float) -> None:
-        """Set the step size."""
-        self.trainer.arrays[OPTIMIZER + "lr"][...] = rate
+    def run_epochs(
+        self, orders: Array, batch_size: int, rates: Sequence[float], tick: Callable[[], None]
+    ) -> list[EpochResult]:
+        """Visit the rows in these orders [epochs, rows], in minibatches of which the last may be smaller.
 
-    def run_epoch(self, order: Array, batch_size: int) -> EpochResult:
-        """Visit the rows in this order, in minibatches of which the last may be smaller."""
-        return self.trainer.run_minibatches(minibatches(order, batch_size, drop_last=False))
+        Each epoch has its learning rate. ``tick`` is called about ten times a second and may raise.
+        """
+        return self.trainer.visit(orders, batch_size, rates, tick)
+
+    def training_loss(self) -> float:
+        """Mean loss over the training rows, at inference."""
+        return self.trainer.loss_of(self.trainer.rows)
 
     def validation_loss(self) -> float:
-        """Mean loss over the rows that are watched."""
+        """Mean loss over the validation rows, at inference."""
         value = self.trainer.validation_loss()
         assert value is not None
         return value
 
     def is_finite(self) -> bool:
-        """Whether all parameters and all that the update rule remembers are finite."""
+        """Whether all parameters, buffers and the optimizer's state are finite."""
         return self.trainer.is_finite()
+
+    def network_is_finite(self) -> bool:
+        """Whether all parameters and buffers are finite."""
+        return all(np.isfinite(a).all() for a in self.network_arrays.values() if is_float(a.dtype))
+
+    def most_at_once(self, workers: int, batch_size: int, restarts: int, halving: Halving | None) -> int:
+        """How many of ``workers`` networks like this one may train at the same time: as many as there is memory for."""
+        asked = self.trainer.twin()
+        asked.settings = replace(asked.settings, batch_size=batch_size, restarts=restarts, halving=halving)
+        return at_a_time(asked, workers, "auto", False)
 
     def snapshot(self) -> dict[str, Array]:
         """Copies of parameters and buffers."""
         return {name: array.copy(order="K") for name, array in self.network_arrays.items()}
+
+    def mark(self) -> Callable[[], None]:
+        """A function that brings back everything that training changes as it is now."""
+        return partial(self.trainer.restore, self.trainer.snapshot())
 
     # L-BFGS sees all parameters as one vector
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Hashable, Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d
+from sklearn.utils import Tags, column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
@@ -18,7 +19,15 @@ from sklearn.utils.multiclass import (
 from sklearn.utils.validation import check_is_fitted
 
 from chainrule.errors import DataError, SettingError
-from chainrule.estimators.inputs import dense, features_of
+from chainrule.estimators.base import NetworkEstimator
+from chainrule.estimators.inputs import (
+    Features,
+    Table,
+    dense,
+    features_of,
+    need_names_that_last,
+    within_reach,
+)
 from chainrule.estimators.losses import (
     BINARY,
     MULTICLASS,
@@ -27,39 +36,61 @@ from chainrule.estimators.losses import (
     find_loss,
     log_probabilities,
 )
+from chainrule.estimators.parameters import ClassWeight
 from chainrule.estimators.rows import Part
+from chainrule.missing import need_whole
 from chainrule.nn.losses import cross_entropy
 from chainrule.ops.record import Array
 
 
-class RegressionTask(RegressorMixin):  # type: ignore[misc]
+class RegressionTask(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
     """Real targets, one or several."""
 
     _y_numeric = True
     _stratified = False
+    quantile: float
 
     def _rows(
-        self, given: Any, x: Array, y: Array, weight: Array | None, first: bool, incremental: bool
+        self, given: Table, x: Features, y: Array, weight: Array | None, first: bool, incremental: bool
     ) -> Part:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         columns = y.reshape(len(y), -1)
+        weight = None if weight is None else within_reach(weight)
         if not first and columns.shape[1] != self.n_outputs_:
             raise DataError(
-                "y has another number of outputs than before", expected=self.n_outputs_, got=columns.shape[1]
+                "y has a different number of outputs than in the first call",
+                expected=self.n_outputs_,
+                got=columns.shape[1],
             )
-        return Part(given, x, y, columns, columns, weight, weight)
+        return Part(
+            given=given,
+            x=x,
+            y=y,
+            encoded=columns,
+            target=columns,
+            weight=weight,
+            score_weight=weight,
+        )
 
     def _has_labels(self) -> bool:
         return False
 
-    def _loss_choice(self: Any) -> LossChoice:
+    def _loss_choice(self) -> LossChoice:
         choice = find_loss(self.loss, REGRESSION, "identity")
         if self.loss == "quantile":
             return choice.with_settings(quantile=float(self.quantile))
         return choice
 
-    def _own_score(self, part: Part, predictions: Array) -> float:
+    def _outputs_of(self, rows: Part) -> int:
+        """One output for each target."""
+        return int(rows.encoded.shape[1])
+
+    def _own_score(self, part: Part) -> float:
+        """R2, the mean over targets; NaN where a prediction is not finite."""
+        predictions = self._predictions(part.x)
+        if not np.isfinite(predictions).all():
+            return float("nan")
         weight = np.ones(len(part)) if part.score_weight is None else part.score_weight
         y = part.encoded
         residual = weight @ np.square(y - predictions, dtype=np.float64)
@@ -68,54 +99,82 @@ class RegressionTask(RegressorMixin):  # type: ignore[misc]
             r2 = np.where(spread > 0, 1.0 - residual / spread, np.where(residual > 0, 0.0, 1.0))
         return float(np.mean(r2))
 
-    def predict(self: Any, X: Any) -> Array:
-        """Predicted targets [rows] or [rows, outputs] for X [rows, features], in the network's dtype.
+    def predict(self, X: Table) -> Array:
+        """Predict targets [rows] or [rows, outputs] for X [rows, features], in the network's dtype.
 
-        The mean over the networks of an ensemble. With loss="poisson" expected counts.
+        With ``ensemble`` these are the means over the replicas, with loss="poisson" expected counts. Raises DataError
+        for an X with missing values or text, and what scikit-learn's validation raises.
         """
         check_is_fitted(self)
-        predicted: Array = self._outputs_for(X)
+        predicted: Array = self._predictions(features_of(self, X, reset=False))
         return predicted.ravel() if predicted.shape[1] == 1 else predicted
 
 
-class ClassificationTask(ClassifierMixin):  # type: ignore[misc]
+class ClassificationTask(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
     """Classes, or several labels for each row."""
 
     _y_numeric = False
     _stratified = True
+    class_weight: ClassWeight
+    label_smoothing: float
+    classes_: Array
+    _label_binarizer: LabelBinarizer
 
     def _rows(
-        self: Any, given: Any, x: Array, y: Any, weight: Array | None, first: bool, incremental: bool
+        self, given: Table, x: Features, y: Array, weight: Array | None, first: bool, incremental: bool
     ) -> Part:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         self._take_classes(y, incremental)
+        weight = None if weight is None else within_reach(weight)
         encoded = self._encoded(y)
         target = encoded
         if self._has_labels():
-            target = encoded.argmax(1)[:, None]
+            target = encoded.astype(np.int64)
         elif self.label_smoothing:
             target = encoded * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
-        if self.class_weight is None:
-            return Part(given, x, dense(y), encoded, target, weight, weight)
-        by_class = self._class_weights(y, encoded, weight, incremental)
-        total = by_class if weight is None else by_class * weight
-        if (total < 0).any() or not total.any():
-            raise SettingError(
-                "class_weight: no negative weights, and not all of them 0", got=repr(self.class_weight)
-            )
-        return Part(given, x, dense(y), encoded, target, total, weight)
+        return Part(
+            given=given,
+            x=x,
+            y=dense(y),
+            encoded=encoded,
+            target=target,
+            weight=self._total_weights(y, weight, incremental),
+            score_weight=weight,
+        )
 
-    def _encoded(self: Any, y: Any) -> Array:
-        """True where a row has the class (of two classes: the second), or the label."""
+    def _total_weights(self, y: Array, weight: Array | None, incremental: bool) -> Array | None:
+        """The weights of the rows times those of their classes."""
+        if self.class_weight is None:
+            return weight
+        by_class = self._class_weights(y, weight, incremental)
+        if not np.isfinite(by_class).all() or (by_class < 0).any() or not by_class.any():
+            raise SettingError(
+                "class_weight: no weight may be negative, and not all may be 0",
+                expected="finite numbers >= 0",
+                got=repr(self.class_weight),
+            )
+        total = within_reach(by_class, "class_weight")
+        total = total if weight is None else total * weight
+        if not total.any():
+            raise SettingError("class_weight: every row has the weight 0", got=repr(self.class_weight))
+        return within_reach(total, "class_weight")
+
+    def _encoded(self, y: Array) -> Array:
+        """Class numbers [rows, 1]; of labels, and of two classes for the second, true where a row has it.
+
+        Not a column for each class: of 100,000 rows of as many classes that would be 10 GB.
+        """
         if y.ndim != 1 or self._label_binarizer.y_type_ == "multilabel-indicator":
             return dense(self._label_binarizer.transform(y)).astype(bool)
         index = np.searchsorted(self.classes_, y)
-        return (
-            (index[:, None] == np.arange(len(self.classes_))) if self._has_labels() else (index == 1)[:, None]
-        )
+        return (index if self._has_labels() else index == 1)[:, None]
 
-    def _take_classes(self: Any, y: Any, incremental: bool) -> None:
+    def _outputs_of(self, rows: Part) -> int:
+        """One output for each label, or for each class; two classes have one output."""
+        return len(self.classes_) if self._has_labels() else int(rows.encoded.shape[1])
+
+    def _take_classes(self, y: Array, incremental: bool) -> None:
         """Learn which classes there are, or compare with those known: scikit-learn's rules."""
         check_classification_targets(y)
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
@@ -135,20 +194,19 @@ class ClassificationTask(ClassifierMixin):  # type: ignore[misc]
                 f"`self.classes_` has {self.classes_}. 'y' has {classes}."
             )
 
-    def _class_weights(self: Any, y: Any, encoded: Array, weight: Array | None, incremental: bool) -> Array:
-        """One factor for each row, from its class; "balanced" lets every class weigh the same in sum."""
+    def _class_weights(self, y: Array, weight: Array | None, incremental: bool) -> Array:
+        """The weight of each row's class; with "balanced" every class has the same total weight."""
         if self._label_binarizer.y_type_ == "multilabel-indicator":
             return np.asarray(compute_sample_weight(self.class_weight, dense(y)), np.float64)
         index = np.searchsorted(self.classes_, y)
-        if not isinstance(self.class_weight, str):
-            unknown = set(self.class_weight) - set(self.classes_.tolist())
-            if unknown and set(self.classes_.tolist()) - set(self.class_weight):  # as scikit-learn has it
-                raise SettingError(
-                    "class_weight names classes that y does not have, and leaves out others",
-                    expected=f"classes among {self.classes_.tolist()}",
-                    got=sorted(map(repr, unknown)),
-                )
-            return np.array([self.class_weight.get(c, 1.0) for c in self.classes_.tolist()])[index]
+        if isinstance(self.class_weight, Mapping):
+            return self._named_weights(self.class_weight)[index]
+        if self.class_weight != "balanced":
+            raise SettingError(
+                "class_weight: a list is for several labels, with a mapping for each",
+                expected='{class: weight}, "balanced" or None',
+                got=repr(self.class_weight),
+            )
         if incremental:
             raise ValueError(
                 'class_weight="balanced" needs all rows at once, which partial_fit does not have: pass the '
@@ -157,10 +215,22 @@ class ClassificationTask(ClassifierMixin):  # type: ignore[misc]
         counts = np.bincount(index, weight, minlength=len(self.classes_))
         return (counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, np.finfo(float).tiny)))[index]
 
-    def _has_labels(self: Any) -> bool:
+    def _named_weights(self, weights: Mapping[Hashable, float]) -> Array:
+        """The weight of each class, 1 for those that are not named."""
+        classes = self.classes_.tolist()
+        unknown = set(weights) - set(classes)
+        if unknown and set(classes) - set(weights):  # as scikit-learn has it
+            raise SettingError(
+                "class_weight names classes that y does not have, and leaves out others",
+                expected=f"classes among {classes}",
+                got=sorted(map(repr, unknown)),
+            )
+        return np.array([weights.get(c, 1.0) for c in classes])
+
+    def _has_labels(self) -> bool:
         return bool(self._label_binarizer.y_type_ == "multiclass")
 
-    def _loss_choice(self: Any) -> LossChoice:
+    def _loss_choice(self) -> LossChoice:
         if not self._has_labels():
             return find_loss(self.loss, BINARY, "logistic")
         choice = find_loss(self.loss, MULTICLASS, "softmax")
@@ -172,14 +242,21 @@ class ClassificationTask(ClassifierMixin):  # type: ignore[misc]
             )
         return choice.with_settings(label_smoothing=float(self.label_smoothing))
 
-    def _own_score(self: Any, part: Part, outputs: Array) -> float:
-        if self._has_labels():
-            right = outputs.argmax(1) == part.encoded.argmax(1)
-        else:
-            right = ((outputs > 0.5) == part.encoded).all(1)
-        return float(np.average(right, weights=part.score_weight))
+    def _own_score(self, part: Part) -> float:
+        """Accuracy; NaN where a probability is not finite."""
 
-    def _classes_from(self: Any, outputs: Array) -> Array:
+        def right(x: Features, piece: slice) -> Array:
+            outputs, encoded = self._predictions(x), part.encoded[piece]
+            found = (
+                outputs.argmax(1) == encoded[:, 0]
+                if self._has_labels()
+                else ((outputs > 0.5) == encoded).all(1)
+            )
+            return np.where(np.isfinite(outputs).all(1), found, np.nan)
+
+        return float(np.average(self._in_pieces(part.x, right), weights=part.score_weight))
+
+    def _classes_from(self, outputs: Array) -> Array:
         if self._has_labels():
             return np.asarray(self.classes_[outputs.argmax(1)])
         if self._label_binarizer.y_type_ == "multilabel-indicator":
@@ -189,30 +266,36 @@ class ClassificationTask(ClassifierMixin):  # type: ignore[misc]
             self.classes_[(outputs[:, 0] > 0.5).astype(int) if len(self.classes_) > 1 else [0] * len(outputs)]
         )
 
-    def predict(self: Any, X: Any) -> Array:
-        """The most probable class [rows], or 0 and 1 for each label [rows, labels], for X [rows, features]."""
+    def predict(self, X: Table) -> Array:
+        """Predict the most probable class [rows], or 0 and 1 for each label [rows, labels], for X [rows, features]."""
         check_is_fitted(self)
-        return self._classes_from(self._outputs_for(X))
+        x = features_of(self, X, reset=False)
+        if self._label_binarizer.y_type_ == "multilabel-indicator":
+            return self._classes_from(self._predictions(x))  # sparse where y was
+        return np.asarray(self._in_pieces(x, lambda part, _: self._classes_from(self._predictions(part))))
 
-    def predict_proba(self: Any, X: Any) -> Array:
-        """Probabilities [rows, classes] in the order of ``classes_``, float64 whatever the network's dtype.
+    def predict_proba(self, X: Table) -> Array:
+        """Predict probabilities [rows, classes], float64, with classes in the order of ``classes_``.
 
-        Of several labels the probability of each, which need not sum to 1; of an ensemble the mean.
+        With several labels these are the probabilities of each label, which need not sum to 1. With ``ensemble`` they
+        are the means over the replicas.
         """
-        return np.asarray(np.exp(self.predict_log_proba(X)))
+        found: Array = self.predict_log_proba(X)
+        return np.exp(found, out=found)
 
-    def predict_log_proba(self: Any, X: Any) -> Array:
-        """Logarithms of :meth:`predict_proba`, finite also where the probability is too small for float64."""
+    def predict_log_proba(self, X: Table) -> Array:
+        """Predict the logarithms of :meth:`predict_proba`, which stay finite where a probability underflows float64."""
         from scipy.special import logsumexp
 
         check_is_fitted(self)
-        parts = [
-            self._log_probabilities(outputs)
-            for outputs in self._raw_outputs(features_of(self, X, reset=False))
-        ]
-        return parts[0] if len(parts) == 1 else np.asarray(logsumexp(parts, 0) - np.log(len(parts)))
 
-    def _log_probabilities(self: Any, outputs: Array) -> Array:
+        def logarithms(x: Features, _: slice) -> Array:
+            parts = [self._log_probabilities(outputs) for outputs in self._raw_outputs(x)]
+            return parts[0] if len(parts) == 1 else np.asarray(logsumexp(parts, 0) - np.log(len(parts)))
+
+        return self._in_pieces(features_of(self, X, reset=False), logarithms)
+
+    def _log_probabilities(self, outputs: Array) -> Array:
         """What one network's outputs [rows, outputs] say of each class."""
         if outputs.shape[1] > 1:
             found = log_probabilities(self.out_activation_, outputs)
@@ -225,13 +308,16 @@ class ClassificationTask(ClassifierMixin):  # type: ignore[misc]
             return np.zeros(outputs.shape)
         return log_probabilities("logistic", np.hstack([-outputs, outputs]))
 
-    def _first_classes(self: Any, y: Any, classes: Any) -> None:
+    def _first_classes(self, y: Table, classes: ArrayLike | None) -> None:
         """What the first ``partial_fit`` is told about all classes to come."""
+        for name, given in (("y", y), ("classes", classes)):
+            need_whole(name, given)
+            need_names_that_last(name, given)
         if _check_partial_fit_first_call(self, classes):
             several = type_of_target(y).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(y if several else classes)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags

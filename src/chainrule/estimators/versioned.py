@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sklearn.base import BaseEstimator
 
 from chainrule.pickles import stamped, unstamped
@@ -12,8 +10,8 @@ from chainrule.pickles import stamped, unstamped
 class Versioned(BaseEstimator):  # type: ignore[misc]
     """An estimator; ModelFileError where a pickle of another version is read."""
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return stamped(super().__getstate__())
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         super().__setstate__(unstamped(state))

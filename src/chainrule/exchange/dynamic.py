@@ -1,7 +1,7 @@
-"""A traced graph whose lengths follow the number of rows.
+"""A traced graph whose lengths depend on the number of rows.
 
-Graphs have fixed shapes. The same function is traced for a few numbers of rows, and what differs between these
-graphs (lengths, slices, the count that a mean divides by) is written as a linear function of that number.
+Graphs have fixed shapes. So the same function is traced for a few numbers of rows, and whatever differs between these
+graphs (lengths, slices, the count that a mean divides by) is expressed as a linear function of the number of rows.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from chainrule.compiler.expand import expand
 from chainrule.errors import ExchangeError, describe_line
 from chainrule.graph import Node, new_leaf, topological
 from chainrule.ops.movement import cast, identity, stop_gradient
+from chainrule.ops.operand import Dtype
 from chainrule.ops.record import Array, Shape
 from chainrule.ops.source import constant, leaf
 from chainrule.tensor import Tensor, no_grad
 from chainrule.trace import tracing
 
-ROWS = (7, 12, 31)  # two decide on a line, the third tests it; none is a length that layers often have
+ROWS = (7, 12, 31)  # two determine a linear function, the third tests it; layers seldom have these lengths
 
 
 @dataclass(frozen=True)
@@ -31,19 +32,19 @@ class Length:
     per_row: int
     fixed: int
 
-    def __add__(self, other: Any) -> Length:
+    def __add__(self, other: int | Length) -> Length:
         more = as_length(other)
         return Length(self.per_row + more.per_row, self.fixed + more.fixed)
 
     def __mul__(self, factor: int) -> Length:
         return Length(self.per_row * factor, self.fixed * factor)
 
-    def __sub__(self, other: Any) -> Length:
+    def __sub__(self, other: int | Length) -> Length:
         return self + as_length(other) * -1
 
 
 def as_length(value: int | Length) -> Length:
-    """A length that may not depend on the rows as one that may."""
+    """Return an integer as a Length that does not depend on the rows; a Length as it is."""
     return value if isinstance(value, Length) else Length(0, int(value))
 
 
@@ -57,7 +58,7 @@ class Affine:
 
 @dataclass(frozen=True)
 class Filled:
-    """An array with the same number everywhere, whose shape depends on the rows."""
+    """An array of equal elements whose shape depends on the number of rows."""
 
     value: Array
     shape: tuple[Length, ...]
@@ -65,29 +66,29 @@ class Filled:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One node of all the traced graphs; ``params`` and ``shape`` hold a Length where they differ."""
+    """The same node in all traced graphs; ``params`` and ``shape`` contain a Length wherever they differ."""
 
     name: str
     inputs: tuple[Part, ...]
     params: dict[str, Any]
-    shape: tuple[Any, ...]
-    dtype: np.dtype[Any]
-    node: Node  # of the first graph
+    shape: tuple[int | Length, ...]
+    dtype: Dtype
+    node: Node  # in the first graph
 
 
 @dataclass(frozen=True, eq=False)
 class Dynamic:
-    """The graph: its parts, inputs before users, where the rows come in, and the result."""
+    """The graph: its parts in topological order, the input (None if unused), and the output."""
 
     parts: tuple[Part, ...]
     input: Part | None
     output: Part
 
 
-def trace_rows(function: Callable[[Tensor], Any], shape: Shape, dtype: np.dtype[Any]) -> Dynamic:
-    """The graph of ``function`` of one tensor [rows, *shape] to one tensor, for any number of rows.
+def trace_rows(function: Callable[[Tensor], object], shape: Shape, dtype: Dtype) -> Dynamic:
+    """Trace ``function`` from one tensor [rows, *shape] to one tensor, for any number of rows.
 
-    Raises ExchangeError, with the user's line, where what is computed depends on the rows in another way.
+    Raises ExchangeError, with the user's line, if the computation depends on the number of rows in another way.
     """
     traces = [_trace(function, (rows, *shape), dtype) for rows in ROWS]
     orders = [topological([output]) for _, output in traces]
@@ -102,7 +103,7 @@ def trace_rows(function: Callable[[Tensor], Any], shape: Shape, dtype: np.dtype[
     for nodes in zip(*orders, strict=True):
         try:
             parts[nodes[0]] = _merge(nodes, parts)
-        except ExchangeError as error:  # a constant has no line, what is computed from it has
+        except ExchangeError as error:  # a constant has no line, but its reader has
             users = (node.line for node in orders[0] if nodes[0] in node.inputs)
             error.where = error.where or describe_line(next(users, None))
             raise
@@ -110,18 +111,20 @@ def trace_rows(function: Callable[[Tensor], Any], shape: Shape, dtype: np.dtype[
     return Dynamic(tuple(parts.values()), parts.get(first_input), parts[first_output])
 
 
-def _trace(function: Callable[[Tensor], Any], shape: Shape, dtype: np.dtype[Any]) -> tuple[Node, Node]:
+def _trace(function: Callable[[Tensor], object], shape: Shape, dtype: Dtype) -> tuple[Node, Node]:
     given = new_leaf(shape, dtype, "x")
     with no_grad(), tracing() as trace:
         result = function(Tensor(None, given))
     if not isinstance(result, Tensor):
         raise ExchangeError(
-            "a function that gives one tensor can be exported", expected="a tensor", got=type(result).__name__
+            "only a function that returns one tensor can be exported",
+            expected="a tensor",
+            got=type(result).__name__,
         )
     if trace.updates:
         raise ExchangeError(
             "the forward pass changes the model's state",
-            expected="a pass that only computes",
+            expected="a forward pass without assignments",
             got=f"an assignment to a tensor of shape {list(trace.updates[0][0].shape)}",
             hint="switch the model to inference: model.eval()",
         )
@@ -129,7 +132,7 @@ def _trace(function: Callable[[Tensor], Any], shape: Shape, dtype: np.dtype[Any]
 
 
 def _without_markers(output: Node) -> Node:
-    """Nodes that only matter to derivatives, and casts to the dtype that is there already, are passed over."""
+    """Skip nodes that matter for derivatives only, and casts to the same dtype."""
     new: dict[Node, Node] = {}
     for node in topological([output]):
         inputs = tuple(new[x] for x in node.inputs)
@@ -156,13 +159,13 @@ def _merge(nodes: Sequence[Node], parts: dict[Node, Part]) -> Part:
 
 
 def _structure(order: Sequence[Node]) -> list[tuple[object, ...]]:
-    """Each node's operation, kind and operands: the same for two graphs that differ in lengths only."""
+    """Each node's operation, dtype, rank and operands, which are equal for graphs that differ in lengths only."""
     place = {node: i for i, node in enumerate(order)}
     return [(n.op.name, n.dtype, len(n.shape), *(place[x] for x in n.inputs)) for n in order]
 
 
 def _merge_values(nodes: Sequence[Node]) -> Array | Affine | Filled | None:
-    """The value of a constant or of a leaf; None for a leaf without one, which is where the rows come in."""
+    """The value of a constant or a leaf; None for the input, which has none."""
     first = nodes[0]
     arrays = [node.params["value"] if node.op is constant else node.value for node in nodes]
     known = [array for array in arrays if array is not None]
@@ -213,7 +216,7 @@ def _merge_ints(values: Sequence[int], node: Node) -> int | Length:
 
 def _refusal(got: str, node: Node) -> ExchangeError:
     return ExchangeError(
-        "the computation depends on the number of rows in a way that cannot be exported",
+        "the computation depends on the number of rows in a way that ONNX export does not support",
         expected="the same operations for any number of rows",
         got=got,
         where=describe_line(node.line),

@@ -1,19 +1,19 @@
-"""How each primitive is written in ONNX: one function ``(writer, part, *names of the operands)`` for each.
+"""Writes each primitive in ONNX: one function ``(writer, part, *names of the operands)`` per primitive.
 
-What ONNX, or onnxruntime, does not have for a dtype is computed in one that it has, and converted back. Records that
-lower by a formula (logsumexp, argmax) come here as that formula; ``random_bits`` has no counterpart: ONNX's random
-numbers are others, and nothing is random at inference.
+What ONNX or onnxruntime cannot compute in a dtype is computed in one that it can, and converted back. Records that
+lower by a formula (logsumexp, argmax) arrive as that formula. ``random_bits`` has no counterpart: ONNX's random numbers
+differ, and nothing is random at inference.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from chainrule.exchange.dynamic import Affine, Filled, Part, as_length
 from chainrule.exchange.onnx_writer import Writer
+from chainrule.ops.operand import Dtype
 
 Write = Callable[..., str]
 FLOATS = ("float32", "float64")
@@ -21,7 +21,7 @@ NUMBERS = (*FLOATS, "int32", "int64")
 
 
 def _elementwise(kind: str, dtypes: tuple[str, ...] = NUMBERS, boolean: str = "") -> Write:
-    """One ONNX operation on operands of one dtype; ``boolean`` is its name for truth values."""
+    """One ONNX operation on operands of equal dtype; ``boolean`` is the operation for booleans."""
 
     def write(w: Writer, part: Part, *names: str) -> str:
         dtype = part.inputs[-1].dtype
@@ -34,8 +34,8 @@ def _elementwise(kind: str, dtypes: tuple[str, ...] = NUMBERS, boolean: str = ""
     return write
 
 
-def _near(dtype: np.dtype[Any], dtypes: tuple[str, ...]) -> np.dtype[Any]:
-    """A dtype that holds the same values and is among those that an operation takes."""
+def _near(dtype: Dtype, dtypes: tuple[str, ...]) -> Dtype:
+    """A dtype among those that an operation accepts, which can hold the same values."""
     if dtype.name in dtypes:
         return dtype
     return np.dtype(np.float64 if "float64" in dtypes and dtype.kind == "f" else dtypes[-1])
@@ -50,7 +50,7 @@ def _same(w: Writer, part: Part, name: str) -> str:
 
 
 def _floats_only(write: Write) -> Write:
-    """Integers and booleans stay what they are."""
+    """Apply to floats only; integers and booleans are unchanged."""
     return lambda w, part, name: write(w, part, name) if part.dtype.kind == "f" else name
 
 

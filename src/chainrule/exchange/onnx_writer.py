@@ -1,52 +1,56 @@
-"""Writes an ONNX graph: names, constants, and arrays of lengths that follow the number of rows."""
+"""Writes an ONNX graph: names, constants, and lengths that depend on the number of rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from chainrule.exchange.dynamic import Affine, Length, as_length
 from chainrule.ops.record import Array
 
+if TYPE_CHECKING:
+    from onnx import NodeProto, TensorProto, ValueInfoProto
+
 OPSET = 18
 IR_VERSION = 8  # the oldest that has this opset
-ROWS_NAME = "rows"  # of the free length
+ROWS_NAME = "rows"  # name of the variable length
 
 
 class Writer:
-    """Collects the nodes and constants of one ONNX graph. Names of values are texts.
+    """Collects the nodes and constants of one ONNX graph. Values are referred to by their names.
 
-    ``reserved`` are the names that inputs will have.
+    ``reserved`` lists the names of the inputs, which no other value may take.
     """
 
     def __init__(self, reserved: Iterable[str]) -> None:
         self._taken = set(reserved)
-        self.nodes: list[Any] = []
-        self.initializers: dict[str, Any] = {}
-        self.inputs: list[Any] = []
-        self.rows_of = ""  # the input whose first length is the number of rows
-        self._constants: dict[tuple[Any, ...], str] = {}
+        self.nodes: list[NodeProto] = []
+        self.initializers: dict[str, TensorProto] = {}
+        self.inputs: list[ValueInfoProto] = []
+        self.rows_of = ""  # the input whose first axis counts the rows
+        self._constants: dict[tuple[object, ...], str] = {}
         self._rows = ""
 
     def _free(self, name: str) -> str:
-        """The name, with _ behind it if another value has it already."""
+        """Reserve a name, with underscores appended if it is taken."""
         while name in self._taken:
             name += "_"
         self._taken.add(name)
         return name
 
     def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        """A node with one result, whose name is returned."""
+        """Add a node with one result and return the result's name."""
         from onnx import helper
 
         name = self._free(f"{kind}_{len(self.nodes)}")
         self.nodes.append(helper.make_node(kind, list(inputs), [name], name, domain=domain, **attributes))
         return name
 
-    def constant(self, value: Any, dtype: Any = None, name: str = "") -> str:
-        """An array as a value; a name of its own where one is given, else equal ones are kept once."""
+    def constant(self, value: ArrayLike, dtype: DTypeLike | None = None, name: str = "") -> str:
+        """Add an array as a value and return its name. Equal arrays are stored once, unless ``name`` is given."""
         array = np.asarray(value, dtype)
         key = (
             name,
@@ -60,12 +64,12 @@ class Writer:
             self._constants[key] = chosen
         return self._constants[key]
 
-    def cast(self, name: str, old: Any, new: Any) -> str:
-        """A value in another dtype, if it is another."""
+    def cast(self, name: str, old: DTypeLike, new: DTypeLike) -> str:
+        """Convert a value from dtype ``old`` to ``new``, if they differ."""
         return name if np.dtype(old) == np.dtype(new) else self.op("Cast", name, to=element_type(new))
 
-    def input(self, name: str, dtype: Any, shape: Sequence[str | int]) -> str:
-        """An input of the graph; a text is the name of a free length."""
+    def input(self, name: str, dtype: DTypeLike, shape: Sequence[str | int]) -> str:
+        """Add an input to the graph; a text in ``shape`` names a variable length."""
         from onnx import helper
 
         self.inputs.append(helper.make_tensor_value_info(name, element_type(dtype), list(shape)))
@@ -82,15 +86,15 @@ class Writer:
         return self._rows
 
     def lengths(self, values: Sequence[int | Length]) -> str:
-        """Lengths as a value, int64 [number of them]."""
+        """Lengths as one value, int64 [number of lengths]."""
         known = [as_length(value) for value in values]
         per_row, fixed = ([getattr(v, part) for v in known] for part in ("per_row", "fixed"))
         if not any(per_row):
             return self.constant(fixed, np.int64)
         return self._linear(np.array(per_row, np.int64), np.array(fixed, np.int64), self.rows())
 
-    def affine(self, value: Affine, dtype: Any) -> str:
-        """A constant that follows the number of rows."""
+    def affine(self, value: Affine, dtype: DTypeLike) -> str:
+        """A constant that depends linearly on the number of rows."""
         rows = self.op("Reshape", self.rows(), self.constant([], np.int64))
         rows = self.cast(rows, np.int64, np.float64)
         return self.cast(self._linear(value.per_row, value.fixed, rows), np.float64, dtype)
@@ -102,9 +106,9 @@ class Writer:
     # The whole
 
     def model(
-        self, outputs: Sequence[tuple[str, str, Any, Sequence[str | int]]], facts: dict[str, str]
+        self, outputs: Sequence[tuple[str, str, DTypeLike, Sequence[str | int]]], facts: dict[str, str]
     ) -> bytes:
-        """The file's bytes; ``outputs`` are (own name, value, dtype, shape), ``facts`` texts about the model."""
+        """Return the file's bytes. ``outputs`` holds (name, value, dtype, shape), ``facts`` the model's metadata."""
         from onnx import checker, helper
 
         from chainrule._version import __version__
@@ -132,15 +136,15 @@ class Writer:
         return model.SerializeToString(deterministic=True)
 
 
-def element_type(dtype: Any) -> int:
-    """ONNX's number for a dtype; ``object`` stands for text."""
+def element_type(dtype: DTypeLike) -> int:
+    """Return ONNX's number of a dtype; ``object`` stands for text."""
     from onnx import TensorProto, helper
 
     dtype = np.dtype(dtype)
     return TensorProto.STRING if dtype.kind == "O" else helper.np_dtype_to_tensor_dtype(dtype)
 
 
-def _tensor(array: Array, name: str) -> Any:
+def _tensor(array: Array, name: str) -> TensorProto:
     from onnx import TensorProto, helper, numpy_helper
 
     if array.dtype.kind == "O":

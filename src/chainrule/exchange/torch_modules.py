@@ -1,4 +1,4 @@
-"""``cr.from_torch`` and ``cr.to_torch``: the layers that both libraries have, with their parameters and modes."""
+"""``cr.from_torch`` and ``cr.to_torch``: convert layers that both libraries have, with their parameters and modes."""
 
 from __future__ import annotations
 
@@ -6,30 +6,42 @@ import inspect
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from chainrule import nn
 from chainrule.errors import ExchangeError
 from chainrule.nn.module import Buffer, Module, Parameter
+from chainrule.ops.operand import Dtype
 from chainrule.tensor import Tensor
 
-Memo = dict[object, Any]  # what was made of each module and parameter, so that what is shared stays shared
+Memo = dict[object, Any]  # the counterpart of each module and parameter, so that sharing is preserved
+
+
+class TorchTensor(Protocol):
+    """What is read of a ``torch.Tensor``."""
+
+    dtype: object
+    is_meta: bool
+
+    def is_floating_point(self) -> bool:
+        """Whether its elements are floats."""
+        ...
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A layer of both libraries: how each is made from the other, before parameters are copied."""
+    """A layer that both libraries have, and how to make either from the other, before parameters are copied."""
 
     torch: str
     own: type[Module]
     from_torch: Callable[[Any], Module]
     to_torch: Callable[[Any, Any], Any]  # (torch.nn, layer)
     parameters: tuple[str, ...] = ()
-    #: what a layer of PyTorch must be, as (attribute, the only value that it may have)
-    only: tuple[tuple[str, Any], ...] = ()
-    #: of PyTorch's settings, those that are the same for both, and those of no consequence here
+    #: (attribute, value): settings that a layer of PyTorch must have to be converted
+    only: tuple[tuple[str, object], ...] = ()
+    #: settings and buffers of PyTorch's that make no difference here
     ignored: tuple[str, ...] = ("inplace",)
 
 
@@ -54,6 +66,15 @@ PAIRS = (
         ("weight", "bias", "running_mean", "running_var"),
         (("track_running_stats", True),),
         ("num_batches_tracked",),  # counts what only a mean over all minibatches needs
+    ),
+    Pair(
+        "Embedding",
+        nn.Embedding,
+        lambda t: nn.Embedding(t.num_embeddings, t.embedding_dim, seed=0, dtype=_dtype(t)),
+        lambda library, m: library.Embedding(m.count, m.size),
+        ("weight",),
+        (("padding_idx", None), ("max_norm", None), ("scale_grad_by_freq", False), ("sparse", False)),
+        ("norm_type",),  # of max_norm
     ),
     Pair("Dropout", nn.Dropout, lambda t: nn.Dropout(t.p), lambda library, m: library.Dropout(m.p)),
     Pair(
@@ -93,25 +114,25 @@ PAIRS = (
 )
 
 
-def _dtype(layer: Any) -> np.dtype[Any]:
-    """The dtype of a layer's floats; float32 where it has none."""
+def _dtype(layer: Any) -> Dtype:
+    """The dtype of a layer's floats; float32 if it has none."""
     tensors = [*layer.parameters(), *layer.buffers()]
     return next((np.dtype(_name(x)) for x in tensors if x.is_floating_point()), np.dtype(np.float32))
 
 
-def _name(tensor: Any) -> str:
+def _name(tensor: TorchTensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
 def from_torch(module: Any) -> Module:
-    """A network of chainrule that computes what a ``torch.nn.Module`` does, with copies of its parameters.
+    """Convert a ``torch.nn.Module`` to a chainrule network that computes the same, with copies of its parameters.
 
-    For ``Sequential`` of the layers that both have: Linear, BatchNorm1d, Dropout, Flatten, ReLU, LeakyReLU, ELU,
-    GELU, SiLU, Softplus, Sigmoid, Tanh, Softmax, Identity; float32 and float64. Predictions and gradients are
-    equal, what is shared stays shared, each layer keeps its mode and each parameter its ``requires_grad``. Raises
-    ExchangeError that names the layer for anything else: other layers and settings, hooks, parametrisations,
-    subclasses, methods and attributes that a layer was given. Gradients are not copied, in-place layers leave
-    their input alone, and fresh initial values (restarts) are drawn as chainrule's layers draw them.
+    Supports ``Sequential`` of the layers that both libraries have, in float32 and float64: Linear, BatchNorm1d,
+    Embedding, Dropout, Flatten, ReLU, LeakyReLU, ELU, GELU, SiLU, Softplus, Sigmoid, Tanh, Softmax, Identity.
+    Predictions and gradients are equal, shared layers and parameters stay shared, each layer keeps its mode and each
+    parameter its ``requires_grad``. Gradients are not copied, in-place layers do not modify their input, and restarts
+    draw initial values with chainrule's initialisers. Raises ExchangeError, naming the layer, for anything else: other
+    layers and settings, hooks, parametrisations, subclasses, and methods or attributes added to a layer.
 
     For example, where PyTorch is installed::
 
@@ -143,8 +164,8 @@ def _from_torch(module: Any, where: str, memo: Memo) -> Module:
     return made
 
 
-def _kind(module: Any) -> str:
-    """The class's name if it is one of PyTorch's own; a subclass may compute anything."""
+def _kind(module: object) -> str:
+    """The class's name if it is PyTorch's own, else empty: a subclass may compute anything."""
     kind = type(module)
     library = sys.modules.get("torch")
     known = library is not None and getattr(library.nn, kind.__name__, None) is kind
@@ -173,14 +194,14 @@ def _check(pair: Pair, module: Any, where: str) -> None:
         raise _unknown("chainrule", f"{module!r} on the device meta, without values", where)
 
 
-def _tensors_of(module: Any) -> list[tuple[str, Any]]:
+def _tensors_of(module: Any) -> list[tuple[str, TorchTensor]]:
     """A layer's own parameters and buffers."""
     own = [*module._parameters.items(), *module._buffers.items()]
     return [(name, tensor) for name, tensor in own if tensor is not None]
 
 
 def _check_untouched(module: Any, where: str, known: set[str]) -> None:
-    """ExchangeError unless a layer is as its class made it: nothing added, nothing hooked on, nothing replaced."""
+    """Raise ExchangeError if a layer has hooks, or attributes that its class did not give it."""
     library = sys.modules["torch"]
     shared = library.nn.modules.module
     hooked = [
@@ -190,7 +211,7 @@ def _check_untouched(module: Any, where: str, known: set[str]) -> None:
         if getattr(holder, prefix + name)
     ]
     for name, tensor in _tensors_of(module):
-        if tensor._backward_hooks or getattr(tensor, "_post_accumulate_grad_hooks", None):
+        if getattr(tensor, "_backward_hooks", None) or getattr(tensor, "_post_accumulate_grad_hooks", None):
             hooked.append(f"hooks on {name}")
     if hooked:
         raise _unknown("chainrule", f"{module!r}, which has {', '.join(hooked)}", where)
@@ -201,7 +222,7 @@ def _check_untouched(module: Any, where: str, known: set[str]) -> None:
 
 
 def _copy_here(made: Module, module: Any, name: str, memo: Memo, where: str) -> None:
-    """Copy a parameter or buffer of PyTorch's; one that several layers share becomes one that they share."""
+    """Copy a parameter or buffer of PyTorch's; one that several layers share stays shared."""
     theirs = getattr(module, name)
     if theirs is None:
         return
@@ -221,11 +242,11 @@ def _copy_here(made: Module, module: Any, name: str, memo: Memo, where: str) -> 
 
 
 def to_torch(model: Module) -> Any:
-    """A ``torch.nn`` module that computes what the model does, with copies of its parameters.
+    """Convert a network to a ``torch.nn`` module that computes the same, with copies of its parameters.
 
-    The opposite of :func:`from_torch`, for the same layers; an ``nn.MLP`` becomes a ``Sequential``, and the names
-    in ``state_dict()`` are the same. Raises ExchangeError that names the layer for anything else, and where
-    PyTorch is not installed.
+    The inverse of :func:`from_torch`, for the same layers. An ``nn.MLP`` becomes a ``Sequential``, and the names in
+    ``state_dict()`` are the same. Raises ExchangeError, naming the layer, for anything else, and if PyTorch is not
+    installed.
 
     For example, where PyTorch is installed::
 
@@ -257,13 +278,13 @@ def _to_torch(torch: Any, model: Module, where: str, memo: Memo) -> Any:
         made = pair.to_torch(torch.nn, model).to(getattr(torch, _own_dtype(model)))
         for name in pair.parameters:
             _copy_there(torch, made, model, name, memo)
-    made.training = model.training  # its parts have modes of their own
+    made.training = model.training  # only its own mode: its parts have theirs
     memo[id(model)] = made
     return made
 
 
 def _check_own(model: Module, where: str, known: Collection[str]) -> None:
-    """ExchangeError for a method that the module was given, for more tensors and layers, and for several numbers."""
+    """Raise ExchangeError for added methods, tensors and layers, and for a dropout with several probabilities."""
     held = vars(model)
     added = [
         name
@@ -275,6 +296,8 @@ def _check_own(model: Module, where: str, known: Collection[str]) -> None:
         raise _unknown("PyTorch", f"{model!r}, which was given {', '.join(added)}", where)
     if isinstance(model, nn.Dropout) and not isinstance(model.p, float):
         raise _unknown("PyTorch", f"{model!r}, which has a probability for each replica", where)
+    if isinstance(model, nn.Embedding) and model.unseen != "error":
+        raise _unknown("PyTorch", f"{model!r}, which has a vector for unseen codes", where)
 
 
 def _own_dtype(model: Module) -> str:

@@ -1,4 +1,4 @@
-"""Boxes with lines of text in them, connected by arrows: what most drawings consist of."""
+"""Cards (boxes with lines of text) and the arrows between them, of which most drawings consist."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WIDEST = 1500.0  # pixels up to which a drawing runs from left to right
 
 @dataclass(frozen=True)
 class Card:
-    """A box: its lines as (text, role), what its colour stands for, and all there is to say about it."""
+    """A box with lines of (text, role); ``role`` determines its colour, ``title`` is the tooltip with all details."""
 
     lines: tuple[tuple[str, str], ...]
     role: str = "step"
@@ -30,7 +30,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Arrow:
-    """An edge between two cards, by their numbers; ``label`` stands in its middle, line by line."""
+    """An edge between two cards, given by their indices; ``label`` holds the lines of text at its middle."""
 
     start: int
     end: int
@@ -41,7 +41,7 @@ class Arrow:
 
 @dataclass
 class Board:
-    """Cards and arrows, to be laid out."""
+    """Cards and arrows before they are laid out."""
 
     title: str
     cards: list[Card] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Board:
 
 
 def paint(board: Board, direction: str) -> Scene:
-    """Lay a board out and paint it; "auto" runs from left to right unless that is too wide."""
+    """Lay out a board and paint it; "auto" runs from left to right unless that is too wide."""
     if direction == "auto":
         across = _painted(board, down=False)
         if across.width <= WIDEST:
@@ -63,7 +63,7 @@ def paint(board: Board, direction: str) -> Scene:
 def _painted(board: Board, *, down: bool) -> Scene:
     edges = [(arrow.start, arrow.end) for arrow in board.arrows]
     labels = {i: _label_size(arrow.label) for i, arrow in enumerate(board.arrows) if arrow.label}
-    gap = 38 if labels else 56  # a label's layer has a gap on both sides
+    gap = 38 if labels else 56  # labels have layers of their own, with a gap on both sides
     placed = layered([card.size for card in board.cards], edges, down=down, labels=labels, layer_gap=gap)
     scene = Scene(board.title, describe(board))
     for arrow, route in zip(board.arrows, placed.routes, strict=True):
@@ -78,7 +78,7 @@ def _painted(board: Board, *, down: bool) -> Scene:
 
 
 def describe(board: Board) -> str:
-    """The drawing in words, for those who cannot see it."""
+    """The text of the drawing, for screen readers."""
     rows = ["; ".join(text for text, _ in card.lines) for card in board.cards]
     return ". ".join(rows)
 
@@ -106,7 +106,7 @@ def _painted_label(arrow: Arrow, centre: Point, size: tuple[float, float]) -> li
 
 
 def with_caption(scene: Scene, caption: str, legend: Mapping[str, str] | None = None) -> Scene:
-    """The picture with a line of small text below it, and what its colours stand for."""
+    """Add a caption below the drawing, and a legend of its colours."""
     if not caption and not legend:
         return scene
     x, y = 16.0, scene.height + 4

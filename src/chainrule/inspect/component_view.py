@@ -1,4 +1,4 @@
-"""A graph component by component: a row for each element, an arrow for each partial derivative (lecture E)."""
+"""Draws a graph component by component: a row per element, an arrow per partial derivative (lecture E)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FEW_ARROWS = 24  # up to which every arrow is labelled with its partial derivati
 
 @dataclass
 class _Table:
-    """A step with its elements as rows; ``rows`` are the elements shown, the last one None for the rest."""
+    """A step with its elements as rows; ``rows`` holds the elements shown, with None last if there are more."""
 
     step: Step
     rows: list[int | None]
@@ -52,7 +52,7 @@ class _Table:
 
 @dataclass(frozen=True)
 class _Link:
-    """An arrow from a row to a row; ``partial`` is None where rows stand for many elements."""
+    """An arrow between two rows; ``partial`` is None where a row stands for many elements."""
 
     edge: Edge
     start: int
@@ -61,7 +61,7 @@ class _Link:
 
 
 def scene_of_components(told: Steps, path: Path = None) -> Scene:
-    """Paint every quantity as a table of its elements, and the partial derivatives between them."""
+    """Paint each quantity as a table of its elements, with the partial derivatives between them as arrows."""
     highlighted = None if path is None else edges_on(told, path)
     tables = {node: _table(step) for node, step in told.steps.items()}
     number = {node: i for i, node in enumerate(tables)}
@@ -87,7 +87,7 @@ def scene_of_components(told: Steps, path: Path = None) -> Scene:
         painted = _painted_links(told, tables, centres, placed.routes[i], links[i], faded)
         curves += painted
         labels += [_partial_text(link) for link in links[i]]
-    for route in placed.routes[len(pairs) :]:  # integers, and what a record gives no derivative for
+    for route in placed.routes[len(pairs) :]:  # integers, and inputs without a derivative
         start, pieces = smooth(route, down=False)
         scene.items.append(Curve(start, pieces, "faint", 1.4))
     scene.items += curves
@@ -134,7 +134,7 @@ def _number(array: np.ndarray, i: int | None) -> str:
 
 
 def _links(jacobians: Jacobians, edge: Edge, lower: _Table, upper: _Table) -> list[_Link]:
-    """Arrows between the rows that are shown, for every partial derivative that is not zero."""
+    """Arrows between the rows shown, one for each partial derivative that is not zero."""
     found = []
     rest_below, rest_above = None in lower.rows, None in upper.rows
     for k, i in enumerate(upper.rows):

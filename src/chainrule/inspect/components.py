@@ -1,4 +1,4 @@
-"""Component by component: how every element of a quantity enters every element of the next (lecture E)."""
+"""Partial derivatives element by element: how each element of a quantity affects each of the next (lecture E)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from chainrule.ops.record import Array
 
 
 class Jacobians:
-    """The partial derivative of each element of a quantity by each element of what it is computed from."""
+    """The Jacobian of each quantity with respect to each quantity that it is computed from."""
 
     def __init__(self, told: Steps) -> None:
         self.told = told
         self._found: dict[int, Array] = {}
 
     def of(self, edge: Edge, rows: int | None = None) -> Array:
-        """[elements of the upper quantity, elements of the lower one]; only the first rows if so asked."""
+        """The Jacobian [elements of the upper quantity, elements of the lower one], or only its first ``rows``."""
         known = self._found.get(id(edge))
         size = math.prod(edge.upper.shape)
         wanted = size if rows is None else min(rows, size)
@@ -37,20 +37,20 @@ class Jacobians:
         return matrix
 
     def row(self, edge: Edge, i: int) -> Array:
-        """The partial derivatives of one element of the upper quantity."""
+        """One row of the Jacobian: the partial derivatives of one element of the upper quantity."""
         unit = np.zeros(math.prod(edge.upper.shape), edge.upper.dtype)
         unit[i] = 1
         return edge.send(unit.reshape(edge.upper.shape)).reshape(-1)
 
     def above(self, node: Node, element: int) -> Iterator[tuple[Node, int, float]]:
-        """The elements that one element enters, each with its partial derivative; zeros are left out."""
+        """The elements that depend on one element, each with its partial derivative, if it is not zero."""
         for edge in self.told.edges.get(node, ()):
             column = self.of(edge)[:, element]
             for i in np.flatnonzero(column):
                 yield edge.upper, int(i), float(column[i])
 
     def paths(self, node: Node, element: int) -> Iterator[list[tuple[Node, int, float]]]:
-        """Every path from one element to the target: (quantity, element, partial) for each edge."""
+        """Iterate over the paths from one element to the target: (quantity, element, partial) for each edge."""
         stack: list[tuple[Node, int, list[tuple[Node, int, float]]]] = [(node, element, [])]
         while stack:
             at, i, path = stack.pop()
@@ -61,7 +61,7 @@ class Jacobians:
                 stack.append((upper, k, [*path, (upper, k, partial)]))
 
     def count_paths(self, node: Node, element: int) -> int:
-        """How many paths there are, counted from the target down."""
+        """Count the paths from one element to the target, without following each."""
         counts: dict[Node, list[int]] = {}
         for at in reversed(self.told.steps):
             size = math.prod(at.shape)

@@ -1,4 +1,4 @@
-"""The lines of a derivation: one for each quantity forward, one for each partial, one for each gradient."""
+"""Writes the lines of a derivation: one per quantity, one per partial derivative, one per gradient."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import place_in_short
+from chainrule.foreign_text import clipped
 from chainrule.graph import Node
 from chainrule.inspect.steps import Edge, Step, Steps, adjoint_symbol
 from chainrule.ops.notation import (
@@ -18,6 +19,7 @@ from chainrule.ops.notation import (
     Style,
     Symbol,
     Total,
+    added,
     as_expression,
     atoms_in,
     bracketed,
@@ -28,42 +30,42 @@ from chainrule.ops.notation import (
 )
 from chainrule.ops.record import Array
 
-#: writes something in a style: text or LaTeX
+#: writes something as text, or as LaTeX if the argument is true
 Written = Callable[[bool], str]
 
 
 @dataclass(frozen=True)
 class Said:
-    """What is written already, both as text and as LaTeX."""
+    """A piece that is already written, as text and as LaTeX."""
 
     text: str
     latex: str
 
     def __call__(self, in_latex: bool) -> str:
-        """The one or the other."""
+        """Return the text, or the LaTeX."""
         return self.latex if in_latex else self.text
 
 
 @dataclass(frozen=True)
 class Line:
-    """Equal expressions, and their value; ``note`` says where a quantity without a name comes from."""
+    """A chain of equal expressions and their value; ``note`` says where a quantity without a name comes from."""
 
     parts: tuple[Written, ...]
     value: Array | None = None
     note: str = ""
 
     def texts(self, latex: bool) -> list[str]:
-        """The expressions, each once."""
+        """The expressions as written, without repetitions."""
         return list(dict.fromkeys(part(latex) for part in self.parts))
 
     def __reduce__(self) -> Any:
-        """What a pickle holds: the texts, for what writes them are functions without a name."""
+        """Pickle the texts, since the functions that write them have no names."""
         return Line, (tuple(Said(part(False), part(True)) for part in self.parts), self.value, self.note)
 
 
 @dataclass(frozen=True)
 class Derivation:
-    """All lines, in the order in which they are read."""
+    """All lines of a derivation, in reading order."""
 
     forward: list[Line]
     partials: list[Line]
@@ -71,9 +73,9 @@ class Derivation:
 
 
 def derive(told: Steps) -> Derivation:
-    """Write down how every value and every gradient comes about."""
+    """Derive every value, partial derivative and gradient."""
     target = told.recording.target
-    assert target is not None, "the caller has seen to that"
+    assert target is not None, "explain() has checked that there is one"
     writer = _Writer(told, told.steps[target].symbol)
     forward = [writer.forward(step) for step in told.steps.values()]
     below = [step for step in reversed(told.steps.values()) if step.node in told.edges]
@@ -85,7 +87,7 @@ def derive(told: Steps) -> Derivation:
 
 
 class _Writer:
-    """Writes lines, and remembers the gradients that are short enough to be put into later formulas."""
+    """Writes lines, and keeps the gradients that are short enough to be substituted into later formulas."""
 
     def __init__(self, told: Steps, target: Symbol) -> None:
         self.told, self.target = told, target
@@ -99,7 +101,7 @@ class _Writer:
         name = of_atom(step.symbol)
         note = ""
         if step.formula is not None and step.node not in self.told.recording.names and step.line:
-            note = place_in_short(step.line)
+            note = clipped(place_in_short(step.line))
         parts: list[Written] = [lambda latex: write(name, Style(latex))]
         formula = step.formula
         if formula is not None:
@@ -122,7 +124,7 @@ class _Writer:
         )
 
     def _sent(self, edge: Edge, local: Symbol) -> Line:
-        """What goes down an edge whose gradient is not a product: formula and value of the message."""
+        """The message along an edge whose gradient is not a product with a partial: formula and value."""
         lower = self.told.steps[edge.lower].symbol
         upper = self.told.steps[edge.upper].symbol
 
@@ -132,13 +134,10 @@ class _Writer:
         return Line((sent, lambda latex: write(edge.message, Style(latex))), edge.message_value)
 
     def gradient(self, step: Step) -> Line:
-        """The sum over the quantities that this one enters: chain rule, factors put in, simplified, value."""
+        """A gradient as a sum over the readers: chain rule, factors substituted, simplified, value."""
         edges = self.told.edges[step.node]
         lhs = self.adjoint(step.node)
-        put_in = [self._put_in(edge) for edge in edges]
-        whole = as_expression(0)
-        for x in put_in:
-            whole = whole + x
+        whole = added(self._put_in(edge) for edge in edges)
         partials = [edge.partial for edge in edges]
         indexable = [whole, *(p for p in partials if p is not None)] if None not in partials else None
         style = style_for(step.symbol, indexable)
@@ -153,7 +152,7 @@ class _Writer:
         return Line(tuple(parts), _value(step.gradient) if style(False).index else step.gradient)
 
     def _put_in(self, edge: Edge) -> Expression:
-        """The message with the upper gradient's formula in it, if that is short."""
+        """The message, with the formula of the upper gradient substituted if it is short."""
         known = self.short.get(edge.upper)
         adjoint = self.adjoint(edge.upper)
         if known is None:
@@ -171,7 +170,7 @@ class _Writer:
             self.short[node] = whole
 
     def _chain(self, edge: Edge, style: Style) -> str:
-        """∂J/∂y · ∂y/∂x; what is not a product as it is sent."""
+        """∂J/∂y · ∂y/∂x, or the message where it is not a product."""
         if edge.partial is None:
             return write(edge.message, style)
         upper, lower = self.told.steps[edge.upper].symbol, self.told.steps[edge.lower].symbol
@@ -182,7 +181,7 @@ class _Writer:
         return rf"{above} \, {local}" if style.latex else f"{above} · {local}"
 
     def _factors(self, edge: Edge, style: Style) -> str:
-        """(−2r)(1): the upper gradient and the partial, put in."""
+        """(−2r)(1): the upper gradient and the partial derivative, substituted."""
         assert edge.partial is not None
         if edge.upper is self.told.recording.target:
             return write(edge.partial, style)
@@ -191,7 +190,7 @@ class _Writer:
 
 
 def in_brackets(x: Expression, style: Style, first: bool = False) -> str:
-    """A factor as it is put in: in brackets, but for a plain symbol that does not come first."""
+    """A factor in brackets, except for a plain symbol that is not the first factor."""
     text = write(x, style)
     plain = isinstance(x.atom, Symbol) and not first
     space = " " if plain and not style.latex else ""
@@ -203,19 +202,19 @@ def _sum(parts: list[str]) -> str:
 
 
 def style_for(of: Symbol, expressions: list[Expression] | None) -> Callable[[bool], Style]:
-    """By elements, w_j, where all that is written goes by elements; otherwise whole."""
+    """The style of a line: by elements, such as w_j, if all of its expressions allow that."""
     length = of.shape[0] if len(of.shape) == 1 else 0
     by_element = length > 1 and expressions is not None and all(can_index(x, length) for x in expressions)
     return lambda latex: Style(latex, "j" if by_element else "", length if by_element else 0)
 
 
 def write_partial(symbol: Symbol, style: Style) -> str:
-    """∂J/∂w_j, or ∂J/∂w where elements are not meant."""
+    """∂J/∂w_j if written by elements, else ∂J/∂w."""
     return write(of_atom(symbol), style)
 
 
 def _value(value: Array | None) -> Array | None:
-    """A partial that is the same for every element is shown once."""
+    """One number for an array whose elements are all equal, else the array."""
     if value is not None and value.size > 1 and math.prod(value.shape) and np.all(value == value.flat[0]):
         return np.asarray(value.flat[0])
     return value

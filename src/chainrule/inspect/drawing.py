@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
-from chainrule.errors import SettingError, describe_line, user_line
+from chainrule.errors import SettingError, caller_line
 from chainrule.files import write_atomically
+from chainrule.foreign_text import clipped, quoted
 from chainrule.inspect.cards import paint
 from chainrule.inspect.component_view import scene_of_components
 from chainrule.inspect.groups import Label, board_of_groups, label_by_line, label_by_step
 from chainrule.inspect.kernel_view import board_of_kernels
 from chainrule.inspect.module_view import labels_of, record_module, watched
-from chainrule.inspect.names import variables_of_caller
+from chainrule.inspect.names import Named, variables_of_caller
 from chainrule.inspect.network_view import scene_of_network
 from chainrule.inspect.networks import is_network, net_of_module
 from chainrule.inspect.node_view import board_of_nodes, title_of
@@ -26,15 +26,19 @@ from chainrule.inspect.scene import Scene
 from chainrule.inspect.scene_svg import write_svg
 from chainrule.inspect.steps import steps_of
 from chainrule.nn.module import Module
-from chainrule.tensor import Tensor
+from chainrule.tensor import Tensor, TensorLike
+from chainrule.training.step import Loss
 
-FEW_GROUPS = 4  # below which a long graph is told by its quantities instead
-MOST_NODES = 400  # up to which partial derivatives are worked out for every edge
+#: a tensor, a module, or a function; the latter may have been compiled
+Drawable = Tensor | Module | Callable[..., object]
+
+FEW_GROUPS = 4  # with fewer, a long graph is grouped by its quantities instead
+MOST_NODES = 400  # up to which the partial derivative of every edge is computed
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture: shown by notebooks as it is, written to a file by ``save``.
+    """A drawing. Notebooks show it; ``save`` writes it to a file.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
@@ -46,11 +50,14 @@ class Drawing:
 
     @cached_property
     def svg(self) -> str:
-        """The picture as the text of an SVG file; it adapts to light and dark pages."""
+        """The drawing as the text of an SVG file, which adapts to light and dark pages."""
         return write_svg(self.scene)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write an .svg, .png or .pdf file; the latter two need matplotlib (``chainrule[plot]``)."""
+        """Write an .svg, .png or .pdf file; the latter two need matplotlib (``chainrule[plot]``).
+
+        Raises SettingError for another ending or without matplotlib, FileWriteError if the file cannot be written.
+        """
         kind = Path(path).suffix.lower()
         if kind == ".svg":
             write_atomically(path, self.svg.encode())
@@ -60,10 +67,10 @@ class Drawing:
             write_atomically(path, figure_bytes(self.scene, kind[1:]))
         else:
             raise SettingError(
-                "a drawing is written as SVG, PNG or PDF",
-                expected="a name that ends in .svg, .png or .pdf",
+                "a drawing can be saved as SVG, PNG or PDF only",
+                expected="a file name that ends in .svg, .png or .pdf",
                 got=str(path),
-                where=describe_line(user_line()),
+                where=caller_line(),
             )
 
     def _repr_svg_(self) -> str:
@@ -80,49 +87,54 @@ VIEWS = ("auto", "nodes", "components", "network", "groups", "kernels")
 
 
 def draw(
-    thing: Any,
-    *args: Any,
+    thing: Drawable,
+    *args: TensorLike,
     view: str = "auto",
     path: str | Sequence[str] | None = None,
-    names: Mapping[str, Any] | None = None,
-    loss: Callable[..., Any] | None = None,
-    gradient: Any = None,
+    names: Mapping[str, Named] | None = None,
+    loss: Loss | None = None,
+    gradient: TensorLike | None = None,
     row: int = 0,
     direction: str = "auto",
     limit: int = 40,
 ) -> Drawing:
-    """A picture of a computation, with the value of every node and the gradient at it (row E20, E24, A21).
+    """Draw a computation graph or a network, with the value and the gradient of every node.
 
-    ``thing`` is a tensor (its history), a function with example arguments (it is only traced: nothing of the
-    user's changes, a training step included), a module, with or without an input, or what ``cr.compile``
-    returned with arguments. ``view`` is one of
+    ``thing`` is a tensor (its history is drawn), a function with example arguments, a module with or without an
+    input, or a function compiled by ``cr.compile`` with arguments. Functions are only traced, so nothing of the
+    user's changes, even if the function is a training step. ``view`` is one of
 
-    - "nodes": a card for each quantity with its formula, and the partial derivatives on the edges,
-    - "components": a row for each element of each quantity (lecture E's second view),
-    - "network": neurons and weights, where a module is a GraphNetwork or made of Linear layers; wide layers
-      are elided. Shown are u, v and the derivative by u for row ``row`` of the input,
-    - "groups": a card for each submodule or line of code: what "auto" takes for more than ``limit`` cards,
-    - "kernels": what the compiler fuses into one loop each.
+    - "nodes": a card for each quantity with its formula, and the partial derivatives on the edges;
+    - "components": a row for each element of each quantity (lecture E's second view);
+    - "network": neurons and weights, for a GraphNetwork or a network of Linear layers. The middle of wide layers is
+      omitted. Given an input, it shows u, v and the derivative by u for row ``row``;
+    - "groups": a card for each submodule or line of code;
+    - "kernels": the loops of the compiled program, and what is fused into each;
+    - "auto": "network" or "kernels" where they apply, else "nodes", or "groups" for more than ``limit`` cards.
 
-    ``path`` highlights the paths from a quantity ("w") to the target, or through several (["w", "J"]). Names
-    are those of the caller's local variables, and ``names``. Gradients are those of the first output, of the
-    sum of its elements unless ``gradient`` is its cotangent; with a module, ``loss`` takes its output and the
-    second argument. ``direction`` is "right", "down" or "auto". Raises SettingError for a view that the thing
-    does not have, and TracingError for functions that ask for a value.
+    ``path`` highlights the paths from a quantity ("w") to the target, or through several (["w", "J"]). Quantities
+    are named after the caller's local variables; ``names`` ({"w": w}) adds names. Gradients are those of the first
+    output, summed over its elements unless ``gradient`` is its cotangent; for a module, ``loss`` is applied to the
+    output and the second argument. ``direction`` is "right", "down" or "auto". Raises SettingError for a view that
+    does not apply, TracingError for functions that ask for a value.
 
     >>> import chainrule as cr
     >>> w = cr.tensor([1.0, 2.0], requires_grad=True)
     >>> loss = (w * w).sum()
     >>> cr.draw(loss)
     <drawing: Computation graph of loss, ... x ...>
+
+    Lectures: E20, E24, A21.
     """
     if view not in VIEWS or direction not in ("auto", "right", "down"):
         raise SettingError(
-            "draw: no such view or direction", expected=", ".join(VIEWS), got=(view, direction)
+            "draw: unknown view or direction",
+            expected=f"a view of {', '.join(VIEWS)}; a direction of auto, right, down",
+            got=(view, direction),
         )
     if isinstance(thing, Module) and (view == "network" or (view == "auto" and is_network(thing))):
         if not is_network(thing):
-            raise _no_view("network", "a GraphNetwork, or Linear layers and activations in a row")
+            raise _no_view("network", "a GraphNetwork, or a sequence of Linear layers and activations")
         return Drawing(scene_of_network(net_of_module(thing, args, loss, row, gradient)))
     compiled = getattr(thing, "compiled", False) is True
     if view == "kernels" or (compiled and view == "auto"):
@@ -144,28 +156,28 @@ def draw(
 
 
 def _recorded(
-    thing: Any,
-    args: tuple[Any, ...],
-    names: Mapping[str, Any] | None,
-    loss: Callable[..., Any] | None,
-    gradient: Any,
+    thing: Drawable,
+    args: tuple[TensorLike, ...],
+    names: Mapping[str, Named] | None,
+    loss: Loss | None,
+    gradient: TensorLike | None,
     everything: bool,
 ) -> tuple[Recording, Label]:
-    """The graph with its values, and what its nodes are grouped by."""
+    """Record the graph with its values, and choose what its nodes are grouped by."""
     if isinstance(thing, Tensor):
         found = record_tensor(thing, names, variables_of_caller(), gradient, everything=everything)
         return found, label_by_line(found)
     if isinstance(thing, Module):
         if not args:
             raise SettingError(
-                "this module is drawn as a graph, for which it needs an input",
+                "this module can only be drawn as a graph, which needs an input",
                 expected="cr.draw(model, x)",
-                where=describe_line(user_line()),
+                where=caller_line(),
             )
         with watched(thing) as calls:
             recording = record_module(thing, args, loss, gradient, everything=everything)
         labels = labels_of(calls)
-        rest = "loss" if loss is not None else type(thing).__name__
+        rest = "loss" if loss is not None else clipped(type(thing).__name__)
         return recording, lambda node: labels.get(node, rest)
     if callable(thing):
         given = {} if names is None else {v.live(): k for k, v in names.items() if isinstance(v, Tensor)}
@@ -179,17 +191,17 @@ def _recorded(
         by_line = label_by_line(recording)
         return recording, lambda node: labels.get(node) or by_line(node)
     raise SettingError(
-        "this is nothing that can be drawn",
+        "draw: this cannot be drawn",
         expected="a tensor, a function with its arguments, a module, or a compiled function",
         got=type(thing).__name__,
-        where=describe_line(user_line()),
+        where=caller_line(),
     )
 
 
 def _no_view(view: str, needs: str) -> SettingError:
     return SettingError(
-        f"this has no view {view!r}",
+        f"draw: the view {quoted(view)} does not apply",
         expected=needs,
-        where=describe_line(user_line()),
+        where=caller_line(),
         hint='use view="nodes"',
     )

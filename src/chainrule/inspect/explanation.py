@@ -1,34 +1,36 @@
-"""``cr.explain``: the derivation of every number of a forward and a backward pass."""
+"""``cr.explain``: derives every number of a forward and a backward pass."""
 
 from __future__ import annotations
 
-import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from chainrule.errors import GradientError, SettingError, describe_line, user_line
+from chainrule.data.describe import list_some
+from chainrule.errors import GradientError, SettingError, caller_line
+from chainrule.foreign_text import clipped
 from chainrule.graph import describe_form
 from chainrule.inspect import values
 from chainrule.inspect.derivation import Line, derive
 from chainrule.inspect.message_lines import derive_messages
-from chainrule.inspect.names import variables_of_caller
+from chainrule.inspect.names import Named, variables_of_caller
 from chainrule.inspect.paths import PathSum, path_sum
 from chainrule.inspect.recording import record_tensor
 from chainrule.inspect.steps import Step, Steps, steps_of
+from chainrule.markup import Markup, element, escape, table
 from chainrule.nn.graph_network import GraphNetwork
 from chainrule.nn.graph_network.messages import Messages
+from chainrule.number_text import MINUS
 from chainrule.ops.record import is_float
-from chainrule.tensor import Tensor
+from chainrule.tensor import Tensor, TensorLike
 
 
 @dataclass(frozen=True)
 class Explanation:
     """A derivation: ``str()`` gives plain text, ``markdown()`` LaTeX, ``html()`` a fragment of a page.
 
-    ``explanation["w"]`` is the step of that name: its ``value`` and ``gradient`` are arrays. ``paths`` are those
-    that were asked for. Of a network, ``messages`` are the numbers (see ``GraphNetwork.messages``).
+    ``explanation["w"]`` is the step of that name, with the arrays ``value`` and ``gradient``. ``paths`` holds the
+    paths that were asked for. For a graph network, ``messages`` holds the numbers; see ``GraphNetwork.messages``.
 
     >>> import chainrule as cr
     >>> w, x = cr.tensor(0.5, requires_grad=True), cr.tensor(2.0)
@@ -48,9 +50,15 @@ class Explanation:
         if step is None:
             known = [] if self.steps is None else [s.symbol.text for s in self.steps.steps.values()]
             raise SettingError(
-                f"nothing in this derivation is called {name}", expected=", ".join(known), got=name
+                f"no quantity of this derivation has the name {clipped(name)}",
+                expected=list_some(known, limit=20),
+                got=clipped(name),
             )
         return step
+
+    def __repr__(self) -> str:
+        parts = [f"{clipped(title)} {len(lines)}" for title, lines in self.sections]
+        return f"<explanation of so many lines: {list_some(parts)}>"
 
     def __str__(self) -> str:
         blocks = []
@@ -60,21 +68,22 @@ class Explanation:
         return "\n\n".join(blocks)
 
     def markdown(self) -> str:
-        """Markdown with a LaTeX formula a line."""
+        """The derivation as Markdown, with a LaTeX formula per line."""
         blocks = []
         for title, lines in self.sections:
             rows = [rf"{_aligned(line)}" for line in lines]
             body = " \\\\\n".join(rows)
-            blocks.append(f"**{title}**\n\n$$\n\\begin{{aligned}}\n{body}\n\\end{{aligned}}\n$$")
+            blocks.append(
+                f"**{_markdown_text(title)}**\n\n$$\n\\begin{{aligned}}\n{body}\n\\end{{aligned}}\n$$"
+            )
         return "\n\n".join(blocks)
 
     def html(self) -> str:
-        """A table for each part, for a page of one's own; it needs no script and no style sheet."""
-        blocks = []
+        """The derivation as HTML: a table for each part, without scripts or a style sheet."""
+        blocks: list[Markup] = []
         for title, lines in self.sections:
-            rows = "".join(_row(line) for line in lines)
-            blocks.append(f"<h3>{html.escape(title)}</h3><table>{rows}</table>")
-        return f'<div class="chainrule-explanation">{"".join(blocks)}</div>'
+            blocks += [element("h3", title), table([], [_row(line) for line in lines])]
+        return element("div", *blocks, class_="chainrule-explanation")
 
     def _repr_markdown_(self) -> str:
         return self.markdown()
@@ -82,28 +91,29 @@ class Explanation:
 
 def explain(
     loss: Tensor | GraphNetwork,
-    x: Any = None,
+    x: TensorLike | None = None,
     *,
     paths: str | Sequence[str] = (),
-    names: Mapping[str, Any] | None = None,
-    output: Any = None,
+    names: Mapping[str, Named] | None = None,
+    output: Hashable = None,
     limit: int = 20,
 ) -> Explanation:
-    """The derivation of a scalar and of its gradients, as a person would write it (row E24, E25, A22-A27).
+    """Derive a scalar and its gradients step by step, as one would by hand.
 
-    Forward: every quantity's formula and value. Partials: every local derivative as formula and value; where
-    a gradient is not a product with it (matrix products), what is sent down instead. Backward: for every
-    quantity that leads to something that requires a gradient, the sum over what it enters.
+    The part "Forward" has the formula and value of every quantity, "Partials" every local derivative as formula and
+    value (for matrix products, the message that is sent down instead), and "Backward" the gradient of every quantity
+    on the way to something that requires a gradient, as a sum over its readers.
 
-    Quantities are called as the caller's local variables are; what has no name is written inside the formula
-    that needs it, or is v1, v2 ... where that would be long. ``names`` ({"w": w}) adds names or replaces
-    them. ``paths`` names one or several quantities whose gradient is also told path by path, the first
-    ``limit`` of them: "w" along quantities, "w[1]" along the single elements.
+    Quantities are named after the caller's local variables; ``names`` ({"w": w}) adds or replaces names. What has no
+    name is written inside the formula that uses it, or becomes v1, v2 ... if that would be long. ``paths`` names
+    quantities whose gradient is also written as a sum over paths, up to ``limit`` of them: "w" follows whole
+    quantities, "w[1]" single elements.
 
-    A GraphNetwork and one row ``x`` [inputs] are told as lecture A does: u and v of every neuron, the message
-    on every edge, S, and the derivative of ``output`` (a neuron, if there are several) by every weight.
+    A GraphNetwork with one row ``x`` [inputs] is derived as in lecture A: u and v of every neuron, the message on
+    every edge, S, and the derivative of ``output`` (the output neuron, if there are several) by every weight.
 
-    Raises GradientError for what is not a float scalar, or depends on nothing that requires a gradient.
+    Raises GradientError unless ``loss`` is a float scalar that depends on something that requires a gradient,
+    SettingError for unknown names.
 
     >>> import chainrule as cr
     >>> w, x = cr.tensor(0.5, requires_grad=True), cr.tensor(2.0)
@@ -123,8 +133,16 @@ def explain(
     Backward
       ∂loss/∂r = 2r = 4
       ∂loss/∂w = ∂loss/∂r · ∂r/∂w = (2r)(−x) = −2r x = −8
+
+    Lectures: E24, E25, A22 to A27.
     """
     if isinstance(loss, GraphNetwork):
+        if x is None:
+            raise SettingError(
+                "explain: a network is explained for one input row",
+                expected="cr.explain(net, x)",
+                where=caller_line(),
+            )
         told_net = derive_messages(loss, x, output)
         parts = (
             ("Forward", told_net.forward),
@@ -134,16 +152,16 @@ def explain(
         return Explanation(parts, messages=told_net.numbers)
     if not isinstance(loss, Tensor) or loss.shape != () or not is_float(loss.dtype):
         raise GradientError(
-            "a derivation ends in one number",
+            "explain needs a scalar",
             expected="a scalar float tensor, such as a loss",
             got=describe_form(loss.node) if isinstance(loss, Tensor) else type(loss).__name__,
-            where=describe_line(user_line()),
+            where=caller_line(),
             hint="take one element (y[0]), or sum first",
         )
     if not loss.requires_grad:
         raise GradientError(
             "nothing that this tensor depends on requires a gradient",
-            where=describe_line(user_line()),
+            where=caller_line(),
             hint="make a leaf with cr.tensor(..., requires_grad=True)",
         )
     recording = record_tensor(loss, names, variables_of_caller())
@@ -153,6 +171,11 @@ def explain(
     d = derive(told)
     sections = (("Forward", d.forward), ("Partials", d.partials), ("Backward", d.backward))
     return Explanation((*sections, *((path.title, path.lines) for path in found)), told, found)
+
+
+def _markdown_text(text: str) -> str:
+    """Escape a text so that Markdown finds no markup in it."""
+    return "".join(c if c.isalnum() or c in " .,()/" else f"&#{ord(c)};" for c in text)
 
 
 def _line_text(line: Line) -> str:
@@ -166,7 +189,7 @@ def _line_text(line: Line) -> str:
 
 def _aligned(line: Line) -> str:
     first, *rest = line.texts(latex=True)
-    value = "" if line.value is None else values.array(line.value).replace(values.MINUS, "-")
+    value = "" if line.value is None else values.array(line.value).replace(MINUS, "-")
     if value and (not rest or value != rest[-1]):
         rest.append(_latex_value(value))
     return f"{first} &= {' = '.join(rest)}" if rest else first
@@ -177,17 +200,16 @@ def _latex_value(text: str) -> str:
     return re.sub(r"(from|to|all|not finite|empty|nan|inf)", r"\\text{ \1 }", power)
 
 
-def _row(line: Line) -> str:
+def _row(line: Line) -> list[Markup]:
+    """The cells of a line's row in an HTML table."""
     first, *rest = line.texts(latex=False)
     value = "" if line.value is None else values.array(line.value)
     if value and (not rest or value != rest[-1]):
         rest.append(value)
-    cells = "".join(
-        f"<td>{'= ' if i else ''}{_subscripts(part)}</td>" for i, part in enumerate([first, *rest])
-    )
-    note = f"<td><small>{html.escape(line.note)}</small></td>" if line.note else ""
-    return f"<tr>{cells}{note}</tr>"
+    cells = [element("td", _subscripts(first)), *(element("td", "= ", _subscripts(part)) for part in rest)]
+    note = [element("td", element("small", line.note))] if line.note else []
+    return [*cells, *note]
 
 
-def _subscripts(text: str) -> str:
-    return re.sub(r"_([a-z])\b", r"<sub>\1</sub>", html.escape(text))
+def _subscripts(text: str) -> Markup:
+    return Markup(re.sub(r"_([ijk])\b", r"<sub>\1</sub>", escape(text)))

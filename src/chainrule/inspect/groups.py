@@ -1,6 +1,6 @@
-"""Long graphs made short: what belongs together becomes one card, and a middle that repeats is elided.
+"""Condenses long graphs: nodes that belong together share a card, and a long middle is elided.
 
-Whatever is put together is a run of one topological order, so that the drawing has no cycle.
+Each group is a consecutive run of one topological order, so the drawing has no cycle.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chainrule.errors import SourceLine, place_in_short
+from chainrule.foreign_text import WIDTH, clipped
 from chainrule.graph import Node, topological
 from chainrule.inspect import values
 from chainrule.inspect.cards import Arrow, Board, Card
@@ -20,9 +21,9 @@ from chainrule.inspect.scene import shortened
 from chainrule.inspect.steps import Steps, describe
 
 LONGEST_TITLE = 46
-MOST_SHOWN = 15  # groups of those that are too many
+MOST_SHOWN = 15  # groups, where there are too many to show all
 
-#: what a node belongs to: a module's name, a line of the user's code
+#: the name of the group that a node belongs to: a module, or a line of the user's code
 Label = Callable[[Node], str]
 
 
@@ -32,11 +33,11 @@ class Group:
 
     label: str
     nodes: list[Node] = field(default_factory=list)
-    parts: int = 1  # groups in it, where a middle is elided
+    parts: int = 1  # the number of groups that it stands for
 
 
 def board_of_groups(recording: Recording, label: Label, title: str, limit: int) -> Board:
-    """A card for each group, at most about ``limit`` of them."""
+    """Make a card for each group, about ``limit`` at most."""
     groups = [g for g in _grouped(recording, label) if g.nodes]
     groups = _elided(groups, limit)
     home = {node: i for i, group in enumerate(groups) for node in group.nodes}
@@ -58,7 +59,7 @@ def board_of_groups(recording: Recording, label: Label, title: str, limit: int) 
 
 
 def _grouped(recording: Recording, label: Label) -> list[Group]:
-    """Runs of an order in which nodes of one label stay together; leaves go where they are used."""
+    """Split a topological order that keeps labels together into runs of one label; leaves join their reader."""
     order = _clustered(recording.order, label)
     groups: list[Group] = []
     for node in order:
@@ -86,14 +87,14 @@ def _grouped(recording: Recording, label: Label) -> list[Group]:
 
 
 def _together(leaves: list[Group]) -> list[Group]:
-    """Leaves that several groups read: a card each, or one for all where there are many."""
+    """Leaves that several groups read: a group for each, or one for all if there are many."""
     if len(leaves) <= 8:
         return leaves
     return [Group(f"{len(leaves)} parameters and inputs", [group.nodes[0] for group in leaves])]
 
 
 def _clustered(order: Sequence[Node], label: Label) -> list[Node]:
-    """A topological order that stays with one label as long as it can, made from its end."""
+    """A topological order that stays with one label as long as possible, built from its end."""
     waiting = dict.fromkeys(order, 0)
     for node in order:
         for x in dict.fromkeys(node.inputs):
@@ -119,7 +120,7 @@ def _clustered(order: Sequence[Node], label: Label) -> list[Node]:
 
 
 def _elided(groups: list[Group], limit: int) -> list[Group]:
-    """The first and last groups, and one card for all between."""
+    """The first and last groups, and one group for all in between."""
     if len(groups) <= limit:
         return groups
     head, tail = MOST_SHOWN // 2, MOST_SHOWN - MOST_SHOWN // 2 - 1
@@ -129,14 +130,14 @@ def _elided(groups: list[Group], limit: int) -> list[Group]:
 
 
 def _card(recording: Recording, group: Group, home: Mapping[Node, int]) -> Card:
-    """What it is, how many nodes it holds, and the last value that leaves it."""
+    """A card with the group's label, its contents, and the last value that others read."""
     computed = [node for node in group.nodes if not is_leaf(node)]
     if not computed:
         return _leaf_card(recording, group)
     own = home[group.nodes[0]]
     leaving = {x for node, at in home.items() if at != own for x in node.inputs if home.get(x) == own}
     last = next((n for n in reversed(computed) if n in leaving or n in recording.outputs), computed[-1])
-    lines = [(shortened(group.label, LONGEST_TITLE), "name")]
+    lines = [(shortened(clipped(group.label, WIDTH), LONGEST_TITLE), "name")]
     inside = _contents(group, computed)
     lines.append((shortened(inside, LONGEST_TITLE + 8), "muted"))
     written = [node for node in computed if node in recording.updates]
@@ -150,7 +151,9 @@ def _card(recording: Recording, group: Group, home: Mapping[Node, int]) -> Card:
     ends = any(node in recording.outputs or node in recording.updates for node in computed)
     role = "more" if group.parts > 1 else "target" if ends else "group"
     listed = "\n".join(f"{n.op.name} {values.shape_text(n.shape)}" for n in computed[:30])
-    return Card(tuple(lines), role, f"{group.label}\n{listed}{'…' if len(computed) > 30 else ''}")
+    return Card(
+        tuple(lines), role, f"{clipped(group.label, WIDTH)}\n{listed}{'…' if len(computed) > 30 else ''}"
+    )
 
 
 def _names(recording: Recording, written: Sequence[Node]) -> str:
@@ -175,7 +178,7 @@ def _contents(group: Group, computed: Sequence[Node]) -> str:
 
 def _leaf_card(recording: Recording, group: Group) -> Card:
     tracked = any(node in recording.tracked for node in group.nodes)
-    lines = [(group.label, "name")]
+    lines = [(clipped(group.label), "name")]
     if len(group.nodes) == 1:
         lines.append((value_text(recording.values[group.nodes[0]]), "value"))
         gradient = recording.gradients.get(group.nodes[0])
@@ -188,7 +191,7 @@ def _leaf_card(recording: Recording, group: Group) -> Card:
 
 
 def label_by_line(recording: Recording) -> Label:
-    """The line of the user's code that made a node; in a training step, what follows the loss apart."""
+    """Label nodes by the line of the user's code that made them; in a training step, gradients are labelled apart."""
     forward = set(topological(recording.outputs)) if recording.updates else set(recording.order)
     lines = {node.line for node in forward}
 
@@ -202,7 +205,7 @@ def label_by_line(recording: Recording) -> Label:
 
 
 def label_by_step(told: Steps) -> Label:
-    """The step whose formula a node is in, for graphs that a line or two of code have made."""
+    """Label nodes by the step whose formula contains them, for graphs made by very few lines of code."""
     labels: dict[Node, str] = {}
     for node, step in told.steps.items():
         text = describe(step)
@@ -213,9 +216,9 @@ def label_by_step(told: Steps) -> Label:
 
 
 def text_of(line: SourceLine) -> str:
-    """A line of code as ``12: loss = ...``; its file and number where the text cannot be read."""
+    """A line of code as ``12: loss = ...``, or its file and number if the text cannot be read."""
     text = linecache.getline(*line).strip()
-    return f"{line[1]}: {text}" if text else place_in_short(line)
+    return clipped(f"{line[1]}: {text}" if text else place_in_short(line), WIDTH)
 
 
 def _another_step(told: Steps, node: Node) -> Callable[[Node], bool]:

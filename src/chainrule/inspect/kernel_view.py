@@ -1,11 +1,11 @@
-"""A compiled program: its kernels in order, what is fused in each, and which values go from one to another."""
+"""Draws a compiled program: its kernels in order, what is fused into each, and the values passed between them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
-from chainrule.compiler.fuse import Kernel, Plan, root_of
+from chainrule.compiler.kernels import Kernel, Plan, root_of
+from chainrule.foreign_text import clipped
 from chainrule.graph import Node
 from chainrule.inspect.cards import Arrow, Board, Card
 from chainrule.inspect.names import symbol_for
@@ -17,15 +17,15 @@ from chainrule.ops.source import constant, leaf
 
 
 def board_of_kernels(
-    f: Callable[..., Any], args: tuple[Any, ...], limit: int, variables: Mapping[str, Any]
+    f: Callable[..., object], args: tuple[object, ...], limit: int, variables: Mapping[str, object]
 ) -> Board:
-    """A card for each kernel of the program for these arguments; nothing of the user's changes."""
+    """Make a card for each kernel of the program for these arguments. No tensor of the user's changes."""
     from chainrule.compiler.pipeline import planned
     from chainrule.compiler.program import unusual_strides
 
     recording = record_call(f, args, variables=variables)
     updates = [(before, after) for after, before in recording.updates.items()]
-    for node in recording.order:  # a plan is made from the graph alone
+    for node in recording.order:  # the compiler plans from the graph alone
         if node.inputs:
             node.value = None
     nodes = [*recording.outputs, *(after for _, after in updates)]
@@ -37,7 +37,7 @@ def board_of_kernels(
 
 def _board(plan: Plan, recording: Recording, name: str, limit: int) -> Board:
     kernels = plan.kernels
-    board = Board(f"Kernels of {name}")
+    board = Board(f"Kernels of {clipped(name)}")
     hidden = range(0)
     if len(kernels) > limit:
         hidden = range(limit // 2, len(kernels) - (limit - limit // 2 - 1))
@@ -71,7 +71,7 @@ def _board(plan: Plan, recording: Recording, name: str, limit: int) -> Board:
 def _leaf_cards(
     board: Board, kernels: list[Kernel], recording: Recording, numbers: dict[Node, int]
 ) -> dict[Node, int]:
-    """A card for each input and parameter that a kernel reads; one for all parameters where there are many."""
+    """Make a card for each input and parameter that kernels read; one card for all parameters if there are many."""
     read = dict.fromkeys(root_of(x) for kernel in kernels for x in kernel.reads())
     leaves = [node for node in read if node.op is leaf]
     named = [node for node in leaves if recording.names.get(node)]
@@ -94,7 +94,7 @@ def _leaf_cards(
 
 
 def _card(i: int, kernel: Kernel, plan: Plan) -> Card:
-    """Number and loop, the root, what is fused into it, what it leaves in memory."""
+    """A card with the kernel's number and loop, its root, what is fused into it, and what it stores."""
     space = shape_text(kernel.space) if kernel.space else "one number"
     lines = [(f"kernel {i} over {space}", "name")]
     if kernel.root is not None:
@@ -119,7 +119,7 @@ def _more(count: int) -> Card:
 
 
 def _counted(nodes: list[Node]) -> str:
-    """The names of operations, each once, with how often they are applied."""
+    """The names of operations, with their counts."""
     counts: dict[str, int] = {}
     for node in nodes:
         if node.op is not constant:

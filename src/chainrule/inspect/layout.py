@@ -1,13 +1,13 @@
-"""Where the boxes of a graph stand: layer by layer, few crossings, straight edges.
+"""Lays out a graph in layers, with few crossings and straight edges.
 
 After Sugiyama, Tagawa and Toda (1981): longest-path layers, invisible boxes where an edge passes a layer, order by
-barycentres, then positions. Positions are those closest to the neighbours' in the sense of least squares that
-keep order and distances: per layer an isotonic regression, solved exactly by pooling adjacent violators.
+barycentres, then positions. Positions are the least-squares fit to the neighbours' that keeps the order and the
+distances within a layer: an isotonic regression.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,22 +20,22 @@ SWEEPS = 12
 
 @dataclass
 class Layout:
-    """Centres of the boxes, and for each edge the points that it passes, from border to border."""
+    """The centres of the boxes, and the points that each edge passes through, from border to border."""
 
     centres: list[Point]
     routes: list[list[Point]]
-    #: centres of the labels that edges were given
+    #: centres of the labels, by the edge's number
     labels: dict[int, Point]
 
 
 @dataclass
 class _Grid:
-    """Boxes and invisible boxes: ``along`` is size in the direction of the flow, ``across`` the other one."""
+    """Boxes and invisible boxes: ``along`` holds sizes in the direction of the flow, ``across`` the other sizes."""
 
     along: list[float]
     across: list[float]
     rank: list[int]
-    chains: list[list[int]]  # per edge, the boxes it passes, its ends included
+    chains: list[list[int]]  # for each edge, the boxes that it passes through, including its ends
     above: list[list[int]]
     below: list[list[int]]
     real: int
@@ -60,16 +60,16 @@ def layered(
     ranks: Sequence[int] | None = None,
     spread: bool = True,
 ) -> Layout:
-    """Place boxes of these (width, height) so that every edge leads to a later layer.
+    """Place boxes of the given (width, height) so that every edge leads to a later layer.
 
-    ``labels`` are the sizes of texts on edges, by the edge's number. ``ranks`` fixes the layers and keeps the
-    given order within them. ``down`` stacks the layers from top to bottom, otherwise from left to right.
+    ``labels`` holds the sizes of texts on edges, by the edge's number. ``ranks`` prescribes the layers; the boxes
+    then keep their order within a layer. Layers run from left to right, or from top to bottom if ``down`` is set.
     """
     labels = labels or {}
     span = 2 if labels else 1
-    turned = [(h, w) if down else (w, h) for w, h in sizes]  # (along, across)
+    oriented = [(h, w) if down else (w, h) for w, h in sizes]  # (along, across)
     rank = list(ranks) if ranks is not None else _ranks(len(sizes), edges, span)
-    grid = _Grid([s[0] for s in turned], [s[1] for s in turned], rank, [], [], [], len(sizes))
+    grid = _Grid([s[0] for s in oriented], [s[1] for s in oriented], rank, [], [], [], len(sizes))
     grid.above, grid.below = [[] for _ in sizes], [[] for _ in sizes]
     for number, (u, v) in enumerate(edges):
         size = labels.get(number)
@@ -85,7 +85,7 @@ def layered(
 
 
 def _ranks(count: int, edges: Sequence[tuple[int, int]], span: int) -> list[int]:
-    """The longest way from a source; sources stand just before what reads them first."""
+    """Assign layers by the longest path from a source; a source goes right before its first reader."""
     inputs: list[list[int]] = [[] for _ in range(count)]
     outputs: list[list[int]] = [[] for _ in range(count)]
     for u, v in edges:
@@ -94,7 +94,7 @@ def _ranks(count: int, edges: Sequence[tuple[int, int]], span: int) -> list[int]
     waiting = [len(x) for x in inputs]
     order = [i for i in range(count) if not waiting[i]]
     rank = [0] * count
-    for u in order:  # grows while it is read
+    for u in order:  # grows during the loop
         for v in outputs[u]:
             rank[v] = max(rank[v], rank[u] + span)
             waiting[v] -= 1
@@ -108,7 +108,7 @@ def _ranks(count: int, edges: Sequence[tuple[int, int]], span: int) -> list[int]
 
 
 def _thread(grid: _Grid, u: int, v: int, label: tuple[float, float] | None) -> None:
-    """Put an edge through an invisible box in every layer that it passes; one of them holds its label."""
+    """Route an edge through an invisible box in every layer in between; the middle one holds the label."""
     chain = [u]
     passed = list(range(grid.rank[u] + 1, grid.rank[v]))
     for r in passed:
@@ -123,7 +123,7 @@ def _thread(grid: _Grid, u: int, v: int, label: tuple[float, float] | None) -> N
 
 
 def _first_order(grid: _Grid) -> list[int]:
-    """Boxes as a walk from the last layer back meets them, so that what belongs together starts together."""
+    """Order boxes by a depth-first walk back from the last layer, so that connected boxes start close together."""
     ends = [i for i in range(grid.real) if not grid.below[i]]
     seen: dict[int, None] = {}
     stack = ends[::-1]
@@ -136,12 +136,12 @@ def _first_order(grid: _Grid) -> list[int]:
 
 
 def _with_few_crossings(layers: list[list[int]], grid: _Grid) -> list[list[int]]:
-    """Sweeps that sort every layer by the mean place of its neighbours, and swaps; the best order met is kept."""
+    """Reduce crossings by sweeps that sort each layer by its neighbours' mean position, and swaps. Keeps the best."""
     best, fewest = [list(layer) for layer in layers], _crossings(layers, grid)
     for sweep in range(2 * SWEEPS):
         if fewest == 0:
             break
-        if sweep == SWEEPS:  # once more from the opposite order, which ends in another local optimum
+        if sweep == SWEEPS:  # restart from the reversed order, which leads to another local optimum
             layers = [layer[::-1] for layer in best]
         downwards = sweep % 2 == 0
         for r in range(1, len(layers)) if downwards else range(len(layers) - 2, -1, -1):
@@ -154,7 +154,7 @@ def _with_few_crossings(layers: list[list[int]], grid: _Grid) -> list[list[int]]
 
 
 def _sort_layer(layers: list[list[int]], r: int, fixed: int, grid: _Grid) -> None:
-    """Sort one layer by where its neighbours in another stand."""
+    """Sort one layer by the mean position of its neighbours in the layer ``fixed``."""
     neighbours = grid.above if fixed < r else grid.below
     place = {box: i for i, box in enumerate(layers[fixed])}
     own = {box: i * len(place) / max(len(layers[r]), 1) for i, box in enumerate(layers[r])}
@@ -167,7 +167,7 @@ def _sort_layer(layers: list[list[int]], r: int, fixed: int, grid: _Grid) -> Non
 
 
 def _swap_neighbours(layers: list[list[int]], grid: _Grid, ties: bool) -> None:
-    """Swap boxes that stand beside each other wherever fewer edges cross then; or as many, with ``ties``."""
+    """Swap adjacent boxes wherever that reduces crossings; with ``ties``, also where it leaves them equal."""
     for r, layer in enumerate(layers):
         sides = [(grid.above, layers[r - 1])] if r else []
         sides += [(grid.below, layers[r + 1])] if r + 1 < len(layers) else []
@@ -177,7 +177,7 @@ def _swap_neighbours(layers: list[list[int]], grid: _Grid, ties: bool) -> None:
             now = after = 0
             for side, place in places:
                 a, b = [place[n] for n in side[left]], [place[n] for n in side[right]]
-                if len(a) * len(b) > 400:  # two very wide fans: the sweeps have to do
+                if len(a) * len(b) > 400:  # too many pairs to compare; the sweeps alone decide
                     continue
                 now += sum(x > y for x in a for y in b)
                 after += sum(x < y for x in a for y in b)
@@ -186,7 +186,7 @@ def _swap_neighbours(layers: list[list[int]], grid: _Grid, ties: bool) -> None:
 
 
 def _crossings(layers: list[list[int]], grid: _Grid) -> int:
-    """How many pairs of edges between neighbouring layers cross: inversions, counted in a Fenwick tree."""
+    """Count the crossings between adjacent layers, as inversions with a Fenwick tree."""
     total = 0
     for upper, lower in pairwise(layers):
         place = {box: i for i, box in enumerate(lower)}
@@ -222,9 +222,7 @@ def _positions(layers: list[list[int]], grid: _Grid, gap: float) -> list[float]:
         for box in layer:
             at[box] -= middle
         offsets.append(np.array(places))
-    for sweep in range(
-        2 * SWEEPS + 1
-    ):  # downwards last: what is computed stands amid what it is computed from
+    for sweep in range(2 * SWEEPS + 1):  # ends downwards, which centres each box among its inputs
         downwards = sweep % 2 == 0
         for r in range(len(layers)) if downwards else range(len(layers) - 1, -1, -1):
             _settle(layers[r], offsets[r], at, grid, grid.above if downwards else grid.below)
@@ -242,37 +240,40 @@ def _settle(
         total = sum(pull)
         wanted.append(sum(p * at[n] for p, n in zip(pull, near, strict=True)) / total if near else at[box])
         weights.append(total if near else 0.05)
-    moved = isotonic(np.array(wanted) - offsets, np.array(weights)) + offsets
-    for box, position in zip(layer, moved, strict=True):
-        at[box] = float(position)
+    for box, position, offset in zip(
+        layer, rising(np.array(wanted) - offsets, weights), offsets, strict=True
+    ):
+        at[box] = float(position + offset)
+
+
+def rising(wanted: Iterable[float], weights: Iterable[float]) -> list[float]:
+    """The numbers that nowhere fall and are nearest to those wanted, by weighted squares (isotonic regression).
+
+    Neighbours that would fall share their mean. SciPy's function takes longer to import than a report to write.
+
+    >>> rising([1.0, 3.0, 2.0], [1.0, 1.0, 1.0])
+    [1.0, 2.5, 2.5]
+    """
+    groups: list[tuple[float, float, int]] = []  # mean, weight and size
+    for pair in zip(wanted, weights, strict=True):
+        group = (*pair, 1)
+        while groups and groups[-1][0] > group[0]:
+            (a, n, some), (b, m, more) = groups.pop(), group
+            group = ((a * n + b * m) / (n + m), n + m, some + more)
+        groups.append(group)
+    return [mean for mean, _, size in groups for _ in range(size)]
 
 
 def _pull(grid: _Grid, box: int, other: int) -> float:
-    """How strongly two neighbours want to stand in line: most where a long edge passes."""
+    """The weight of aligning two neighbours: largest within a long edge, to keep it straight."""
     invisible = (box >= grid.real) + (other >= grid.real)
     return (1.0, 2.0, 8.0)[invisible]
-
-
-def isotonic(wanted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The non-decreasing numbers closest to those wanted (weighted least squares).
-
-    >>> isotonic(np.array([1.0, 3.0, 1.0]), np.ones(3)).tolist()
-    [1.0, 2.0, 2.0]
-    """
-    pools: list[tuple[float, float, int]] = []  # (mean, weight, how many)
-    for value, weight in zip(wanted.tolist(), weights.tolist(), strict=True):
-        mean, total, count = value, weight, 1
-        while pools and pools[-1][0] >= mean:
-            m, w, n = pools.pop()
-            mean, total, count = (m * w + mean * total) / (w + total), w + total, n + count
-        pools.append((mean, total, count))
-    return np.repeat([m for m, _, _ in pools], [n for _, _, n in pools])
 
 
 def _layer_positions(
     layers: list[list[int]], grid: _Grid, layer_gap: float
 ) -> tuple[list[float], list[float]]:
-    """Where each layer begins along the flow, and how deep it is."""
+    """The start and the depth of each layer along the flow."""
     starts, depths, at = [], [], 0.0
     for layer in layers:
         depth = max((grid.along[box] for box in layer), default=0.0)
@@ -311,14 +312,14 @@ def _finish(
                 places[number] = point(middle(box), across[box])
         route.append(point(middle(v) - grid.along[v] / 2, across[v] + entering[number]))
         routes.append(_straightened(route))
-    assert set(places) == set(labels), "every label has its place"
+    assert set(places) == set(labels), "every label is placed"
     return Layout([point(middle(i), across[i]) for i in range(grid.real)], routes, places)
 
 
 def _ports(
     grid: _Grid, edges: Sequence[tuple[int, int]], across: list[float], end: int, spread: bool
 ) -> list[float]:
-    """How far from the middle of a box's side each edge begins (end 0) or ends (end 1)."""
+    """The offset of each edge's start (end 0) or end (end 1) from the middle of the box's side."""
     offsets = [0.0] * len(edges)
     if not spread:
         return offsets
@@ -336,7 +337,7 @@ def _ports(
 
 
 def _straightened(route: list[Point]) -> list[Point]:
-    """Without points at the same place as the one before."""
+    """Remove points that coincide with the one before."""
     kept = [route[0]]
     for x, y in route[1:]:
         if abs(x - kept[-1][0]) + abs(y - kept[-1][1]) > 0.01:

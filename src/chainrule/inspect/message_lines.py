@@ -1,25 +1,26 @@
-"""The derivation of a graph network's gradient as messages between neurons: lecture A's Algorithm 1, written out."""
+"""Derives a graph network's gradient as messages between neurons: lecture A's Algorithm 1, line by line."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from chainrule.foreign_text import clipped
 from chainrule.inspect.derivation import Line, Said, Written
-from chainrule.inspect.names import symbol_for
+from chainrule.inspect.names import latex_name, symbol_for
 from chainrule.inspect.values import number
 from chainrule.nn.graph_network import GraphNetwork
 from chainrule.nn.graph_network.messages import ForwardPass, Messages, forward_pass, pass_messages
+from chainrule.tensor import TensorLike
 
 MOST_LINES = 200  # of one part
 
 
 @dataclass(frozen=True)
 class NetworkDerivation:
-    """The lines of both passes, and the numbers themselves."""
+    """The lines of the forward and the backward pass, and their numbers."""
 
     forward: list[Line]
     messages: list[Line]
@@ -27,15 +28,15 @@ class NetworkDerivation:
     numbers: Messages
 
 
-def derive_messages(net: GraphNetwork, x: Any, output: Any = None) -> NetworkDerivation:
-    """Every u and v on the way up, every message and every S on the way down, every derivative by a weight."""
+def derive_messages(net: GraphNetwork, x: TensorLike, output: Hashable = None) -> NetworkDerivation:
+    """Derive every u and v of the forward pass, every message and S of the backward pass, every weight's derivative."""
     at, found = forward_pass(net, x, output), pass_messages(net, x, output)
     writer = _Writer(net, at, found)
     return NetworkDerivation(_cut(writer.forward()), _cut(writer.messages()), _cut(writer.gradients()), found)
 
 
 def _cut(lines: Iterable[Line]) -> list[Line]:
-    """The first lines, and how many more there are."""
+    """Keep the first lines, and add a line that says how many more there are."""
     every = list(lines)
     if len(every) <= MOST_LINES:
         return every
@@ -44,7 +45,7 @@ def _cut(lines: Iterable[Line]) -> list[Line]:
 
 
 class _Writer:
-    """Writes lines about neurons by the places that they have in the order of computation."""
+    """Writes lines about neurons, given by their index in the order of computation."""
 
     def __init__(self, net: GraphNetwork, at: ForwardPass, found: Messages) -> None:
         self.at, self.found = at, found
@@ -61,13 +62,13 @@ class _Writer:
             self.entering[upper].append(edge)
 
     def name(self, place: int, latex: bool) -> str:
-        """A neuron's name, as its output is written."""
-        label = str(self.at.neurons[place])
+        """A neuron's name, which stands for its output."""
+        label = clipped(self.at.neurons[place])
         if label.isdigit():
             return f"v_{{{label}}}" if latex else f"v[{label}]"
         symbol = symbol_for(label) if label.isidentifier() else None
         if symbol is None:
-            return rf"\mathrm{{{label}}}" if latex else label
+            return latex_name(label) if latex else label
         return symbol.latex if latex else symbol.text
 
     def of(self, what: str, place: int) -> Written:
@@ -77,7 +78,7 @@ class _Writer:
         )
 
     def weight(self, edge: int) -> Written:
-        """The weight of an edge, (to, from) as in the lectures."""
+        """The weight of an edge, with indices (to, from) as in the lectures."""
         upper, lower = int(self.at.upper[edge]), int(self.at.lower[edge])
         return lambda latex: (
             rf"w_{{{self.name(upper, True)},{self.name(lower, True)}}}"
@@ -131,7 +132,7 @@ class _Writer:
             yield from (self._sent(edge) for edge in self.entering[place] if at.lower[edge] != at.constant)
 
     def _received(self, place: int, senders: list[int]) -> Line:
-        """S of a neuron: the sum of the messages that it received; at the output sigma'(u)."""
+        """S of a neuron: the sum of the messages it received; at the output, sigma'(u)."""
         total = np.asarray(self.found.S[self.at.neurons[place]])
         sums = [self.message(e) for e in senders]
         sent = [_plain(self._message_value(e)) for e in senders]

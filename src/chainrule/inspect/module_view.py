@@ -1,27 +1,32 @@
-"""A module's graph, grouped by its parts: which node was made by which submodule."""
+"""Records a module's graph and which submodule made each node."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from chainrule.graph import Node, topological
 from chainrule.inspect.names import parameter_names
 from chainrule.inspect.recording import Recording, record_call
 from chainrule.nn.module import Module
-from chainrule.tensor import Tensor
+from chainrule.tensor import Tensor, TensorLike
+from chainrule.training.step import Loss
 
 
 def record_module(
-    model: Module, args: tuple[Any, ...], loss: Any = None, gradient: Any = None, *, everything: bool = False
+    model: Module,
+    args: tuple[object, ...],
+    loss: Loss | None = None,
+    gradient: TensorLike | None = None,
+    *,
+    everything: bool = False,
 ) -> Recording:
-    """A model's output for an input; with ``loss`` and a target, the loss of that output."""
+    """Record a model's output for an input; with ``loss`` and a target, the loss of that output."""
     names = parameter_names(model)
     if loss is None:
         return record_call(model, args, names, gradient, everything=everything)
 
-    def with_loss(x: Any, target: Any) -> Any:
+    def with_loss(x: Tensor, target: Tensor) -> Tensor:
         return loss(model(x), target)
 
     return record_call(with_loss, args, names, gradient, everything=everything)
@@ -29,12 +34,12 @@ def record_module(
 
 @contextmanager
 def watched(model: Module, prefix: str = "") -> Iterator[list[tuple[str, Node | None, Node]]]:
-    """Note every call of a submodule while the block runs: its name, what goes in and what comes out."""
+    """Record every call of a submodule inside the block: its name, its input's node and its output's node."""
     calls: list[tuple[str, Node | None, Node]] = []
     named = [(part, name) for name, part in model.named_modules() if name]
     parts = [
         (name, part) for part, name in dict(reversed(named)).items()
-    ]  # a shared one once, by its first name
+    ]  # a shared module once, by its first name
     for name, part in parts:
         vars(part)["forward"] = _noting(part.forward, f"{prefix}{name}: {type(part).__name__}", calls)
     try:
@@ -44,8 +49,10 @@ def watched(model: Module, prefix: str = "") -> Iterator[list[tuple[str, Node | 
             del vars(part)["forward"]
 
 
-def _noting(forward: Any, name: str, calls: list[tuple[str, Node | None, Node]]) -> Any:
-    def call(*args: Any, **kwargs: Any) -> Any:
+def _noting(
+    forward: Callable[..., object], name: str, calls: list[tuple[str, Node | None, Node]]
+) -> Callable[..., object]:
+    def call(*args: object, **kwargs: object) -> object:
         result = forward(*args, **kwargs)
         if isinstance(result, Tensor):
             given = args[0].node if args and isinstance(args[0], Tensor) else None

@@ -1,4 +1,4 @@
-"""What the user calls things: names of variables, written as a person would write them."""
+"""Finds the names of the user's variables, and writes them as symbols of formulas."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ import re
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from chainrule.errors import PACKAGE, SettingError
+from chainrule.foreign_text import LINE, clipped, quoted
 from chainrule.graph import Node
 from chainrule.nn.module import Module
 from chainrule.ops.notation import SUBSCRIPTS, Symbol
+from chainrule.ops.operand import Dtype
 from chainrule.ops.record import Array, Shape
 from chainrule.tensor import Tensor
+
+#: what a name can be given to
+Named = Tensor | Array
+#: where an array's elements are in memory, how many there are, and their dtype
+Place = tuple[int, int, Dtype]
 
 GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "eps": "ε", "zeta": "ζ", "eta": "η",
@@ -26,13 +32,15 @@ LATEX_NAMES = {"lam": "lambda", "eps": "epsilon"}
 
 
 def symbol_for(name: str, shape: Shape = ()) -> Symbol:
-    """A variable's name as a symbol: Greek letters, hats and subscripts as they are meant.
+    """Turn a variable's name into a symbol, with Greek letters, hats and subscripts.
 
     >>> [symbol_for(name).text for name in ("yhat", "lam", "w_1", "l", "loss")]
     ['ŷ', 'λ', 'w₁', 'ℓ', 'loss']
     >>> symbol_for("y_hat").latex, symbol_for("W12").latex
     ('\\\\hat{y}', 'W_{12}')
     """
+    if len(name) > LINE or not name.isprintable():
+        return Symbol(clipped(name), latex_name(clipped(name)), shape)
     match = re.fullmatch(r"([A-Za-z]+?)(_?hat)?(?:_?(\d+))?", name)
     if match is None or not (len(match[1]) == 1 or match[1] in GREEK):
         word = re.fullmatch(r"([A-Za-z]\w*?)_?(\d+)", name)
@@ -40,7 +48,7 @@ def symbol_for(name: str, shape: Shape = ()) -> Symbol:
             return Symbol(
                 word[1] + word[2].translate(SUBSCRIPTS), rf"\mathrm{{{word[1]}}}_{{{word[2]}}}", shape
             )
-        return Symbol(name, rf"\mathrm{{{_escaped(name)}}}", shape)
+        return Symbol(name, latex_name(name), shape)
     letter, hat, number = match.groups()
     text = GREEK.get(letter, "ℓ" if letter == "l" else letter)
     latex = (
@@ -53,12 +61,25 @@ def symbol_for(name: str, shape: Shape = ()) -> Symbol:
     return Symbol(text, latex, shape)
 
 
-def _escaped(name: str) -> str:
-    return re.sub(r"([_#&%$])", r"\\\1", name)
+#: characters with a meaning in LaTeX, or in the HTML that a notebook makes of it, and their replacements
+_LATEX = {
+    **{character: f"\\{character}" for character in "_#&%${}"},
+    **{"\\": r"\backslash ", "<": r"\lt ", ">": r"\gt ", "^": r"\hat{}", "~": r"\sim ", " ": r"\ "},
+    **{"`": "\u02cb", "'": "\u2019", '"': "\u201d"},
+}
 
 
-def variables_of_caller() -> dict[str, Any]:
-    """The local variables of the nearest caller outside this package; those of a module at its top level."""
+def latex_name(name: str) -> str:
+    """A name as upright LaTeX text in which nothing acts as a command.
+
+    >>> latex_name("a_1"), latex_name("<b>$$")
+    ('\\\\mathrm{a\\\\_1}', '\\\\mathrm{\\\\lt b\\\\gt \\\\$\\\\$}')
+    """
+    return rf"\mathrm{{{''.join(_LATEX.get(character, character) for character in clipped(name))}}}"
+
+
+def variables_of_caller() -> dict[str, object]:
+    """Return the local variables of the nearest caller outside this package (at top level, its module's variables)."""
     frame = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame = frame.f_back  # type: ignore[assignment]
@@ -66,33 +87,28 @@ def variables_of_caller() -> dict[str, Any]:
 
 
 def names_of_nodes(
-    order: Sequence[Node], given: Mapping[str, Any] | None, variables: Mapping[str, Any]
+    order: Sequence[Node], given: Mapping[str, Named] | None, variables: Mapping[str, object]
 ) -> tuple[dict[Node, str], dict[Node, Array]]:
-    """A name for each node that is the value of a variable; what is given explicitly wins.
+    """Return a name for each node that is the value of a variable; names in ``given`` take precedence.
 
-    Also the variables' own arrays, where their data entered the graph in another shape.
+    Also returns the variables' own arrays, for data that entered the graph in another shape.
     """
-    for name, value in (given or {}).items():
-        if not isinstance(name, str) or not isinstance(value, Tensor | np.ndarray):
-            raise SettingError(
-                "names: every entry names a tensor or an array",
-                expected='{"w": w, ...}',
-                got=f"{name!r}: {type(value).__name__}",
-            )
+    _check_names(given or {})
     names: dict[Node, str] = {}
-    memory: dict[Any, tuple[str, Array]] = {}
-    for name, value in [*(given or {}).items(), *variables.items()]:
+    every: list[tuple[str, object]] = [*(given or {}).items(), *variables.items()]
+    memory: dict[Place, tuple[str, Array]] = {}
+    for name, value in every:
         for node in value.nodes() if isinstance(value, Tensor) else ():
             names.setdefault(node, name)
         data = value.peek() if isinstance(value, Tensor) and value.node.value is not None else value
         if isinstance(data, np.ndarray):
             memory.setdefault(_place(data), (name, data))
-    for value in variables.values():
-        if isinstance(value, Module):
-            names = {**parameter_names(value), **names}
+    for model in variables.values():
+        if isinstance(model, Module):
+            names = {**parameter_names(model), **names}
     present = set(order)
     names = {node: name for node, name in names.items() if node in present}
-    # data enter by another node over the same memory, or over a copy that the graph has to itself
+    # data enter the graph as another node, over the same memory or over a copy
     data_nodes = [
         n for n in order if not n.inputs and n not in names and n.value is not None and n.value.size
     ]
@@ -102,8 +118,18 @@ def names_of_nodes(
     return names, {node: array for node, (_, array) in shown.items()}
 
 
-def _in_memory(value: Array, memory: Mapping[Any, tuple[str, Array]]) -> tuple[str, Array] | None:
-    """The variable whose array this is: the same memory, or else equal numbers."""
+def _check_names(given: Mapping[str, Named]) -> None:
+    for name, value in given.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor | np.ndarray):
+            raise SettingError(
+                "names must map names to tensors or arrays",
+                expected='{"w": w, ...}',
+                got=f"{quoted(name)}: {type(value).__name__}",
+            )
+
+
+def _in_memory(value: Array, memory: Mapping[Place, tuple[str, Array]]) -> tuple[str, Array] | None:
+    """The variable that holds this array: one over the same memory, or else one with equal values."""
     if (place := _place(value)) in memory:
         return memory[place]
     return next(
@@ -116,13 +142,13 @@ def _in_memory(value: Array, memory: Mapping[Any, tuple[str, Array]]) -> tuple[s
     )
 
 
-def _place(array: Array) -> Any:
-    """Where an array's elements lie, and how many: the same for a view in another shape."""
+def _place(array: Array) -> Place:
+    """The memory of an array; equal for a view in another shape."""
     return array.__array_interface__["data"][0], array.size, array.dtype
 
 
 def parameter_names(model: Module) -> dict[Node, str]:
-    """Short names of a model's parameters: W1, b1 for the first module that has a weight, and so on."""
+    """Short names of a model's parameters: W1 and b1 for the first layer with parameters, and so on."""
     names: dict[Node, str] = {}
     layers: dict[str, int] = {}
     for dotted, parameter in model.named_parameters():

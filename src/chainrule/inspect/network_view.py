@@ -1,14 +1,14 @@
-"""Networks as neurons and weights: a column for each layer, weights as colour and width."""
+"""Draws a network as neurons and weights: a column per layer; colour and width of an edge show its weight."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from chainrule.errors import SettingError
+from chainrule.foreign_text import clipped
 from chainrule.inspect import values
 from chainrule.inspect.layout import layered
 from chainrule.inspect.scene import (
@@ -34,7 +34,7 @@ COLUMN_GAP = 120.0
 
 @dataclass
 class Neuron:
-    """One neuron, or (``hidden`` > 0) the place of those that are not drawn."""
+    """One neuron, or a placeholder for ``hidden`` neurons that are not drawn."""
 
     name: str
     column: int
@@ -59,7 +59,7 @@ class Net:
 
 
 def scene_of_network(net: Net) -> Scene:
-    """Paint neurons as discs shaded by their value, edges by their weight."""
+    """Paint neurons as discs shaded by their values, and edges by their weights."""
     sizes = [_size(neuron) for neuron in net.neurons]
     ranks = [neuron.column for neuron in net.neurons]
     pairs = [(a, b) for a, b, _, _ in net.edges]
@@ -86,7 +86,7 @@ def scene_of_network(net: Net) -> Scene:
 
 
 def _rows(neuron: Neuron) -> list[tuple[str, str]]:
-    """What is written below a disc."""
+    """The lines below a disc: u and the gradient."""
     rows = []
     if neuron.u is not None:
         rows.append((f"u {values.number(neuron.u, 3)}", "muted"))
@@ -160,7 +160,7 @@ def _headings(net: Net, centres: Sequence[Point]) -> list[Item]:
 
 
 def _with_legend(scene: Scene, net: Net, largest: float) -> Scene:
-    """Below the picture: what colour and width mean."""
+    """Add what colour and width mean below the drawing."""
     y = scene.height + 2
     x = 18.0
     items = list(scene.items)
@@ -193,7 +193,7 @@ def _in_words(net: Net) -> str:
 
 @dataclass
 class Layer:
-    """A layer of neurons as arrays: what is known of each, [neurons]; ``weight`` [neurons, neurons below]."""
+    """A layer of neurons: known values as arrays [neurons], ``weight`` [neurons, neurons below]."""
 
     heading: str
     count: int
@@ -207,9 +207,9 @@ class Layer:
 
 
 def net_of_layers(title: str, layers: Sequence[Layer], caption: str = "") -> Net:
-    """A fully connected network, with the middle of wide layers left out."""
+    """A fully connected network; the middle of a wide layer is omitted."""
     net = Net(title, caption=caption, headings=[layer.heading for layer in layers])
-    places: list[list[int | None]] = []  # element shown -> None for the gap
+    places: list[list[int | None]] = []  # for each layer the neurons shown, None for the gap
     starts = []
     for column, layer in enumerate(layers):
         shown = shown_of(layer.count)
@@ -231,7 +231,7 @@ def net_of_layers(title: str, layers: Sequence[Layer], caption: str = "") -> Net
 
 
 def shown_of(count: int) -> list[int | None]:
-    """The neurons of a layer that are drawn: the first and last few of a wide one, None between.
+    """The neurons of a layer that are drawn: of a wide one the first and last few, with None for the gap.
 
     >>> shown_of(3), shown_of(64)
     ([0, 1, 2], [0, 1, 2, 3, None, 60, 61, 62, 63])
@@ -255,19 +255,19 @@ def _neuron(layer: Layer, i: int | None, column: int, output: bool) -> Neuron:
 
 def net_of_graph(
     title: str,
-    neurons: Sequence[Any],
-    edges: Sequence[tuple[Any, Any]],
+    neurons: Sequence[Hashable],
+    edges: Sequence[tuple[Hashable, Hashable]],
     weights: Array,
-    facts: Mapping[str, Mapping[Any, float]],
-    outputs: Sequence[Any],
+    facts: Mapping[str, Mapping[Hashable, float]],
+    outputs: Sequence[Hashable],
     caption: str = "",
 ) -> Net:
-    """Any directed graph; ``facts`` has u, v, gradient and bias by neuron as far as they are known."""
+    """Any directed graph; ``facts`` holds u, v, gradient and bias by neuron, as far as known."""
     number = {neuron: i for i, neuron in enumerate(neurons)}
     last = set(outputs)
     made = [
         Neuron(
-            str(n),
+            clipped(n),
             0,
             u=facts.get("u", {}).get(n),
             v=facts.get("v", {}).get(n),

@@ -1,10 +1,10 @@
-"""What a module is as a network: its layers or its graph, and what every neuron computes for one row."""
+"""Views a module as a network of neurons: its layers or its graph, and what every neuron computes for one row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,12 +15,18 @@ from chainrule.nn.graph_network import GraphNetwork
 from chainrule.nn.layers import Flatten, Linear, Sequential
 from chainrule.nn.module import Module
 from chainrule.ops.record import Array
-from chainrule.tensor import Tensor, as_tensor
+from chainrule.tensor import Tensor, TensorLike, as_tensor
+from chainrule.training.step import Loss
+
+Inputs = tuple[TensorLike, ...]
+Forward = Callable[[Tensor], Tensor]
+#: u and v of every unit of a graph network
+Values = tuple[list[Tensor | None], list[Tensor]]
 
 
 @dataclass
 class _Stage:
-    """A Linear and what follows it up to the next one; the nodes of its u and v once the model has run."""
+    """A Linear and the modules up to the next one; u and v are set once the model has run."""
 
     linear: Linear | None
     rest: list[Module]
@@ -29,7 +35,7 @@ class _Stage:
 
 
 def stages_of(model: Module) -> list[_Stage] | None:
-    """The layers of a network that is Linear, activation, Linear ...; None if it is built otherwise."""
+    """The layers of a network of the form Linear, activation, Linear, ...; None for any other."""
     parts = _flat(model)
     if parts is None or not any(isinstance(part, Linear) for part in parts):
         return None
@@ -43,7 +49,7 @@ def stages_of(model: Module) -> list[_Stage] | None:
 
 
 def _flat(model: Module) -> list[Module] | None:
-    """The modules of nested Sequentials in order; None where another kind of module holds modules."""
+    """The modules of nested Sequentials in order; None if another kind of module contains modules."""
     if isinstance(model, Sequential):
         inner = [_flat(part) for part in model]
         return None if any(x is None for x in inner) else [p for x in inner if x is not None for p in x]
@@ -52,19 +58,21 @@ def _flat(model: Module) -> list[Module] | None:
 
 
 def is_network(model: Module) -> bool:
-    """Whether it can be drawn as neurons and weights."""
+    """Whether the model can be drawn as neurons and weights."""
     return isinstance(model, GraphNetwork) or stages_of(model) is not None
 
 
-def net_of_module(model: Module, args: tuple[Any, ...], loss: Any, row: int, gradient: Any) -> Net:
-    """The network with its weights; with an input also what every neuron computes for one of its rows."""
+def net_of_module(
+    model: Module, args: Inputs, loss: Loss | None, row: int, gradient: TensorLike | None
+) -> Net:
+    """The network with its weights and, given an input, what every neuron computes for one of its rows."""
     if isinstance(model, GraphNetwork):
         return _graph(model, args, loss, row, gradient)
     stages = stages_of(model)
-    assert stages is not None, "the caller has seen to that"
+    assert stages is not None, "is_network is true"
     recording = None
     if args:
-        recording = _record(model, args, loss, gradient, lambda: _run(stages))
+        recording = _record(model, args, loss, gradient, _run(stages))
     title = f"{type(model).__name__} {', '.join(str(s.linear.out_features) for s in stages if s.linear)}"
     first = next(stage.linear for stage in stages if stage.linear)
     layers = [_input_layer(first.in_features, stages[0], recording, row)]
@@ -72,7 +80,7 @@ def net_of_module(model: Module, args: tuple[Any, ...], loss: Any, row: int, gra
     return net_of_layers(title, layers, _caption(args, loss, row, recording))
 
 
-def _caption(args: tuple[Any, ...], loss: Any, row: int, recording: Recording | None) -> str:
+def _caption(args: Inputs, loss: Loss | None, row: int, recording: Recording | None) -> str:
     if recording is None or recording.target is None:
         return ""
     rows = len(as_tensor(args[0]))
@@ -83,10 +91,10 @@ def _caption(args: tuple[Any, ...], loss: Any, row: int, recording: Recording | 
     return f"in the discs: outputs for {which}; u: before the activation; ∂: derivative of {of} by u"
 
 
-def _run(stages: list[_Stage]) -> Callable[[Any], Any]:
-    """The model's forward pass, noting on the way which node is whose u and v."""
+def _run(stages: list[_Stage]) -> Forward:
+    """The model's forward pass, which notes the nodes of u and v in each stage."""
 
-    def forward(x: Any) -> Any:
+    def forward(x: Tensor) -> Tensor:
         for stage in stages:
             if stage.linear is not None:
                 x = stage.linear(x)
@@ -100,10 +108,13 @@ def _run(stages: list[_Stage]) -> Callable[[Any], Any]:
 
 
 def _record(
-    model: Module, args: tuple[Any, ...], loss: Any, gradient: Any, run: Callable[[], Callable[[Any], Any]]
+    model: Module,
+    args: Inputs,
+    loss: Loss | None,
+    gradient: TensorLike | None,
+    forward: Forward,
 ) -> Recording:
-    """The recording of a forward pass, in the mode (training or inference) that the model is in."""
-    forward = run()
+    """Record a forward pass in the model's current mode, training or inference."""
     if loss is None:
         return record_call(forward, (_input(model, args[0]),), {}, gradient)
     return record_call(
@@ -111,7 +122,7 @@ def _record(
     )
 
 
-def _input(model: Module, x: Any) -> Tensor:
+def _input(model: Module, x: TensorLike) -> Tensor:
     return model._as_input(x)
 
 
@@ -130,7 +141,7 @@ def _input_layer(count: int, stage: _Stage, recording: Recording | None, row: in
 
 def _layer(stage: _Stage, recording: Recording | None, row: int) -> Layer:
     linear = stage.linear
-    assert linear is not None, "only the first stage has none"
+    assert linear is not None, "only the first stage has no Linear"
     kinds = [type(part).__name__ for part in stage.rest if not isinstance(part, Flatten)]
     heading = "\n".join([*_wrapped(["Linear", *kinds]), str(linear.out_features)])
     bias = None if linear.bias is None else linear.bias.numpy()
@@ -144,7 +155,7 @@ def _layer(stage: _Stage, recording: Recording | None, row: int) -> Layer:
 
 
 def _wrapped(names: list[str]) -> list[str]:
-    """Names with commas between them, in lines of at most 16 letters where that is possible."""
+    """Join names with commas, in lines of at most 16 characters if possible."""
     lines = [names[0]]
     for name in names[1:]:
         if len(lines[-1]) + len(name) > 14:
@@ -155,9 +166,11 @@ def _wrapped(names: list[str]) -> list[str]:
     return lines
 
 
-def _graph(model: GraphNetwork, args: tuple[Any, ...], loss: Any, row: int, gradient: Any) -> Net:
+def _graph(
+    model: GraphNetwork, args: Inputs, loss: Loss | None, row: int, gradient: TensorLike | None
+) -> Net:
     """A GraphNetwork with u, v and df/du of every neuron."""
-    facts: dict[str, dict[Any, float]] = {}
+    facts: dict[str, dict[Hashable, float]] = {}
     neurons, bias = model.neurons, model.bias
     entering = {upper for _, upper in model.edges}
     computed = [n for n in neurons if n in entering]
@@ -165,8 +178,8 @@ def _graph(model: GraphNetwork, args: tuple[Any, ...], loss: Any, row: int, grad
         facts["bias"] = dict(zip(computed, bias.numpy().tolist(), strict=True))
     recording = None
     if args:
-        noted: list[tuple[Any, Any]] = []
-        recording = _record(model, args, loss, gradient, lambda: _noting(model, noted))
+        noted: list[Values] = []
+        recording = _record(model, args, loss, gradient, _noting(model, noted))
         (us, vs) = noted[0]
         facts["v"] = _by_neuron(neurons, [v.node for v in vs], recording.values, row)
         facts["u"] = _by_neuron(
@@ -182,28 +195,27 @@ def _graph(model: GraphNetwork, args: tuple[Any, ...], loss: Any, row: int, grad
     )
 
 
-def _noting(model: GraphNetwork, noted: list[tuple[Any, Any]]) -> Callable[[Any], Any]:
-    """The model's forward pass, noting u and v of its units on the way."""
+def _noting(model: GraphNetwork, noted: list[Values]) -> Forward:
+    """The model's forward pass, which notes u and v of its units."""
 
-    def values(x: Any) -> Any:
-        noted.append(type(model).values(model, x))
+    def values(x: Tensor) -> Values:
+        noted.append(model.values(x))
         return noted[-1]
 
-    def forward(x: Any) -> Any:
-        vars(model)["values"] = values  # only while this call runs
-        try:
-            return model.forward(x)
-        finally:
-            del vars(model)["values"]
-
-    return forward
+    observed = copy.copy(model)  # with the same parameters; the user's own object stays as it is
+    vars(observed)["values"] = values
+    return observed.forward
 
 
 def _by_neuron(
-    neurons: list[Any], nodes: list[Node | None], found: dict[Node, Array], row: int, like: Any = None
-) -> dict[Any, float]:
-    """One number for each neuron, from arrays [neurons of a unit, batch] one after the other."""
-    result: dict[Any, float] = {}
+    neurons: list[Hashable],
+    nodes: Sequence[Node | None],
+    found: dict[Node, Array],
+    row: int,
+    like: list[Tensor] | None = None,
+) -> dict[Hashable, float]:
+    """Pick one number per neuron from consecutive arrays [neurons of a unit, batch]."""
+    result: dict[Hashable, float] = {}
     place = 0
     for number, node in enumerate(nodes):
         value = None if node is None else found.get(node)

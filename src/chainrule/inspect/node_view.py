@@ -1,11 +1,16 @@
-"""A graph node by node: a card for each quantity, its partial derivative on each edge (row E20, E24)."""
+"""Draws a graph node by node: a card per quantity, and the partial derivative on each edge.
+
+Lectures: E20, E24.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from chainrule.errors import SettingError, describe_line, place_in_short, user_line
+from chainrule.data.describe import list_some
+from chainrule.errors import SettingError, caller_line, place_in_short
+from chainrule.foreign_text import clipped
 from chainrule.graph import Node
 from chainrule.inspect import values
 from chainrule.inspect.cards import Arrow, Board, Card
@@ -22,7 +27,7 @@ Path = str | Sequence[str] | None
 
 
 def board_of_nodes(told: Steps, path: Path = None) -> Board:
-    """A card for each step, an arrow for each use."""
+    """Make a card for each step, and an arrow for each use of a step."""
     highlighted = None if path is None else edges_on(told, path)
     marked = {node for pair in highlighted or () for node in pair}
     number = {node: i for i, node in enumerate(told.steps)}
@@ -41,13 +46,13 @@ def board_of_nodes(told: Steps, path: Path = None) -> Board:
 
 
 def title_of(told: Steps) -> str:
-    """What is drawn, in a few words."""
+    """The title of a drawing: what the graph computes."""
     outputs = [told.steps[node].symbol.text for node in told.recording.outputs if node in told.steps]
-    return f"Computation graph of {', '.join(outputs)}" if outputs else "Computation graph"
+    return f"Computation graph of {list_some(outputs)}" if outputs else "Computation graph"
 
 
 def card_of(told: Steps, step: Step, highlighted: bool = False) -> Card:
-    """Name and formula, value, gradient."""
+    """A card with name and formula, value, and gradient."""
     formula = describe(step)
     lines = [(shortened(formula, LONGEST_FORMULA), "name")]
     lines.append((value_text(step.value), "value"))
@@ -57,12 +62,12 @@ def card_of(told: Steps, step: Step, highlighted: bool = False) -> Card:
         lines.append((f"{name} = {value_text(step.gradient)}", "gradient"))
         full.append(f"gradient {values.array(step.gradient, few=64)}")
     if step.line is not None:
-        full.append(place_in_short(step.line))
+        full.append(clipped(place_in_short(step.line)))
     return Card(tuple(lines), "highlight" if highlighted else role_of(told, step), "\n".join(full))
 
 
 def role_of(told: Steps, step: Step) -> str:
-    """What a card's colour stands for."""
+    """The role of a step's card, which determines its colour."""
     if step.node in told.recording.outputs or step.node in told.recording.updates:
         return "target"
     if not is_leaf(step.node):
@@ -71,7 +76,7 @@ def role_of(told: Steps, step: Step) -> str:
 
 
 def value_text(value: Array) -> str:
-    """A value as it stands in a card: four digits, and the range of what is large."""
+    """A value as shown in a card: four digits; shape and range of a large array."""
     if value.size <= values.FEW and value.ndim <= 1:
         return values.array(value, 4)
     return f"{values.shape_text(value.shape)} {values.span(value, 3)}".replace("from ", "").replace(
@@ -80,7 +85,7 @@ def value_text(value: Array) -> str:
 
 
 def _label(told: Steps, edge: Edge, longest: int = 30) -> tuple[str, ...]:
-    """The partial derivative on an edge as formula and value; what is sent where it is no product."""
+    """The partial derivative on an edge, as formula and value; the message where there is no such factor."""
     upper, lower = told.steps[edge.upper].symbol, told.steps[edge.lower].symbol
     if edge.partial is None:
         return (shortened(write(edge.message), longest),)
@@ -93,17 +98,17 @@ def _label(told: Steps, edge: Edge, longest: int = 30) -> tuple[str, ...]:
 
 
 def edges_on(told: Steps, path: str | Iterable[str]) -> set[tuple[Node, Node]]:
-    """The edges on the paths from a quantity to the target, or on the one path through all that are named."""
+    """The edges on the paths from a quantity to the target, or on the paths through all quantities named."""
     names = [path] if isinstance(path, str) else list(path)
     nodes = []
     for name in names:
         step = told.find(name)
         if step is None:
             raise SettingError(
-                f"nothing in this drawing is called {name}",
-                expected=", ".join(s.symbol.text for s in told.steps.values()),
-                got=name,
-                where=describe_line(user_line()),
+                f"nothing in this drawing is called {clipped(name)}",
+                expected=list_some([s.symbol.text for s in told.steps.values()], limit=20),
+                got=clipped(name),
+                where=caller_line(),
             )
         nodes.append(step.node)
     above: dict[Node, list[Node]] = {}
@@ -117,7 +122,7 @@ def edges_on(told: Steps, path: str | Iterable[str]) -> set[tuple[Node, Node]]:
 
 
 def _between(told: Steps, above: dict[Node, list[Node]], start: Node, end: Node) -> set[tuple[Node, Node]]:
-    """Edges that lie on some path from one node to another."""
+    """The edges that lie on a path from one node to another."""
     reached = {start}
     for node, step in told.steps.items():
         if any(x in reached for x in step.inputs):

@@ -1,4 +1,4 @@
-"""Colours by role, on light and on dark pages; blue and orange for signs, which colour-blind readers tell apart."""
+"""Colours of drawings by role, for light and dark pages. Signs are blue and orange, for colour-blind readers."""
 
 from __future__ import annotations
 

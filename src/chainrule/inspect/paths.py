@@ -1,4 +1,7 @@
-"""The chain rule path by path: the product along every path, and their sum (row E23)."""
+"""The chain rule path by path: the product of partial derivatives along each path, and their sum.
+
+Lectures: E23.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chainrule.errors import SettingError, describe_line, user_line
+from chainrule.data.describe import list_some
+from chainrule.errors import SettingError, caller_line
+from chainrule.foreign_text import clipped
 from chainrule.graph import Node
 from chainrule.inspect.components import Jacobians
 from chainrule.inspect.derivation import Line, Written, in_brackets, style_for
+from chainrule.inspect.names import latex_name
 from chainrule.inspect.steps import Edge, Step, Steps
 from chainrule.inspect.values import number
 from chainrule.ops.notation import Style, as_expression, write
@@ -20,26 +26,28 @@ from chainrule.ops.record import Array
 
 @dataclass(frozen=True)
 class PathSum:
-    """The paths from one quantity to the target: a line each, and how many there are."""
+    """The paths from one quantity to the target: a line for each, and their number."""
 
     title: str
     lines: list[Line]
     count: int
-    #: what each path that is listed contributes, in order
+    #: the contribution of each path listed, in order
     contributions: list[Array]
 
 
 def path_sum(told: Steps, name: str, limit: int) -> PathSum:
-    """Path by path from the quantity of that name; by single elements for a name such as ``w[1]``."""
-    match = re.fullmatch(r"(.+?)\[([\d, ]+)\]", name)
-    step = told.find(match[1] if match else name)
+    """Write out the paths from the quantity of that name; a name such as ``w[1]`` follows a single element."""
+    step = told.find(name)
+    match = re.fullmatch(r"(.+)\[([\d, ]+)\]", name, re.DOTALL) if step is None else None
+    if match is not None:
+        step = told.find(match[1])
     if step is None or step.node not in told.edges:
         known = [told.steps[node].symbol.text for node in told.steps if node in told.edges]
         raise SettingError(
-            f"no path leads from {name} to the target",
-            expected=f"one of {', '.join(known)}",
-            got=name,
-            where=describe_line(user_line()),
+            f"no path leads from {clipped(name)} to the target",
+            expected=f"one of {list_some(known, limit=20)}",
+            got=clipped(name),
+            where=caller_line(),
         )
     if match is None:
         return _by_quantities(told, step, limit)
@@ -47,12 +55,14 @@ def path_sum(told: Steps, name: str, limit: int) -> PathSum:
     if len(index) != len(step.value.shape) or any(
         i >= n for i, n in zip(index, step.value.shape, strict=True)
     ):
-        raise SettingError(f"{name} is no element", expected=f"an index into {step.value.shape}", got=index)
+        raise SettingError(
+            f"{clipped(name)} is not an element", expected=f"an index into {step.value.shape}", got=index
+        )
     return _by_elements(told, step, int(np.ravel_multi_index(index, step.value.shape)), limit)
 
 
 def paths_from(told: Steps, node: Node) -> Iterator[list[Edge]]:
-    """Every path from a quantity up to the target, as its edges."""
+    """Iterate over the paths from a quantity to the target, each as a list of edges."""
     stack: list[tuple[Node, list[Edge]]] = [(node, [])]
     while stack:
         at, path = stack.pop()
@@ -63,7 +73,7 @@ def paths_from(told: Steps, node: Node) -> Iterator[list[Edge]]:
 
 
 def count_paths(told: Steps, start: Node) -> int:
-    """How many paths there are; counted without following each."""
+    """Count the paths from a quantity to the target, without following each."""
     counts: dict[Node, int] = {}
     for node in reversed(told.steps):
         above = sum(counts[edge.upper] for edge in told.edges.get(node, ()))
@@ -95,7 +105,7 @@ def _rest(count: int, shown: int, edges: int) -> Line:
 
 
 def along(told: Steps, path: list[Edge]) -> Array:
-    """What one path contributes to the gradient: the seed sent down its edges."""
+    """The contribution of one path to the gradient: the seed passed down its edges."""
     target = told.recording.target
     assert target is not None
     sent: Array = np.ones(target.shape, target.dtype)
@@ -163,7 +173,7 @@ def _element_line(told: Steps, step: Step, element: int, route: list[tuple[Node,
         product *= partial
 
     def written(latex: bool) -> str:
-        return r" \to ".join(rf"\mathrm{{{n}}}" for n in names) if latex else " → ".join(names)
+        return r" \to ".join(latex_name(n) for n in names) if latex else " → ".join(names)
 
     def factors(latex: bool) -> str:
         return "".join(f"({number(partial)})" for _, _, partial in reversed(route))

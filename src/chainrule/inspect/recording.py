@@ -1,32 +1,31 @@
-"""What is drawn or explained: a graph, the value of every node, and the gradient at every node."""
+"""Records what is drawn or explained: a graph with the value and the gradient of every node."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from chainrule import tree
 from chainrule.backward import backward
-from chainrule.errors import GradientError, SettingError, describe_line, user_line
+from chainrule.errors import GradientError, SettingError, caller_line
 from chainrule.graph import Node, as_node, new_leaf, topological
-from chainrule.inspect.names import names_of_nodes
+from chainrule.inspect.names import Named, names_of_nodes
 from chainrule.interpret import evaluate
 from chainrule.ops import movement
 from chainrule.ops.record import Array, is_float
 from chainrule.ops.source import leaf
-from chainrule.tensor import Tensor, as_tensor
+from chainrule.tensor import Tensor, TensorLike, as_tensor
 from chainrule.trace import tracing
 
 
 @dataclass
 class Recording:
-    """A graph with its values; ``gradients`` are those of ``target`` with respect to every node it depends on.
+    """A graph with its values, and the gradients of ``target`` with respect to the nodes it depends on.
 
-    ``tracked`` are the nodes on the way from something that wants a gradient to the target.
+    ``tracked`` holds the nodes that depend on something that requires a gradient.
     """
 
     outputs: list[Node]
@@ -36,25 +35,24 @@ class Recording:
     gradients: dict[Node, Array]
     names: dict[Node, str]
     tracked: set[Node]
-    updates: dict[Node, Node] = field(default_factory=dict)  # new value -> the leaf that gets it
-    shown: dict[Node, Array] = field(
-        default_factory=dict
-    )  # data that entered in another shape, as the user has it
+    updates: dict[Node, Node] = field(default_factory=dict)  # new value -> the leaf that it is assigned to
+    #: data that entered the graph in another shape, in the user's shape
+    shown: dict[Node, Array] = field(default_factory=dict)
 
 
 def record_tensor(
     tensor: Tensor,
-    names: Mapping[str, Any] | None,
-    variables: Mapping[str, Any],
-    gradient: Any = None,
+    names: Mapping[str, Named] | None,
+    variables: Mapping[str, object],
+    gradient: TensorLike | None = None,
     *,
     everything: bool = False,
 ) -> Recording:
-    """The history of a tensor that has been computed; ``everything``: with gradients for the data, too."""
+    """Record the history of a computed tensor; with ``everything``, include gradients of the data."""
     if tensor._data is None:
         raise SettingError(
-            "a tensor that is being traced has no values to show",
-            where=describe_line(user_line()),
+            "a tensor has no values to show while its function is traced",
+            where=caller_line(),
             hint="draw or explain it outside the compiled function",
         )
     order = topological([tensor.node])
@@ -66,19 +64,19 @@ def record_tensor(
 
 
 def record_call(
-    f: Callable[..., Any],
-    args: Sequence[Any],
+    f: Callable[..., object],
+    args: Sequence[object],
     names: Mapping[Node, str] | None = None,
-    gradient: Any = None,
+    gradient: TensorLike | None = None,
     *,
-    variables: Mapping[str, Any] | None = None,
+    variables: Mapping[str, object] | None = None,
     everything: bool = False,
 ) -> Recording:
-    """What a function computes from example arguments; nothing of the user's changes, for it is only traced.
+    """Record what a function computes from example arguments. It is only traced, so no tensor of the user's changes.
 
-    ``everything``: with gradients for all data that it reads, not for its arguments and parameters only.
+    With ``everything``, include gradients of all data that it reads, not only of its arguments and parameters.
     """
-    settings = (str, int, bool)  # part of the function's form, as in a compiled one
+    settings = (str, int, bool)  # static arguments, as in a compiled function
     given = [None if isinstance(x, settings) else as_tensor(x) for x in tree.leaves(args)]
     leaves = [None if x is None else new_leaf(x.shape, x.dtype, "argument", value=x.numpy()) for x in given]
     with tracing() as trace:
@@ -91,10 +89,10 @@ def record_call(
     updates = {after: before for _, before, after in trace.updates}
     if not outputs and not updates:
         raise SettingError(
-            "the function gives no tensor, so there is nothing to show",
+            "the function returns no tensor, so there is nothing to show",
             expected="a function of tensors that returns a tensor",
             got=type(result).__name__,
-            where=describe_line(user_line()),
+            where=caller_line(),
         )
     every = topological([*outputs, *updates])
     called, shown = names_of_nodes(every, None, {**variables_of(f), **(variables or {})})
@@ -110,8 +108,8 @@ def record_call(
     return recording
 
 
-def variables_of(f: Callable[..., Any]) -> dict[str, Any]:
-    """What a function sees from outside: variables of the functions around it, and globals that it uses."""
+def variables_of(f: Callable[..., object]) -> dict[str, object]:
+    """The variables that a function uses from outside: those of enclosing functions, and globals."""
     try:
         seen = inspect.getclosurevars(f)
     except TypeError:  # not written in Python
@@ -119,8 +117,8 @@ def variables_of(f: Callable[..., Any]) -> dict[str, Any]:
     return {**seen.globals, **seen.nonlocals}
 
 
-def argument_names(f: Callable[..., Any], args: Sequence[Any]) -> list[str]:
-    """The function's own names for its arguments, with a key for each part of a nested one."""
+def argument_names(f: Callable[..., object], args: Sequence[object]) -> list[str]:
+    """The names of the function's parameters, with a key for each part of a nested argument."""
     try:
         bound = list(inspect.signature(f).bind(*args).arguments.items())
     except (TypeError, ValueError):
@@ -139,7 +137,7 @@ def finish(
     updates: dict[Node, Node],
     names: dict[Node, str],
     wanted: Sequence[Node],
-    gradient: Any,
+    gradient: TensorLike | None,
 ) -> Recording:
     """Compute every value and every gradient of a graph."""
     order = topological([*outputs, *updates])
@@ -158,30 +156,34 @@ def finish(
 
 
 def is_step(updates: Mapping[Node, Node]) -> bool:
-    """Whether parameters are updated: the graph holds its gradients then, as nodes. Running moments are none."""
+    """Whether parameters are updated, so that the graph contains gradients as nodes. Running moments do not count."""
     return any(before.owner is not None for before in updates.values())
 
 
 def _frozen(node: Node, value: Array) -> Node:
-    """The node itself, with its value noted in it if it had none: the sweep's nodes read it there."""
+    """Store the value in the node if it has none, for the nodes of the reverse sweep to read."""
     if node.value is None:
         node.value = value
     return node
 
 
 def sweep(
-    target: Node, order: Sequence[Node], tracked: set[Node], known: Mapping[Node, Node], gradient: Any
+    target: Node,
+    order: Sequence[Node],
+    tracked: set[Node],
+    known: Mapping[Node, Node],
+    gradient: TensorLike | None,
 ) -> dict[Node, Array]:
-    """The gradient of the target at every tracked node, by the one reverse sweep, asked for all of them."""
+    """Compute the gradient of the target at every tracked node in one reverse sweep."""
     seed = as_node(1.0 if gradient is None else as_tensor(gradient).node, target.dtype)
     if gradient is None:
         seed = movement.broadcast(seed, shape=target.shape)
     if seed.shape != target.shape:
         raise GradientError(
-            "the cotangent does not fit",
+            "the cotangent has the wrong shape",
             expected=f"shape {target.shape}",
             got=f"shape {seed.shape}",
-            where=describe_line(user_line()),
+            where=caller_line(),
         )
     below = [node for node in order if node in tracked]
     swept = backward([target], [seed], below)
@@ -192,5 +194,5 @@ def sweep(
 
 
 def is_leaf(node: Node) -> bool:
-    """Whether the node's value is given and not computed."""
+    """Whether the node's value is given rather than computed."""
     return node.op is leaf or not node.inputs

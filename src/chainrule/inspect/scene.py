@@ -1,4 +1,4 @@
-"""A picture before it is written: boxes, lines and texts in pixels, with roles instead of colours."""
+"""A drawing before it is written: boxes, lines and texts in pixels, with roles instead of colours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NARROW, WIDE = set("iIjl.,:;'|!()[]{}·/ftrJ "), set("mwMW→⋯∂…%@")
 
 @dataclass(frozen=True)
 class Text:
-    """One line of text; ``y`` is its baseline. ``role`` decides its colour and letters."""
+    """One line of text; ``y`` is its baseline. ``role`` determines colour and font."""
 
     x: float
     y: float
@@ -25,7 +25,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle with rounded corners; ``title`` is shown when the pointer rests on it."""
+    """A rectangle with rounded corners; ``title`` is its tooltip."""
 
     x: float
     y: float
@@ -38,7 +38,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Disc:
-    """A circle; ``shade`` from -1 to 1 fills it with the colour of its sign, that strongly."""
+    """A circle; ``shade`` from -1 to 1 fills it with the colour of its sign, in that strength."""
 
     x: float
     y: float
@@ -50,7 +50,7 @@ class Disc:
 
 @dataclass(frozen=True)
 class Curve:
-    """A smooth line: a start, then pieces of two control points and an end each."""
+    """A chain of cubic Bézier curves: the start, then two control points and an end for each piece."""
 
     start: Point
     pieces: tuple[tuple[Point, Point, Point], ...]
@@ -61,7 +61,7 @@ class Curve:
     title: str = ""
 
     def shaft_and_tip(self) -> tuple[tuple[tuple[Point, Point, Point], ...], list[Point]]:
-        """The line up to its arrowhead, and the head's corners; the whole line where it has none."""
+        """The line up to the arrowhead, and the corners of the arrowhead (none if there is no arrow)."""
         if not self.arrow:
             return self.pieces, []
         a, (bx, by), (ex, ey) = self.pieces[-1]
@@ -83,7 +83,7 @@ Item = Text | Box | Disc | Curve
 
 @dataclass
 class Scene:
-    """Everything in a picture, in the order in which it is painted."""
+    """Everything in a drawing, in the order in which it is painted."""
 
     title: str
     description: str
@@ -92,7 +92,7 @@ class Scene:
     items: list[Item] = field(default_factory=list)
 
     def fit(self, margin: float = 16) -> Scene:
-        """The same picture, moved and sized so that everything lies inside with a margin around."""
+        """Return the drawing shifted and sized to its contents, with a margin around them."""
         bounds = [bounds_of(item) for item in self.items]
         if not bounds:
             return self
@@ -103,7 +103,7 @@ class Scene:
 
 
 def text_width(content: str, size: float = 13, role: str = "plain") -> float:
-    """Pixels that a text takes at most, in the widest of the usual typefaces.
+    """An upper bound of a text's width in pixels, for the widest of the usual typefaces.
 
     >>> text_width("10", role="value") == 2 * text_width("1", role="value")
     True
@@ -115,13 +115,13 @@ def text_width(content: str, size: float = 13, role: str = "plain") -> float:
     return bold * size * sum(0.38 if c in NARROW else 0.95 if c in WIDE else 0.66 for c in shown)
 
 
-#: roles whose letters all have one width, and those in bold
+#: roles in a monospaced font, and roles in bold
 MONOSPACED = {"value", "gradient"}
 BOLD = {"name", "heading"}
 
 
 def bounds_of(item: Item) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom."""
+    """The bounding box of an item: left, top, right, bottom."""
     match item:
         case Text():
             width = text_width(item.content, item.size, item.role)
@@ -139,7 +139,7 @@ def bounds_of(item: Item) -> tuple[float, float, float, float]:
 
 
 def moved_by(item: Item, dx: float, dy: float) -> Item:
-    """The item elsewhere."""
+    """Return the item shifted by (dx, dy)."""
     match item:
         case Text():
             return Text(item.x + dx, item.y + dy, item.content, item.role, item.size, item.anchor)
@@ -157,7 +157,7 @@ def moved_by(item: Item, dx: float, dy: float) -> Item:
 
 
 def smooth(points: list[Point], *, down: bool) -> tuple[Point, tuple[tuple[Point, Point, Point], ...]]:
-    """A curve through points that leaves and enters each of them in the direction of the flow."""
+    """A curve through the points that passes each of them in the direction of the flow."""
     pieces = []
     for (x0, y0), (x1, y1) in pairwise(points):
         if down:
@@ -170,7 +170,7 @@ def smooth(points: list[Point], *, down: bool) -> tuple[Point, tuple[tuple[Point
 
 
 def label_curves(curves: list[Curve], labels: list[str], size: float = 11.5) -> list[Text]:
-    """A short text on each curve, where it covers no other text if there is such a place."""
+    """Place a short text on each curve so that it covers as little of the other texts as possible."""
     placed: list[Text] = []
     taken: list[tuple[float, float, float, float]] = []
     for curve, label in zip(curves, labels, strict=True):
@@ -183,14 +183,14 @@ def label_curves(curves: list[Curve], labels: list[str], size: float = 11.5) -> 
                 best, overlap = text, covered
             if not covered:
                 break
-        assert best is not None, "one place is the best"
+        assert best is not None, "the first position covers less than infinity"
         placed.append(best)
         taken.append(bounds_of(best))
     return placed
 
 
 def point_on(curve: Curve, t: float) -> Point:
-    """The point at a part t of the first piece of a curve, which is where it leaves its neighbours."""
+    """The point at parameter t, 0 to 1, of a curve's first piece, where it diverges from its neighbours."""
     a, b, c = curve.pieces[0]
     weights = ((1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t**2, t**3)
     points = (curve.start, a, b, c)
@@ -199,14 +199,14 @@ def point_on(curve: Curve, t: float) -> Point:
 
 
 def _common(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
-    """The area that two rectangles share."""
+    """The area of the intersection of two rectangles."""
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
     return width * height if width > 0 and height > 0 else 0.0
 
 
 def shortened(text: str, longest: int) -> str:
-    """The text, or its beginning and an ellipsis.
+    """The text, cut to ``longest`` characters with an ellipsis if it is longer.
 
     >>> shortened("abcdefgh", 5)
     'abcd…'

@@ -1,26 +1,30 @@
-"""A scene as PNG or PDF, painted by matplotlib: the same picture as the SVG, in its light colours."""
+"""Writes a scene as PNG or PDF with matplotlib: the same drawing as the SVG, in the light colours."""
 
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING
 
 from chainrule.errors import SettingError
+from chainrule.foreign_text import printable
 from chainrule.inspect.palette import LIGHT
 from chainrule.inspect.scene import BOLD, MONOSPACED, Box, Curve, Disc, Scene, Text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 DOTS = 200  # dots per inch of a PNG
 PIXELS = 96  # of the scene, per inch
 
 
 def figure_bytes(scene: Scene, kind: str) -> bytes:
-    """The picture as the bytes of a .png or .pdf file; a SettingError without matplotlib."""
+    """Return the drawing as the bytes of a .png or .pdf file. Raises SettingError if matplotlib is not installed."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
         raise SettingError(
-            f"a .{kind} file is painted by matplotlib, which is not installed",
+            f"writing a .{kind} file needs matplotlib",
             hint="pip install 'chainrule[plot]', or save as .svg",
         ) from None
     figure = Figure(figsize=(scene.width / PIXELS, scene.height / PIXELS), dpi=DOTS)
@@ -46,12 +50,12 @@ def figure_bytes(scene: Scene, kind: str) -> bytes:
     return file.getvalue()
 
 
-def _text(axes: Any, text: Text, order: int) -> None:
+def _text(axes: Axes, text: Text, order: int) -> None:
     anchor = {"start": "left", "middle": "center", "end": "right"}[text.anchor]
     drawn = axes.text(
         text.x,
         text.y,
-        text.content,
+        printable(text.content),
         fontsize=text.size * 72 / PIXELS,
         family=["DejaVu Sans Mono", "DejaVu Sans"] if text.role in MONOSPACED else "DejaVu Sans",
         weight="bold" if text.role in BOLD else "normal",
@@ -59,7 +63,7 @@ def _text(axes: Any, text: Text, order: int) -> None:
         ha=anchor,
         va="baseline",
         zorder=order,
-        parse_math=False,
+        parse_math=False,  # a name may contain dollar signs
     )
     if text.role == "halo":
         from matplotlib.patheffects import withStroke
@@ -67,7 +71,7 @@ def _text(axes: Any, text: Text, order: int) -> None:
         drawn.set_path_effects([withStroke(linewidth=3, foreground=LIGHT.page)])
 
 
-def _box(axes: Any, box: Box, order: int) -> None:
+def _box(axes: Axes, box: Box, order: int) -> None:
     from matplotlib.patches import FancyBboxPatch
 
     fill, stroke = LIGHT.shape[box.role]
@@ -86,7 +90,7 @@ def _box(axes: Any, box: Box, order: int) -> None:
     )
 
 
-def _disc(axes: Any, disc: Disc, order: int) -> None:
+def _disc(axes: Axes, disc: Disc, order: int) -> None:
     from matplotlib.patches import Circle
 
     fill, stroke = LIGHT.shape[disc.role]
@@ -101,7 +105,7 @@ def _disc(axes: Any, disc: Disc, order: int) -> None:
         )
 
 
-def _curve(axes: Any, curve: Curve, order: int) -> None:
+def _curve(axes: Axes, curve: Curve, order: int) -> None:
     from matplotlib.patches import PathPatch, Polygon
     from matplotlib.path import Path
 

@@ -1,17 +1,17 @@
-"""A scene as SVG: one file, no script, readable on light and dark pages."""
+"""Writes a scene as SVG: one file, without scripts, for light and dark pages."""
 
 from __future__ import annotations
 
 from chainrule.inspect.palette import DARK, LIGHT, Palette
 from chainrule.inspect.scene import BOLD, MONOSPACED, Box, Curve, Disc, Item, Scene, Text
-from chainrule.svg import Markup, element
+from chainrule.markup import Markup, element
 
 SANS = "system-ui, 'Segoe UI', Roboto, Helvetica, Arial, 'DejaVu Sans', sans-serif"
 MONO = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 
 def write_svg(scene: Scene) -> str:
-    """The picture as the text of an SVG file."""
+    """Return the drawing as the text of an SVG file."""
     width, height = scene.width, scene.height
     background = element("rect", width=f"{width:.0f}", height=f"{height:.0f}", rx=8, class_="cr-page")
     return element(
@@ -31,15 +31,15 @@ def write_svg(scene: Scene) -> str:
 
 
 def style_sheet() -> str:
-    """Letters and colours; the dark ones where the reader's system asks for them."""
+    """The style sheet: fonts, and colours that follow the reader's light or dark setting."""
     root = ".chainrule-drawing"
-    letters = [
+    fonts = [
         f"{root} text {{ font-family: {SANS}; }}",
         *(f"{root} .cr-{role} {{ font-family: {MONO}; }}" for role in sorted(MONOSPACED)),
         *(f"{root} .cr-{role} {{ font-weight: 600; }}" for role in sorted(BOLD)),
     ]
     dark = " ".join(_colours(DARK))
-    return " ".join([*letters, *_colours(LIGHT), f"@media (prefers-color-scheme: dark) {{ {dark} }}"])
+    return " ".join([*fonts, *_colours(LIGHT), f"@media (prefers-color-scheme: dark) {{ {dark} }}"])
 
 
 def _colours(palette: Palette) -> list[str]:

@@ -1,15 +1,16 @@
-"""The second-derivative test: what kind of critical point a point is."""
+"""The second-derivative test: classifies a critical point as minimum, maximum or saddle."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from chainrule import tree
-from chainrule.errors import GradientError, describe_line, user_line
+from chainrule.errors import GradientError, caller_line
+from chainrule.missing import as_array
 from chainrule.ops.record import Array
 from chainrule.tensor import Tensor, as_tensor
 from chainrule.transforms import hessian, value_and_grad
@@ -20,13 +21,13 @@ _EPSILON = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True)
 class SecondDerivativeTest:
-    """What the Hessian says about a critical point.
+    """The result of the second-derivative test at a point.
 
-    ``kind`` is "minimum", "maximum", "saddle" or "inconclusive", and ``reason`` says why in words.
-    ``eigenvalues`` [n] of the Hessian are in ascending order, ``directions`` [n, n] holds their unit
-    eigenvectors, one a row: at a saddle, ``directions[0]`` leads down on both sides. ``value`` is the
-    function's value. ``gradient_norm`` and ``newton_step``, the length of Newton's step to where the gradient
-    vanishes, say how far the point is from being critical.
+    ``kind`` is "minimum", "maximum", "saddle" or "inconclusive"; ``reason`` explains it in words. ``eigenvalues``
+    [n] of the Hessian are in ascending order, and ``directions`` [n, n] holds the unit eigenvectors as rows: at a
+    saddle the function decreases along ``directions[0]`` on both sides. ``value`` is the function's value.
+    ``gradient_norm`` and ``newton_step`` (the length of Newton's step to where the gradient vanishes) say how far the
+    point is from a critical one.
 
     >>> import chainrule as cr
     >>> test = cr.second_derivative_test(lambda x: x[0] ** 2 - x[1] ** 2, [0.0, 0.0])
@@ -44,41 +45,44 @@ class SecondDerivativeTest:
 
 
 def second_derivative_test(
-    f: Callable[[Any], Any],
-    point: Any,
+    f: Callable[..., Tensor],
+    point: object,
     *,
     tolerance: float = 1e-8,
     gradient_tolerance: float = 1e-6,
     step_tolerance: float = 1e-3,
 ) -> SecondDerivativeTest:
-    """Whether a critical point of a scalar function is a minimum, a maximum or a saddle (row E29).
+    """Decide whether a critical point of a scalar function is a minimum, a maximum or a saddle.
 
-    ``point`` is an array (a list of numbers is one), or nested dicts, lists and tuples of arrays, n numbers in
-    all; they are converted to float64. All eigenvalues of the Hessian above 0 mean a minimum, all below 0 a
-    maximum, both signs a saddle. Otherwise higher derivatives decide, and the test is inconclusive: an
-    eigenvalue counts as 0 up to ``tolerance`` times the largest one's size, up to the rounding of f, and up to
-    what the Hessian changes by over Newton's step and by rounding.
+    ``point`` is an array or a list of numbers, or nested dicts, lists and tuples of arrays, with n numbers in all;
+    they are converted to float64. If all eigenvalues of the Hessian are positive the point is a minimum, if all are
+    negative a maximum, if both signs occur a saddle. Otherwise higher derivatives decide and the test is
+    inconclusive. An eigenvalue counts as 0 if its size is at most ``tolerance`` times the largest one's, or at most
+    the rounding error of f, or at most what the Hessian changes by along Newton's step.
 
-    The test speaks of critical points only, so it is inconclusive too where the gradient's norm is larger than
-    ``gradient_tolerance``, and where Newton's step is longer than ``step_tolerance`` times the point's norm (or
-    1, if that is more): a function may be flat far from any critical point, as exp(-x) is at 20.
-    ``step_tolerance=inf`` takes the point as critical. It costs 2n sweeps and n^2 numbers.
+    The test applies to critical points only. It is inconclusive if the gradient's norm exceeds
+    ``gradient_tolerance``, or if Newton's step is longer than ``step_tolerance`` times the point's norm (or times 1,
+    if that is larger): a function may be flat far from any critical point, like exp(-x) at 20.
+    ``step_tolerance=inf`` assumes that the point is critical. The cost is 2n reverse sweeps and n^2 numbers of
+    memory.
 
-    For a network, ``f = lambda theta: loss(nn.as_function(model)(theta, X), y)``, and the point is
-    ``nn.flatten_parameters(model)``. Raises GradientError where the second derivatives are not finite.
+    For a network use ``f = lambda theta: loss(nn.as_function(model)(theta, X), y)`` at the point
+    ``nn.flatten_parameters(model)``. Raises GradientError if the second derivatives are not finite.
 
     >>> import chainrule as cr
     >>> cr.second_derivative_test(lambda x: x[0] ** 2 - x[1] ** 2, [0.0, 0.0]).kind
     'saddle'
     >>> cr.second_derivative_test(lambda x: (x**4).sum(), [0.0, 0.0]).kind
     'inconclusive'
+
+    Lectures: E29.
     """
     if isinstance(point, list | tuple) and all(isinstance(leaf, int | float) for leaf in tree.leaves(point)):
-        point = np.array(point, np.float64)
+        point = as_array(point, np.float64, "point")
     leaves = [np.asarray(as_tensor(leaf), np.float64) for leaf in tree.leaves(point)]
     flat = np.concatenate([leaf.ravel() for leaf in leaves] or [np.zeros(0)])
 
-    def of_vector(theta: Tensor) -> Any:
+    def of_vector(theta: Tensor) -> Tensor:
         pieces, start = [], 0
         for leaf in leaves:
             pieces.append(theta[start : start + leaf.size].reshape(leaf.shape))
@@ -88,14 +92,7 @@ def second_derivative_test(
     value, gradient = value_and_grad(of_vector)(flat)
     slope = gradient.numpy()
     matrix = _hessian(of_vector, flat)
-    if not np.isfinite(matrix).all():
-        raise GradientError(
-            "second_derivative_test: the second derivatives are not finite at this point",
-            expected="finite numbers",
-            got=f"{np.count_nonzero(~np.isfinite(matrix))} that are not, of {matrix.size}",
-            where=describe_line(user_line()),
-            hint="look for a division by 0, or a root or logarithm of 0, on the way",
-        )
+    _need_finite(matrix)
     eigenvalues, vectors = np.linalg.eigh(matrix)
     zero = max(tolerance * _size(eigenvalues), 4 * len(flat) * _EPSILON * abs(value.item()))
     counted = np.abs(eigenvalues) > zero
@@ -113,9 +110,20 @@ def second_derivative_test(
     return SecondDerivativeTest(kind, reason, eigenvalues, vectors.T, value.item(), *lengths)
 
 
-def _hessian(f: Callable[[Tensor], Any], at: Array) -> Array:
+def _hessian(f: Callable[[Tensor], Tensor], at: Array) -> Array:
     matrix = hessian(f)(at).numpy()
     return np.asarray((matrix + matrix.T) / 2)
+
+
+def _need_finite(matrix: Array) -> None:
+    if not np.isfinite(matrix).all():
+        raise GradientError(
+            "second_derivative_test: the second derivatives are not finite at this point",
+            expected="finite numbers",
+            got=f"{np.count_nonzero(~np.isfinite(matrix))} that are not, of {matrix.size}",
+            where=caller_line(),
+            hint="look for a division by 0, or a root or logarithm of 0, in the function",
+        )
 
 
 def _size(eigenvalues: Array) -> float:
@@ -123,17 +131,17 @@ def _size(eigenvalues: Array) -> float:
 
 
 def _last_digits(point: Array) -> Array:
-    """A displacement by a few units in the last place, in a direction without meaning: rounding shows in it."""
+    """A displacement by a few units in the last place in an arbitrary direction, which reveals rounding errors."""
     signs = np.random.default_rng(0).choice([-1.0, 1.0], len(point))
     return 8 * _EPSILON * np.maximum(np.abs(point), 1.0) * signs
 
 
 def _is_no_critical_point(lengths: tuple[float, float], slope: float, step: float) -> str:
-    """Why a point with such lengths of gradient and Newton step is not critical; nothing if it is."""
+    """Why a point with these lengths of gradient and Newton step is not critical; empty if it is."""
     if not lengths[0] <= slope:
-        return f"no critical point: the gradient's norm is {lengths[0]:.3g}"
+        return f"not a critical point: the gradient's norm is {lengths[0]:.3g}"
     if not lengths[1] <= step:
-        return f"no critical point: Newton's step to where the gradient is 0 is {lengths[1]:.3g} long"
+        return f"not a critical point: Newton's step to where the gradient is 0 is {lengths[1]:.3g} long"
     return ""
 
 

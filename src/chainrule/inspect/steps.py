@@ -1,7 +1,7 @@
-"""A graph as a person would tell it: a step for every quantity that has a name, formulas in between.
+"""Tells a graph in steps, as a person would write it: a step for each named quantity, with its formula.
 
-What has no name is written inside the formula of the step that needs it, unless it is long, needed twice, or
-the argument of a function such as tanh: then it gets a name of its own, v1, v2 ...
+What has no name is written inside the formula of its reader, unless it is long, used twice, or the argument of a
+function such as tanh; it then becomes a step named v1, v2 ...
 """
 
 from __future__ import annotations
@@ -15,23 +15,24 @@ import numpy as np
 
 from chainrule.backward import undo_broadcast
 from chainrule.errors import SourceLine
+from chainrule.foreign_text import clipped
 from chainrule.graph import Node, as_node, new_leaf, topological
-from chainrule.inspect.names import symbol_for
+from chainrule.inspect.names import latex_name, symbol_for
 from chainrule.inspect.recording import Recording, is_leaf
 from chainrule.interpret import evaluate
 from chainrule.ops import contract, elementwise, movement
-from chainrule.ops.notation import Expression, Symbol, of_atom, turned, upright, without, write
-from chainrule.ops.record import Array, Lanes, Reduction, is_float
+from chainrule.ops.notation import Expression, Symbol, of_atom, transposed, upright, without, write
+from chainrule.ops.record import Array, Elementwise, Reduction, Shape, is_float
 from chainrule.ops.reduce import reduced_shape
 from chainrule.ops.source import constant, leaf
 
 LONGEST = 6  # applications that one formula may hold
 
-#: a person does not write them
+#: operations that are not written in formulas
 UNWRITTEN = {movement.broadcast, movement.expand, movement.squeeze, movement.cast, movement.identity}
-#: they cost a formula nothing
+#: operations that do not make a formula longer
 MOVES = {*UNWRITTEN, movement.reshape, movement.transpose}
-#: what stays inside a formula however it is used
+#: operations that stay inside a formula wherever they are used
 ARITHMETIC = {
     elementwise.add,
     elementwise.subtract,
@@ -43,10 +44,10 @@ ARITHMETIC = {
 
 @dataclass
 class Edge:
-    """How a quantity enters another: ``message`` is what the upper one sends down, as formula and value.
+    """How one quantity depends on another: the message that the upper one sends down, as formula and value.
 
-    ``partial`` is the local derivative where the message is the upper gradient times it; None where it is
-    not (the gradient of a matrix product is another one).
+    ``partial`` is the local derivative if the message is the upper gradient times it. It is None otherwise, as for a
+    matrix product, whose message is another matrix product.
     """
 
     upper: Node
@@ -60,7 +61,7 @@ class Edge:
 
 @dataclass
 class Step:
-    """A quantity: its name, the formula it is computed by (None for what is given), and its value."""
+    """A quantity: its name, the formula that computes it (None if it is given), and its value."""
 
     node: Node
     symbol: Symbol
@@ -73,20 +74,20 @@ class Step:
 
 @dataclass
 class Steps:
-    """All steps in order, and the edges on the way to what wants a gradient, by their lower end."""
+    """All steps in order, and the edges that carry gradients, by their lower end."""
 
     recording: Recording
     steps: dict[Node, Step]
     edges: dict[Node, list[Edge]]
 
     def __reduce__(self) -> Any:
-        """What a pickle holds: names, values and gradients, not the graph that they are of."""
+        """Pickle names, values and gradients, but not the graph."""
         names = self.recording.names
         told = [(names.get(s.node), s.symbol, s.value, s.gradient) for s in self.steps.values()]
         return _unpickled, (told,)
 
     def find(self, name: str) -> Step | None:
-        """The step that is called so by the user, or as it is written."""
+        """Return the step with this variable name, or with this symbol as written."""
         for step in self.steps.values():
             if name in (self.recording.names.get(step.node), step.symbol.text):
                 return step
@@ -104,14 +105,14 @@ def _unpickled(told: list[tuple[str | None, Symbol, Array, Array | None]]) -> St
 
 
 def adjoint_symbol(target: Symbol, x: Symbol) -> Symbol:
-    """How the derivative of the target with respect to x is written."""
+    """The symbol of the derivative of the target with respect to x."""
     return Symbol(
         f"∂{target.text}/∂{x.text}", rf"\frac{{\partial {target.latex}}}{{\partial {x.latex}}}", x.shape
     )
 
 
 def steps_of(recording: Recording, *, every_node: bool = False, partials: bool = True) -> Steps:
-    """Tell a recorded graph step by step; with ``every_node`` nothing is written inside another formula."""
+    """Split a recorded graph into steps; with ``every_node``, every node is a step."""
     kept = dict.fromkeys(recording.order) if every_node else _kept(recording)
     symbols = _symbols(recording, kept)
     steps = {}
@@ -132,17 +133,19 @@ def steps_of(recording: Recording, *, every_node: bool = False, partials: bool =
         for node in reversed(list(kept)):
             if node in recording.gradients and not is_leaf(node):
                 for edge in _edges(node, kept, symbols, recording, target):
-                    told.edges.setdefault(edge.lower, []).insert(0, edge)
+                    told.edges.setdefault(edge.lower, []).append(edge)
+    for edges in told.edges.values():
+        edges.reverse()  # they were found from the last step to the first
     return told
 
 
 def _kept(recording: Recording) -> dict[Node, None]:
-    """The nodes that are steps of their own, in order."""
+    """The nodes that become steps, in order."""
     readers = _readers(recording.order)
     forced = {*recording.outputs, *recording.updates, *recording.names}
     weight: dict[Node, int] = {}
     kept: set[Node] = set()
-    products: set[Node] = set()  # whose formula holds a matrix product
+    products: set[Node] = set()  # nodes whose formula contains a matrix product
 
     def keep(node: Node) -> None:
         if node.op not in UNWRITTEN and not _is_number(node):
@@ -173,15 +176,15 @@ def _kept(recording: Recording) -> dict[Node, None]:
 
 
 def _is_worth_a_name(x: Node, reader: Node, weight: int, products: set[Node]) -> bool:
-    """Whether an operand is a step of its own: z = W x + b before what uses it, h = tanh(z) before a product.
+    """Whether an operand becomes a step: z = W x + b before its reader, h = tanh(z) before a product.
 
-    Whatever a function such as tanh is applied to is one, unless it is short.
+    The argument of a function such as tanh does, unless it is short.
     """
     if reader.op is contract.matmul:
-        return x.op not in ARITHMETIC and isinstance(x.op.lowering, Lanes)
+        return x.op not in ARITHMETIC and isinstance(x.op.lowering, Elementwise)
     if weight < 2 or reader.op is elementwise.add:
         return False
-    single_function = reader.op not in ARITHMETIC and isinstance(reader.op.lowering, Lanes)
+    single_function = reader.op not in ARITHMETIC and isinstance(reader.op.lowering, Elementwise)
     return x in products or (single_function and len(reader.inputs) == 1)
 
 
@@ -190,7 +193,7 @@ def _is_product(node: Node) -> bool:
 
 
 def source_of(node: Node) -> Node:
-    """The node itself, or what it repeats, converts or moves."""
+    """The node itself, or the operand whose elements it repeats, converts or moves."""
     while node.op in MOVES:
         node = node.inputs[0]
     return node
@@ -201,7 +204,7 @@ def _is_number(node: Node) -> bool:
 
 
 def _readers(order: Sequence[Node]) -> dict[Node, set[Node]]:
-    """Who reads a node; those that a person does not write are looked through."""
+    """The readers of each node, looking through operations that are not written."""
     readers: dict[Node, set[Node]] = {}
     for node in order:
         if node.op in UNWRITTEN:
@@ -216,23 +219,33 @@ def _readers(order: Sequence[Node]) -> dict[Node, set[Node]]:
 
 
 def _symbols(recording: Recording, kept: Mapping[Node, None]) -> dict[Node, Symbol]:
-    """The user's names; v1, v2 ... for what has none, skipping names that are taken."""
+    """A symbol for each step: the user's name, or an unused one of v1, v2 ..."""
     taken = set(recording.names.values())
     free = (name for i in range(1, 10**9) if (name := f"v{i}") not in taken)
     given = (name for i in range(1, 10**9) if (name := f"p{i}") not in taken)
-    return {
-        node: symbol_for(
-            recording.names.get(node) or next(given if is_leaf(node) else free),
-            recording.shown[node].shape if node in recording.shown else node.shape,
-        )
-        for node in kept
-    }
+    symbols: dict[Node, Symbol] = {}
+    named: dict[str, str] = {}  # how it is written -> the user's name
+    for node in kept:
+        name = recording.names.get(node) or next(given if is_leaf(node) else free)
+        shape = recording.shown[node].shape if node in recording.shown else node.shape
+        symbols[node] = _told_apart(name, shape, named)
+    return symbols
+
+
+def _told_apart(name: str, shape: Shape, named: dict[str, str]) -> Symbol:
+    """A unique symbol for a name, since formulas treat equal symbols as one quantity."""
+    plain = clipped(name)
+    symbol = symbol_for(name, shape)
+    while named.setdefault(symbol.text, name) != name:
+        symbol = Symbol(plain, latex_name(plain), shape)
+        plain += "′"
+    return symbol
 
 
 def _formula(
     node: Node, kept: Mapping[Node, None], symbols: Mapping[Node, Symbol]
 ) -> tuple[list[Node], Expression | None]:
-    """The other steps that a step is computed from, and how; nothing for what is given."""
+    """The steps that a step is computed from, and its formula; ([], None) if it is given."""
     if is_leaf(node):
         return [], None
     inside = topological([node], stop=lambda n: n in kept and n is not node)
@@ -243,13 +256,13 @@ def _formula(
 
 
 def _known(node: Node, symbol: Symbol) -> Expression:
-    """A step inside a formula: its symbol, turned where the user's vector enters lying down."""
+    """A step inside a formula: its symbol, transposed if the user's vector enters as a row."""
     lies_down = len(symbol.shape) == 1 and len(node.shape) == 2 and node.shape[0] == 1 != node.shape[1]
-    return turned(of_atom(symbol), node.shape) if lies_down else of_atom(symbol)
+    return transposed(of_atom(symbol), node.shape) if lies_down else of_atom(symbol)
 
 
 def _expressions(nodes: Sequence[Node], known: Mapping[Node, Expression]) -> list[Expression]:
-    """Nodes as formulas in what is known."""
+    """Write nodes as formulas in the known ones."""
     found = dict(known)
     for node in topological(nodes, stop=lambda n: n in known):
         if node in found:
@@ -271,7 +284,7 @@ def _edges(
     recording: Recording,
     target: Symbol,
 ) -> Iterator[Edge]:
-    """What one step sends to each step that it is computed from."""
+    """The messages of one step to each step that it is computed from."""
     inside = topological([upper], stop=lambda n: n in kept and n is not upper)
     cotangent = new_leaf(upper.shape, upper.dtype, "cotangent")
     computed = messages(upper, cotangent, inside, kept, recording.tracked)
@@ -303,19 +316,20 @@ def messages(
     *,
     written: bool = False,
 ) -> dict[Node, Node]:
-    """The reverse sweep from one step to the steps it is computed from, and no further.
+    """Run the reverse sweep from one step to the steps that it is computed from, and no further.
 
-    ``written``: by the partials that a person would write, where a record has them.
+    With ``written``, use the partial derivatives as a person would write them, where a record has such a form.
     """
     sums = {upper: cotangent}
     for node in reversed(inside):
         message = sums.get(node)
-        if message is None or (node in kept and node is not upper) or node.op.derivative is None:
+        derivative = node.op.derivative
+        if message is None or (node in kept and node is not upper) or not callable(derivative):
             continue
         if written and node.op.partials is not None:
             parts: Sequence[Any] = _parts_as_written(node, message)
         else:
-            parts = node.op.derivative(message, node, *node.inputs, **node.params)
+            parts = derivative(message, node, *node.inputs, **node.params)
         for x, part in zip(node.inputs, parts, strict=True):
             if part is not None and x in tracked and is_float(x.dtype):
                 sent = undo_broadcast(part, x)
@@ -324,7 +338,7 @@ def messages(
 
 
 def _parts_as_written(node: Node, message: Node) -> list[Node]:
-    """What a node sends, by the partials of its record: a reduction's have the reduced axes kept."""
+    """A node's messages, from the written partials of its record; those of a reduction keep the reduced axes."""
     y = node
     if isinstance(node.op.lowering, Reduction):
         kept = reduced_shape(node.inputs[0].shape, node.params["axis"], True)
@@ -334,5 +348,5 @@ def _parts_as_written(node: Node, message: Node) -> list[Node]:
 
 
 def describe(step: Step) -> str:
-    """The step's formula as text, its name alone for what is given."""
+    """The step as text: name and formula, or the name alone if it is given."""
     return step.symbol.text if step.formula is None else f"{step.symbol.text} = {write(step.formula)}"

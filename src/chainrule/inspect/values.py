@@ -1,32 +1,28 @@
-"""Numbers and arrays as short text."""
+"""Numbers, shapes and arrays as short text for drawings and derivations."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from chainrule.number_text import MINUS, significant
 from chainrule.ops.record import Array, Shape
 
-MINUS = "−"
 FEW = 6  # elements that are written out
 
 
 def number(value: float, digits: int = 6) -> str:
-    """A number to some significant digits, with a true minus sign.
+    """A number to some significant digits, with a true minus sign; "true" or "false" for booleans.
 
     >>> number(-2.25), number(0.1234567), number(1e-9), number(float("nan"))
     ('−2.25', '0.123457', '1e−9', 'nan')
     """
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
-    text = f"{float(value):.{digits}g}"
-    if "e" in text:
-        mantissa, power = text.split("e")
-        text = f"{mantissa}e{int(power)}"
-    return text.replace("-", MINUS)
+    return significant(value, digits).replace("-", MINUS)
 
 
 def shape_text(shape: Shape) -> str:
-    """A shape as it is written in this library: [2, 3].
+    """A shape as text: [2, 3].
 
     >>> shape_text((2, 3))
     '[2, 3]'
@@ -35,7 +31,7 @@ def shape_text(shape: Shape) -> str:
 
 
 def array(value: Array, digits: int = 6, few: int = FEW) -> str:
-    """A number, a short vector or a small matrix in full; of anything larger its shape and range.
+    """A number, a short vector or a small matrix in full; anything larger as its shape and range.
 
     >>> array(np.array([0.5, -1.0])), array(np.arange(12.0))
     ('[0.5, −1]', '[12] from 0 to 11')
@@ -49,7 +45,7 @@ def array(value: Array, digits: int = 6, few: int = FEW) -> str:
 
 
 def span(value: Array, digits: int = 6) -> str:
-    """The range of an array's elements in words; how many are not finite, if any.
+    """The range of an array's elements in words, and how many are not finite, if any are not.
 
     >>> span(np.array([1.0, np.nan, 3.0]))
     'from 1 to 3, 1 not finite'

@@ -1,5 +1,7 @@
 """Networks: modules, layers, activations, initialisers, losses and penalties."""
 
+from typing import TYPE_CHECKING
+
 from chainrule.nn import activations, initialisers
 from chainrule.nn.absorbed_loss import AbsorbedLoss
 from chainrule.nn.activations import (
@@ -24,7 +26,9 @@ from chainrule.nn.activations import (
 )
 from chainrule.nn.as_function import as_function
 from chainrule.nn.averaged import Averaged
+from chainrule.nn.category_embedding import CategoryEmbedding
 from chainrule.nn.dropout import Dropout, WeightDropout
+from chainrule.nn.embedding import Embedding
 from chainrule.nn.features import PolynomialFeatures, polynomial_kernel
 from chainrule.nn.focal import binary_focal_cross_entropy, focal_cross_entropy
 from chainrule.nn.graph_network import GraphNetwork
@@ -50,11 +54,20 @@ from chainrule.nn.module import (
     unflatten_parameters,
 )
 from chainrule.nn.normalisation import BatchNorm1d
+from chainrule.nn.number_embedding import NumberEmbedding
 from chainrule.nn.penalties import Penalty, l1, l2
 from chainrule.nn.reference_class import ReferenceClass
 from chainrule.nn.regression_losses import poisson, quantile
 from chainrule.nn.summaries import Summary, summary
 from chainrule.nn.targets import check_binary_targets, check_labels
+
+if not TYPE_CHECKING:
+    from chainrule.torch_names import missing
+
+    def __getattr__(name: str) -> object:
+        """Say what is in place of one of PyTorch's names."""
+        raise missing(__name__, name)
+
 
 __all__ = [
     "ELU",
@@ -64,7 +77,9 @@ __all__ = [
     "Averaged",
     "BatchNorm1d",
     "Buffer",
+    "CategoryEmbedding",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GraphNetwork",
     "Identity",
@@ -73,6 +88,7 @@ __all__ = [
     "Logistic",
     "MaskedLinear",
     "Module",
+    "NumberEmbedding",
     "Parameter",
     "Penalty",
     "PolynomialFeatures",

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from chainrule.nn.module import Module
-from chainrule.tensor import Tensor
+from chainrule.tensor import Tensor, TensorLike
 
 
 class AbsorbedLoss(Module):
-    """A loss and its target as an activation: a -> loss(a, target) (row D3, erratum 33).
+    """A loss and its target as an activation: a -> loss(a, target).
 
-    Put behind a network F it makes the network F~(x) = loss(F(x), y), whose gradient is that of the loss: a
-    loss is nothing that back-propagation has to know about. The target [batch] or [batch, outputs] belongs to
-    the rows that are passed in, all of them and in their order. ``cr.fit`` keeps loss and network apart,
-    since it passes the rows in minibatches.
+    Appended to a network F it makes the network F~(x) = loss(F(x), y), whose gradient is the gradient of the
+    loss: back-propagation needs no special case for losses. ``target`` [batch] or [batch, outputs] must
+    match the rows passed in, in number and order. ``cr.fit`` therefore takes the loss as an argument
+    instead: it passes the rows in minibatches.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
@@ -24,15 +23,17 @@ class AbsorbedLoss(Module):
     >>> absorbed([[2.0, 3.0]]).backward()
     >>> net.weight.grad
     tensor([[16., 24.]])
+
+    Lectures: D3; erratum 33.
     """
 
-    def __init__(self, loss: Callable[[Tensor, Any], Tensor], target: Any) -> None:
+    def __init__(self, loss: Callable[[Tensor, TensorLike], Tensor], target: TensorLike) -> None:
         self.loss, self.target = loss, target
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the loss makes of the network's output: a scalar, or one number a row."""
+        """The loss of the network's output: a scalar, or one number per row."""
         return self.loss(x, self.target)
 
     def describe(self) -> str:
-        """The loss."""
+        """The name of the loss."""
         return getattr(self.loss, "__name__", repr(self.loss))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,21 +12,26 @@ from chainrule import functions as f
 from chainrule.errors import SettingError
 from chainrule.nn.choices import choose
 from chainrule.nn.module import Module
-from chainrule.tensor import Tensor, as_tensor
+from chainrule.ops import movement
+from chainrule.tensor import Tensor, TensorLike, as_tensor
+
+T = TypeVar("T")
 
 
-def step(x: Any) -> Any:
-    """1 where x >= 0, else 0; its derivative is 0. A tie fires (row E5, erratum 38).
+def step(x: TensorLike) -> Tensor:
+    """1 where x >= 0, else 0; its derivative is 0. At exactly 0 the unit fires.
 
     >>> import chainrule as cr
     >>> step(cr.tensor([-1.0, 0.0, 2.0]))
     tensor([0., 1., 1.])
+
+    Lectures: E5; erratum 38.
     """
     x = as_tensor(x)
-    return (x >= 0).astype(x.dtype)
+    return (movement.stop_gradient(x) >= 0).astype(x.dtype)  # a derivative of 0 is meant
 
 
-def leaky_relu(x: Any, slope: float = 0.01) -> Any:
+def leaky_relu(x: TensorLike, slope: float = 0.01) -> Tensor:
     """x where x > 0, else slope x; the derivative at 0 is ``slope``.
 
     >>> leaky_relu([-1.0, 0.0, 2.0], slope=0.1)
@@ -36,7 +41,7 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Any:
     return f.where(x > 0, x, slope * x)
 
 
-def elu(x: Any, alpha: float = 1.0) -> Any:
+def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     """x where x > 0, else alpha (exp(x) - 1); the derivative at 0 is ``alpha``.
 
     >>> elu([-1000.0, 0.0, 2.0])
@@ -47,8 +52,8 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     return f.where(x > 0, x, alpha * f.expm1(f.where(x > 0, 0, x)))
 
 
-def gelu(x: Any) -> Any:
-    """x times the standard normal distribution function of x, by erf, not by its tanh approximation.
+def gelu(x: TensorLike) -> Tensor:
+    """x times the standard normal cumulative distribution function of x, computed with erf (no tanh approximation).
 
     >>> gelu([0.0, 10.0])
     tensor([ 0., 10.])
@@ -57,8 +62,8 @@ def gelu(x: Any) -> Any:
     return 0.5 * x * (1.0 + f.erf(x * 0.5**0.5))
 
 
-def silu(x: Any) -> Any:
-    """x logistic(x).
+def silu(x: TensorLike) -> Tensor:
+    """x times logistic(x), also called swish.
 
     >>> silu([0.0, 100.0])
     tensor([  0., 100.])
@@ -67,7 +72,7 @@ def silu(x: Any) -> Any:
     return x * f.logistic(x)
 
 
-def identity(x: Any) -> Any:
+def identity(x: T) -> T:
     """x itself.
 
     >>> identity(3.0)
@@ -77,44 +82,50 @@ def identity(x: Any) -> Any:
 
 
 class Sign(Module):
-    """-1, 0 or 1; its derivative is 0 (row B2).
+    """-1, 0 or 1; its derivative is 0.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
     >>> nn.Sign()(cr.tensor([-3.0, 0.0, 2.0]))
     tensor([-1.,  0.,  1.])
+
+    Lectures: B2.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Elementwise, any shape."""
+        """Apply the function to each element of ``x``, of any shape."""
         return f.sign(x)
 
 
 class Step(Module):
-    """1 where x >= 0, else 0; its derivative is 0 (row E5, erratum 38).
+    """1 where x >= 0, else 0; its derivative is 0.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
     >>> nn.Step()(cr.tensor([-1.0, 0.0, 2.0]))
     tensor([0., 1., 1.])
+
+    Lectures: E5; erratum 38.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Elementwise, any shape."""
+        """Apply the function to each element of ``x``, of any shape."""
         return step(x)
 
 
 class Logistic(Module):
-    """1 / (1 + exp(-x)) (row A3).
+    """1 / (1 + exp(-x)).
 
     >>> import chainrule as cr
     >>> from chainrule import nn
     >>> nn.Logistic()(cr.tensor([-1000.0, 0.0, 1000.0]))
     tensor([0. , 0.5, 1. ])
+
+    Lectures: A3.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Elementwise, any shape."""
+        """Apply the function to each element of ``x``, of any shape."""
         return f.logistic(x)
 
 
@@ -131,21 +142,23 @@ class Tanh(Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Elementwise, any shape."""
+        """Apply the function to each element of ``x``, of any shape."""
         return f.tanh(x)
 
 
 class ReLU(Module):
-    """max(x, 0); its derivative at 0 is 0 (row A14, C13, erratum 30).
+    """max(x, 0); its derivative at 0 is 0.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
     >>> nn.ReLU()(cr.tensor([-1.0, 0.0, 2.0]))
     tensor([0., 0., 2.])
+
+    Lectures: A14, C13; erratum 30.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Elementwise, any shape."""
+        """Apply the function to each element of ``x``, of any shape."""
         return f.relu(x)
 
 
@@ -162,11 +175,11 @@ class LeakyReLU(Module):
         self.slope = slope
 
     def forward(self, x: Tensor) -> Tensor:
-        """Elementwise, any shape."""
+        """Apply the function to each element of ``x``, of any shape."""
         return leaky_relu(x, self.slope)
 
     def describe(self) -> str:
-        """The slope."""
+        """The slope for negative inputs."""
         return f"{self.slope:g}"
 
 
@@ -183,16 +196,18 @@ class ELU(Module):
         self.alpha = alpha
 
     def forward(self, x: Tensor) -> Tensor:
-        """Elementwise, any shape."""
+        """Apply the function to each element of ``x``, of any shape."""
         return elu(x, self.alpha)
 
     def describe(self) -> str:
-        """The factor."""
+        """The setting alpha."""
         return f"{self.alpha:g}"
 
 
 class GELU(Module):
-    """x times the standard normal distribution function of x, exactly (Hendrycks and Gimpel, 2016).
+    """x times the standard normal cumulative distribution function of x (Hendrycks and Gimpel, 2016).
+
+    Computed with erf, without the tanh approximation.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
@@ -201,12 +216,12 @@ class GELU(Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Elementwise, any shape."""
+        """Apply the function to each element of ``x``, of any shape."""
         return gelu(x)
 
 
 class SiLU(Module):
-    """x logistic(x).
+    """x times logistic(x), also called swish (Elfwing et al., 2018).
 
     >>> import chainrule as cr
     >>> from chainrule import nn
@@ -215,14 +230,15 @@ class SiLU(Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Elementwise, any shape."""
+        """Apply the function to each element of ``x``, of any shape."""
         return silu(x)
 
 
 class Softplus(Module):
-    """log(1 + exp(beta x)) / beta; with a ``threshold``, x itself where beta x is larger, as PyTorch has it.
+    """log(1 + exp(beta x)) / beta, a smooth ReLU.
 
-    Raises SettingError unless beta > 0.
+    With a ``threshold`` the result is x itself where beta x exceeds it, as in PyTorch. Raises SettingError unless
+    beta > 0.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
@@ -238,35 +254,39 @@ class Softplus(Module):
         self.beta, self.threshold = float(beta), None if threshold is None else float(threshold)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Elementwise, any shape."""
+        """Apply the function to each element of ``x``, of any shape."""
         result = f.softplus(x) if self.beta == 1.0 else f.softplus(self.beta * x) / self.beta
         return result if self.threshold is None else f.where(self.beta * x > self.threshold, x, result)
 
     def describe(self) -> str:
-        """What is not the default."""
+        """The settings that differ from their defaults."""
         parts = {"beta": self.beta if self.beta != 1.0 else None, "threshold": self.threshold}
         return ", ".join(f"{name}={value:g}" for name, value in parts.items() if value is not None)
 
 
 class Softmax(Module):
-    """exp(x) / sum(exp(x)) along an axis (row C16); ``cross_entropy`` wants what comes before it.
+    """exp(x) / sum(exp(x)) along an axis.
+
+    For training, leave it out and pass logits to ``nn.cross_entropy``, which applies it.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
     >>> nn.Softmax()(cr.tensor([[0.0, 0.0], [1000.0, 0.0]]))
     tensor([[0.5, 0.5],
             [1. , 0. ]])
+
+    Lectures: C16.
     """
 
     def __init__(self, axis: int = -1) -> None:
         self.axis = axis
 
     def forward(self, x: Tensor) -> Tensor:
-        """Of the same shape; sums to 1 along the axis."""
+        """Probabilities of the same shape, which sum to 1 along the axis."""
         return f.softmax(x, self.axis)
 
     def describe(self) -> str:
-        """The axis."""
+        """The axis along which probabilities sum to 1."""
         return f"axis={self.axis}"
 
 
@@ -280,7 +300,7 @@ class Identity(Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """``x``."""
+        """The input, unchanged."""
         return x
 
 
@@ -292,13 +312,13 @@ class Activation:
     ('he_uniform', '[0, inf)')
     """
 
-    function: Callable[[Any], Any]
+    function: Callable[[Tensor], Tensor]
     module: Callable[[], Module]
-    #: infimum and supremum of its values
+    #: infimum and supremum of its values, for plots and checks
     bounds: tuple[float, float]
     #: the same as text: "(0, 1)" is open, since the logistic never reaches 0 or 1 (erratum 20)
     range: str
-    #: which initialiser suits the weights of a layer that it follows
+    #: the default initialiser for the weights of the layer before it
     initialiser: str
 
 
@@ -321,8 +341,10 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 
-def find_activation(name: Any) -> Activation:
-    """The activation of this name; a SettingError with the nearest names if there is none.
+def find_activation(name: object) -> Activation:
+    """Return the activation of this name.
+
+    Raises SettingError, with the nearest names as a hint, if there is none.
 
     >>> find_activation("tanh").range
     '(-1, 1)'

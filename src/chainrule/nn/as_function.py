@@ -1,45 +1,46 @@
-"""A model as a function of its parameters, for the transforms."""
+"""Views a model as a function of its parameters, so that ``cr.grad``, ``cr.hessian`` and the like apply to it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 from chainrule import functions as f
-from chainrule.errors import ShapeError, describe_line, user_line
+from chainrule.errors import ShapeError, caller_line
 from chainrule.nn.module import Module
-from chainrule.tensor import Tensor, as_tensor
+from chainrule.tensor import Tensor, TensorLike, as_tensor
 
 
-def as_function(model: Module) -> Callable[[Any, Any], Tensor]:
-    """The function (theta, x) -> output, theta being all parameters as one vector (row C1, E29).
+def as_function(model: Module) -> Callable[[TensorLike, TensorLike], Tensor]:
+    """Return the function (theta, x) -> output, where theta is the vector of all parameters.
 
-    theta [parameters] is ordered as ``flatten_parameters`` returns it, x is [batch, features]. The transforms
-    apply to the result: ``cr.hessian``, ``cr.jvp``, ``cr.second_derivative_test``. The model itself keeps its
-    parameters; its mode (``train`` or ``eval``) counts, and so do updates of running moments in training
-    mode. Raises ShapeError for a vector of another length.
+    theta [parameters] is in the order of ``nn.flatten_parameters``; x is [batch, features]. Pass the function to
+    ``cr.hessian``, ``cr.jvp`` or ``cr.second_derivative_test``. The model keeps its own parameters. It runs in
+    its current mode, so in training mode running moments are updated. The function raises ShapeError for a theta
+    of another length.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
     >>> f = nn.as_function(nn.Linear(2, 1))
     >>> cr.jacobian(lambda theta: f(theta, [[3.0, 4.0]])[0, 0])(cr.tensor([1.0, 2.0, 0.5]))
     tensor([3., 4., 1.])
+
+    Lectures: C1, E29.
     """
     return partial(_output, model)
 
 
-def _output(model: Module, theta: Any, x: Any) -> Tensor:
+def _output(model: Module, theta: TensorLike, x: TensorLike) -> Tensor:
     theta = as_tensor(theta)
     parameters = model.parameters()
     total = sum(p.size for p in parameters)
     if theta.shape != (total,):
         raise ShapeError(
-            "theta does not fit this model",
+            "theta has the wrong length for this model",
             expected=(total,),
             got=theta.shape,
-            where=describe_line(user_line()),
+            where=caller_line(),
         )
     pieces, start = [], 0
     for p in parameters:
@@ -49,13 +50,13 @@ def _output(model: Module, theta: Any, x: Any) -> Tensor:
         return model(x)
 
 
-#: what makes a tensor stand for a value
+#: the attributes that hold a tensor's value and history
 _STATE = ("node", "_data", "_requires_grad", "_memory", "_kept")
 
 
 @contextmanager
 def standing_in(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
-    """While this lasts, whoever uses one of the parameters gets the value in its place."""
+    """Replace the value of each parameter inside the block, and restore it afterwards."""
     own = [(p, *(getattr(p, name) for name in _STATE)) for p in parameters]
     try:
         for p, value in zip(parameters, values, strict=True):

@@ -1,34 +1,34 @@
-"""Weight averaging: a network that is trained as usual and predicts with an average of its parameters."""
+"""Weight averaging: trains a network as usual and predicts with an average of its parameters."""
 
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import numpy as np
 
 from chainrule import functions as f
 from chainrule.errors import SettingError
+from chainrule.foreign_text import quoted
 from chainrule.nn.as_function import standing_in
 from chainrule.nn.layers import need_count
 from chainrule.nn.module import Buffer, Module
-from chainrule.tensor import Tensor, no_grad
+from chainrule.tensor import Tensor, TensorLike, no_grad
 
 
 class Averaged(Module):
-    """Trains ``model`` and predicts with an average of the parameters that it has had.
+    """Train ``model`` as usual, and predict with an average of its parameters over the training steps.
 
-    While training it is ``model``; at inference (validation, ``predict``, export) the averages stand in for the
-    parameters. With ``decay`` they are an exponential moving average (Polyak and Juditsky, 1992), which keeps that
-    share of the average at each step and begins as the plain mean, so that the first values do not linger. With
-    ``decay=None`` they are the plain mean from step ``start`` on, of every ``every``-th step: stochastic weight
-    averaging (Izmailov et al., 2018). Before ``start`` the average is the parameters themselves.
+    In training mode this is ``model`` itself; at inference (validation, ``predict``, export) it uses the averages.
+    With ``decay`` they are an exponential moving average (Polyak and Juditsky, 1992): each step keeps the fraction
+    ``decay`` of the average. The first steps use the plain mean instead, so that the initial values do not linger.
+    With ``decay=None`` the average is the plain mean of every ``every``-th step from step ``start`` on: stochastic
+    weight averaging (Izmailov et al., 2018). Before ``start`` the averages equal the parameters.
 
-    Each forward pass in training counts as a step and enters the parameters with which it computes, so the last
-    update is not part of the average. The averages are buffers: they are compiled, saved and restarted like
-    everything else. Running moments of batch normalisation are the model's own. Nothing flows from the averages to
-    the parameters, so ``cr.GradientNorm`` and ``optim.LBFGS``, which differentiate at inference, do not apply.
-    Raises SettingError for settings out of range.
+    Each forward pass in training mode counts as one step and averages the parameters it runs with, so the final
+    update is not included. The averages are buffers: saved, compiled and re-initialised with the model. Batch
+    normalisation keeps its own running moments. No gradient flows from the averages to the parameters, so
+    ``cr.GradientNorm`` and ``optim.LBFGS``, which differentiate at inference, cannot be used. Raises SettingError
+    for settings out of range.
 
     >>> import numpy as np
     >>> import chainrule as cr
@@ -45,19 +45,21 @@ class Averaged(Module):
 
     def __init__(self, model: Module, decay: float | None = 0.999, *, start: int = 0, every: int = 1) -> None:
         if decay is not None and not 0 <= decay < 1:
-            raise SettingError("decay is out of range", expected="0 <= decay < 1, or None", got=decay)
+            raise SettingError(
+                "Averaged: decay is out of range", expected="0 <= decay < 1, or None", got=decay
+            )
         if not isinstance(start, int | np.integer) or start < 0:
             raise SettingError(
-                "start is no number of steps", expected="an integer from 0 on", got=repr(start)
+                "Averaged: start must be a number of steps", expected="an integer >= 0", got=quoted(start)
             )
         self.model, self.decay = model, decay
         self.start, self.every = int(start), need_count("every", every)
-        # without a value of their own until the first step, so that they follow a model that is changed before
+        # zeros until the first step; forward() uses the parameters until then, so a model changed before is followed
         self.average = {name: Buffer.made(np.zeros_like(p.numpy())) for name, p in model.named_parameters()}
         self.steps = Buffer.made(np.array(0, np.int64))
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the model computes: with its parameters in training, with their averages at inference."""
+        """The model's output: with its parameters in training mode, with their averages at inference."""
         parameters = self.model.parameters()
         if self.training:
             with no_grad():
@@ -70,20 +72,20 @@ class Averaged(Module):
             return self.model.forward(x)
 
     def _count_in(self) -> None:
-        """Move the averages towards the parameters, by how much follows from the number of steps."""
+        """Move the averages towards the parameters; the step count decides how far."""
         after = self.steps - self.start  # steps counted before this one; below 0 before the start
         position = f.floor(after.astype(np.float64) / self.every)
-        share = 1.0 / (f.maximum(position, 0.0) + 1.0)
+        weight = 1.0 / (f.maximum(position, 0.0) + 1.0)
         if self.decay is not None:
-            share = f.maximum(share, 1.0 - self.decay)
+            weight = f.maximum(weight, 1.0 - self.decay)
         due = f.equal(position * self.every, after.astype(np.float64))
-        share = f.where(after <= 0, 1.0, f.where(due, share, 0.0))
+        weight = f.where(after <= 0, 1.0, f.where(due, weight, 0.0))
         for average, parameter in zip(self.average.values(), self.model.parameters(), strict=True):
-            average.assign(average + share.astype(parameter.dtype) * (parameter - average))
+            average.assign(average + weight.astype(parameter.dtype) * (parameter - average))
         self.steps.assign(self.steps + 1)
 
     def result(self) -> Module:
-        """A copy of the model that has the averages as its parameters."""
+        """Return a copy of the model whose parameters are the averages."""
         twin = copy.deepcopy(self.model)
         if self.steps.item():
             for parameter, average in zip(twin.parameters(), self.average.values(), strict=True):
@@ -94,5 +96,5 @@ class Averaged(Module):
         """The settings."""
         return f"decay={self.decay}, start={self.start}, every={self.every}"
 
-    def _as_input(self, x: Any) -> Tensor:
+    def _as_input(self, x: TensorLike) -> Tensor:
         return self.model._as_input(x)

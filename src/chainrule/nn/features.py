@@ -1,20 +1,20 @@
-"""Feature maps: what makes a linear model of a non-linear one; and their kernel."""
+"""Polynomial feature maps, with which a linear model fits nonlinear functions, and their kernel."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from itertools import combinations, combinations_with_replacement
-from typing import Any
 
 import numpy as np
 
 from chainrule import functions as f
-from chainrule.errors import SettingError, ShapeError, describe_line, user_line
+from chainrule.errors import SettingError, ShapeError, caller_line
 from chainrule.nn.layers import need_count, need_features
 from chainrule.nn.module import Module
+from chainrule.ops.operand import Dtype
 from chainrule.ops.record import Array
-from chainrule.tensor import Tensor, as_tensor
+from chainrule.tensor import Tensor, TensorLike, as_tensor
 
 Monomial = tuple[int, ...]
 
@@ -22,22 +22,25 @@ _MOST = 1_000_000  # features: 8 MB for a row of float64
 
 
 class PolynomialFeatures(Module):
-    """All products of up to ``degree`` inputs: x [batch, in_features] -> phi(x) [batch, out_features] (row E1, E2).
+    """Every monomial of the inputs up to ``degree``: [batch, in_features] -> [batch, out_features].
 
-    ``monomials`` names them: (0, 1, 1) is x_0 x_1^2, the empty one is the constant 1, which ``constant=False``
-    leaves out. They are ordered by degree, then by the inputs' numbers. With ``interactions_only`` no input
-    appears twice in one. With ``kernel=True`` each is scaled by the root of how often it appears in
-    (1 + x.x')^degree multiplied out, so that phi(x).phi(x') = ``polynomial_kernel(x, x', degree)``.
+    ``monomials`` lists them by the inputs they multiply: (0, 1, 1) is x_0 x_1^2, and the empty tuple is the
+    constant 1, which ``constant=False`` omits. They are ordered by degree, then by input. With
+    ``interactions_only`` no input appears twice in a monomial. With ``kernel=True`` each is scaled by the square
+    root of its coefficient in the expansion of (1 + x.x')^degree, so that phi(x).phi(x') =
+    ``polynomial_kernel(x, x', degree)``.
 
-    There is nothing to learn in it. ``nn.Sequential(nn.PolynomialFeatures(2, 2), nn.Linear(6, 1))`` is linear
-    in the features and not in the inputs. Raises SettingError for counts below 1 and for more than a million
-    features, ShapeError for an input with another number of features.
+    The layer has no parameters. ``nn.Sequential(nn.PolynomialFeatures(2, 2), nn.Linear(6, 1))`` is linear in the
+    features but not in the inputs. Raises SettingError for counts below 1 and for more than a million features,
+    ShapeError for an input with another number of features.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
     >>> phi = nn.PolynomialFeatures(2, degree=2)
     >>> phi(cr.tensor([[2.0, 3.0]])), phi.monomials
     (tensor([[1., 2., 3., 4., 6., 9.]]), [(), (0,), (1,), (0, 0), (0, 1), (1, 1)])
+
+    Lectures: E1, E2.
     """
 
     def __init__(
@@ -54,7 +57,7 @@ class PolynomialFeatures(Module):
         self.kernel = bool(kernel)
         if self.kernel and (self.interactions_only or not self.constant):
             raise SettingError(
-                "PolynomialFeatures: the kernel needs every monomial",
+                "PolynomialFeatures: kernel=True needs every monomial",
                 expected="constant=True and interactions_only=False with kernel=True",
                 got=f"constant={constant}, interactions_only={interactions_only}",
             )
@@ -64,13 +67,13 @@ class PolynomialFeatures(Module):
                 "PolynomialFeatures: there are too many features",
                 expected=f"at most {_MOST}",
                 got=f"{self.out_features} of degree {self.degree} in {self.in_features} inputs",
-                where=describe_line(user_line()),
+                where=caller_line(),
                 hint="lower the degree, or work with nn.polynomial_kernel",
             )
 
     @property
     def monomials(self) -> list[Monomial]:
-        """The inputs that each output multiplies."""
+        """For each output, the indices of the inputs that it multiplies."""
         return [m for degree in range(not self.constant, self.degree + 1) for m in self._of_degree(degree)]
 
     def _of_degree(self, degree: int) -> list[Monomial]:
@@ -85,13 +88,13 @@ class PolynomialFeatures(Module):
         return total - (not self.constant)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, in_features] -> [batch, out_features]: each degree is the one before times one more input."""
+        """[batch, in_features] -> [batch, out_features]. Each degree is built from the one below, times one input."""
         need_features(self, x, self.in_features)
         parts = [x]
         before = {m: i for i, m in enumerate(self._of_degree(1))}
         for degree in range(2, self.degree + 1):
             chosen = self._of_degree(degree)
-            if not chosen:  # more factors than inputs
+            if not chosen:  # interactions_only, and the degree exceeds the number of inputs
                 break
             rest = f.take(parts[-1], np.array([before[m[:-1]] for m in chosen]), -1)
             parts.append(rest * f.take(x, np.array([m[-1] for m in chosen]), -1))
@@ -102,11 +105,11 @@ class PolynomialFeatures(Module):
         products = f.concat(parts, -1)
         return products * self._scale(x.dtype) if self.kernel else products
 
-    def _scale(self, dtype: Any) -> Array:
+    def _scale(self, dtype: Dtype) -> Array:
         return np.array([math.sqrt(_appearances(m, self.degree)) for m in self.monomials], dtype)
 
     def describe(self) -> str:
-        """Number of inputs, degree and options."""
+        """The number of inputs, the degree, and the options that are set."""
         options = {
             "constant=False": not self.constant,
             "interactions_only=True": self.interactions_only,
@@ -117,27 +120,29 @@ class PolynomialFeatures(Module):
 
 
 def _appearances(monomial: Monomial, degree: int) -> int:
-    """How often a monomial appears in (1 + x_0 + x_1 + ...)^degree multiplied out."""
+    """The multinomial coefficient of a monomial in the expansion of (1 + x_0 + x_1 + ...)^degree."""
     factors = [degree - len(monomial), *Counter(monomial).values()]
     return math.factorial(degree) // math.prod(map(math.factorial, factors))
 
 
-def polynomial_kernel(x: Any, other: Any, degree: int = 2, constant: float = 1.0) -> Tensor:
-    """(constant + x.x')^degree for all pairs of rows: x [n, features], other [m, features] -> [n, m] (row E2).
+def polynomial_kernel(x: TensorLike, other: TensorLike, degree: int = 2, constant: float = 1.0) -> Tensor:
+    """(constant + x.x')^degree for every pair of rows: [n, features] and [m, features] -> [n, m].
 
-    For ``constant=1`` it is the inner product of ``PolynomialFeatures(features, degree, kernel=True)`` of both
-    rows, at the cost of one product of ``features`` numbers however many monomials there are. Raises
-    ShapeError for rows of different widths.
+    For ``constant=1`` this is the inner product of the two rows' features under
+    ``PolynomialFeatures(features, degree, kernel=True)``, at the cost of one inner product of ``features`` numbers,
+    however many monomials there are. Raises ShapeError for rows of different widths.
 
     >>> polynomial_kernel([[1.0, 2.0]], [[3.0, 0.5], [0.0, 0.0]])
     tensor([[25.,  1.]])
+
+    Lectures: E2.
     """
     x, other = as_tensor(x), as_tensor(other)
     if not (len(x.shape) == len(other.shape) == 2 and x.shape[1] == other.shape[1]):
         raise ShapeError(
-            "polynomial_kernel: two tables of rows of one width",
+            "polynomial_kernel: both arguments must be matrices with rows of equal width",
             expected="[n, features] and [m, features]",
             got=f"{list(x.shape)} and {list(other.shape)}",
-            where=describe_line(user_line()),
+            where=caller_line(),
         )
     return (x @ other.T + constant) ** need_count("degree", degree)

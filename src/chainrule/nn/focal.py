@@ -1,8 +1,6 @@
-"""The focal loss: cross-entropy in which rows that are predicted well count for less (Lin et al., 2017)."""
+"""The focal loss: cross-entropy that gives well predicted rows less weight (Lin et al., 2017)."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
@@ -10,17 +8,18 @@ from chainrule import functions as f
 from chainrule.errors import SettingError
 from chainrule.nn.losses import _need_classes, _reduced
 from chainrule.nn.targets import aligned, check_binary_targets, known, labels_of
-from chainrule.tensor import Tensor, as_tensor
+from chainrule.tensor import Tensor, TensorLike, as_tensor
 
 
 def focal_cross_entropy(
-    prediction: Any, target: Any, reduction: str = "mean", *, gamma: float = 2.0
+    prediction: TensorLike, target: TensorLike, reduction: str = "mean", *, gamma: float = 2.0
 ) -> Tensor:
-    """-(1 - p)^gamma log p, for the softmax probability p of the label.
+    """-(1 - p)^gamma log p, where p is the softmax probability of the label (Lin et al., 2017).
 
-    ``prediction`` [batch, classes] holds logits, ``target`` [batch] integers from 0 to classes - 1. With
-    gamma = 0 it is ``cross_entropy``. Raises SettingError for gamma < 0 and DataError for labels out of range,
-    where values are known.
+    ``prediction`` [batch, classes] holds logits, ``target`` [batch] integers from 0 to classes - 1. ``gamma = 0``
+    gives ``cross_entropy``; larger values give less weight to rows that are already predicted well. Raises
+    SettingError for gamma < 0, and DataError for labels out of range (not inside compiled functions, where the
+    labels have no values yet).
 
     >>> import chainrule as cr
     >>> round(focal_cross_entropy(cr.tensor([[0.0, 0.0]]), [1]).item(), 6)  # log(2) / 4
@@ -36,13 +35,13 @@ def focal_cross_entropy(
 
 
 def binary_focal_cross_entropy(
-    prediction: Any, target: Any, reduction: str = "mean", *, gamma: float = 2.0
+    prediction: TensorLike, target: TensorLike, reduction: str = "mean", *, gamma: float = 2.0
 ) -> Tensor:
-    """-y (1 - p)^gamma log p - (1 - y) p^gamma log(1 - p), for p = logistic(z) of a logit z.
+    """-y (1 - p)^gamma log p - (1 - y) p^gamma log(1 - p), where p = logistic(z) for a logit z (Lin et al., 2017).
 
-    ``prediction`` [batch] or [batch, outputs] holds logits; targets are 0 or 1, or between. With gamma = 0 it
-    is ``binary_cross_entropy``. Raises SettingError for gamma < 0 and DataError for targets outside [0, 1],
-    where values are known.
+    ``prediction`` [batch] or [batch, outputs] holds logits; targets are 0 or 1, or probabilities. ``gamma = 0``
+    gives ``binary_cross_entropy``. Raises SettingError for gamma < 0, and DataError for targets outside [0, 1]
+    (not inside compiled functions, where targets have no values yet).
 
     >>> import chainrule as cr
     >>> round(binary_focal_cross_entropy(cr.tensor([0.0]), [1]).item(), 6)  # log(2) / 4
@@ -58,7 +57,7 @@ def binary_focal_cross_entropy(
 
 
 def _attenuation(log_p: Tensor, gamma: float) -> Tensor:
-    """(1 - p)^gamma; of p = 1 the derivative is taken as 0."""
+    """(1 - p)^gamma; the derivative at p = 1 is taken to be 0."""
     if gamma == 0:
         return 1.0 + 0.0 * log_p
     rest = -f.expm1(log_p)
@@ -68,4 +67,4 @@ def _attenuation(log_p: Tensor, gamma: float) -> Tensor:
 
 def _need_gamma(gamma: float) -> None:
     if not gamma >= 0:
-        raise SettingError("focal loss: gamma is an exponent", expected=">= 0", got=gamma)
+        raise SettingError("focal loss: gamma must not be negative", expected=">= 0", got=gamma)

@@ -1,7 +1,7 @@
-"""First values of parameters: each function here makes an initialiser, ``(rng, shape) -> array``.
+"""Initial values of parameters: each function here returns an initialiser, ``(rng, shape) -> array``.
 
-Weights are [outputs, inputs]; "fan in" is the number of inputs, "fan out" that of outputs. What is drawn
-depends on the generator and the shape alone.
+Weights are [outputs, inputs]; "fan in" is the number of inputs, "fan out" the number of outputs. The values
+depend only on the random generator and the shape.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -22,13 +21,13 @@ Initialiser = Callable[[np.random.Generator, tuple[int, ...]], Array]
 
 @dataclass(frozen=True)
 class Named:
-    """An initialiser that shows how it was made."""
+    """An initialiser whose ``repr`` is the call that made it."""
 
     name: str
     draw: Initialiser
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        """Draw an array."""
+        """Return initial values of this shape."""
         return self.draw(rng, shape)
 
     def __repr__(self) -> str:
@@ -36,14 +35,14 @@ class Named:
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Inputs and outputs of a weight [outputs, inputs]; a ShapeError for anything else.
+    """Return (fan in, fan out) of a weight [outputs, inputs]; raise ShapeError for any other number of axes.
 
     >>> fans((3, 2))
     (2, 3)
     """
     if len(shape) != 2:
         raise ShapeError(
-            "this initialiser needs to know inputs and outputs",
+            "this initialiser needs a weight with inputs and outputs",
             expected="a weight [outputs, inputs]",
             got=shape,
             hint="give a bias initialisers.zeros(), uniform(low, high) or normal(std)",
@@ -51,7 +50,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return max(shape[1], 1), max(shape[0], 1)
 
 
-# What draws is a function of this module with its numbers filled in, since parameters keep it: a pickle finds it
+# Each initialiser is a partial of a function in this module: parameters keep it, and pickle finds it by name
 
 
 def _draw_uniform(
@@ -92,7 +91,7 @@ def _fill(value: float, rng: np.random.Generator, shape: tuple[int, ...]) -> Arr
 
 
 def glorot_uniform(gain: float = 1.0) -> Named:
-    """Uniform with variance 2 gain^2 / (fan in + fan out), for tanh and logistic (Glorot and Bengio, 2010).
+    """Uniform with variance 2 gain^2 / (fan in + fan out), suited to tanh and logistic (Glorot and Bengio, 2010).
 
     >>> import numpy as np
     >>> glorot_uniform()(np.random.default_rng(0), (2, 1)).round(3)
@@ -103,7 +102,7 @@ def glorot_uniform(gain: float = 1.0) -> Named:
 
 
 def glorot_normal(gain: float = 1.0) -> Named:
-    """Normal with variance 2 gain^2 / (fan in + fan out).
+    """Normal with variance 2 gain^2 / (fan in + fan out), suited to tanh and logistic (Glorot and Bengio, 2010).
 
     >>> import numpy as np
     >>> w = glorot_normal()(np.random.default_rng(0), (500, 300))
@@ -114,7 +113,7 @@ def glorot_normal(gain: float = 1.0) -> Named:
 
 
 def he_uniform() -> Named:
-    """Uniform with variance 2 / fan in, for relu and its relatives (He et al., 2015).
+    """Uniform with variance 2 / fan in, suited to ReLU and its variants (He et al., 2015).
 
     >>> import numpy as np
     >>> w = he_uniform()(np.random.default_rng(0), (1000, 200))
@@ -125,7 +124,7 @@ def he_uniform() -> Named:
 
 
 def he_normal() -> Named:
-    """Normal with variance 2 / fan in.
+    """Normal with variance 2 / fan in, suited to ReLU and its variants (He et al., 2015).
 
     >>> import numpy as np
     >>> w = he_normal()(np.random.default_rng(0), (1000, 200))
@@ -136,7 +135,7 @@ def he_normal() -> Named:
 
 
 def lecun_uniform() -> Named:
-    """Uniform with variance 1 / fan in, which keeps that of standardised inputs (LeCun et al., 1998).
+    """Uniform with variance 1 / fan in, which preserves the variance of standardised inputs (LeCun et al., 1998).
 
     >>> import numpy as np
     >>> w = lecun_uniform()(np.random.default_rng(0), (1000, 100))
@@ -147,7 +146,7 @@ def lecun_uniform() -> Named:
 
 
 def lecun_normal() -> Named:
-    """Normal with variance 1 / fan in.
+    """Normal with variance 1 / fan in, which preserves the variance of standardised inputs (LeCun et al., 1998).
 
     >>> import numpy as np
     >>> w = lecun_normal()(np.random.default_rng(0), (1000, 100))
@@ -158,7 +157,7 @@ def lecun_normal() -> Named:
 
 
 def uniform(low: float, high: float) -> Named:
-    """Uniform on [low, high), for any shape.
+    """Uniform on [low, high), for any shape. Raises SettingError if low > high.
 
     >>> import numpy as np
     >>> w = uniform(-0.5, 0.5)(np.random.default_rng(0), (3, 2))
@@ -166,14 +165,12 @@ def uniform(low: float, high: float) -> Named:
     True
     """
     if not low <= high:
-        raise SettingError(
-            "uniform: the bounds are the wrong way round", expected="low <= high", got=(low, high)
-        )
+        raise SettingError("uniform: low is greater than high", expected="low <= high", got=(low, high))
     return Named(f"uniform({low:g}, {high:g})", partial(_draw_between, low, high))
 
 
 def normal(std: float) -> Named:
-    """Normal with mean 0 and standard deviation ``std``, for any shape.
+    """Normal with mean 0 and standard deviation ``std``, for any shape. Raises SettingError if std < 0.
 
     >>> import numpy as np
     >>> w = normal(0.1)(np.random.default_rng(0), (1000, 100))
@@ -181,14 +178,15 @@ def normal(std: float) -> Named:
     0.1
     """
     if not std >= 0:
-        raise SettingError("normal: a standard deviation is not negative", expected=">= 0", got=std)
+        raise SettingError("normal: a standard deviation must not be negative", expected=">= 0", got=std)
     return Named(f"normal({std:g})", partial(_draw_of_deviation, std))
 
 
 def orthogonal(gain: float = 1.0) -> Named:
-    """A random matrix whose rows (or columns, if it has more rows) are orthogonal, of length ``gain``.
+    """A random matrix with orthogonal rows of length ``gain`` (Saxe et al., 2014).
 
-    Drawn uniformly among those (Saxe et al., 2014).
+    With more rows than columns, the columns are orthogonal instead. The draw is uniform over all such matrices.
+    Raises ShapeError for anything but a matrix.
 
     >>> import numpy as np
     >>> w = orthogonal()(np.random.default_rng(0), (3, 5))
@@ -207,7 +205,7 @@ def _draw_orthogonal(gain: float, rng: np.random.Generator, shape: tuple[int, ..
 
 
 def constant(value: float) -> Named:
-    """The same number everywhere.
+    """The same value everywhere, for any shape.
 
     >>> import numpy as np
     >>> constant(0.1)(np.random.default_rng(0), (3,))
@@ -217,7 +215,7 @@ def constant(value: float) -> Named:
 
 
 def zeros() -> Named:
-    """Zero everywhere, as biases start; weights need something that tells hidden units apart.
+    """Zero everywhere, the default for biases. Weights that start at zero keep all hidden units of a layer identical.
 
     >>> import numpy as np
     >>> zeros()(np.random.default_rng(0), (3,))
@@ -230,7 +228,7 @@ def _shown(gain: float) -> str:
     return "" if gain == 1.0 else f"{gain:g}"
 
 
-#: those that need no number, by name
+#: the initialisers that can be chosen by name: those without a required argument
 INITIALISERS: dict[str, Callable[[], Named]] = {
     "glorot_uniform": glorot_uniform,
     "glorot_normal": glorot_normal,
@@ -243,8 +241,8 @@ INITIALISERS: dict[str, Callable[[], Named]] = {
 }
 
 
-def find_initialiser(given: Any) -> Initialiser:
-    """The initialiser of this name, or the one that was given; a SettingError for an unknown name.
+def find_initialiser(given: str | Initialiser) -> Initialiser:
+    """Return the initialiser of this name, or ``given`` itself if it is one. Raises SettingError for an unknown name.
 
     >>> find_initialiser("he_normal")
     he_normal()

@@ -1,40 +1,44 @@
-"""What a network takes: the shape of one row, read off its first layer."""
+"""Finds out the shape of a network's input from its first layer or from an example."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from chainrule.errors import SettingError
-from chainrule.nn.module import Module
+from chainrule.missing import as_array
 from chainrule.ops.record import Form
+from chainrule.tensor import TensorLike
+
+if TYPE_CHECKING:
+    from chainrule.nn.module import Module
 
 
-def row_form(model: Module, example: Any = None) -> Form:
-    """Shape and dtype of one row of the input: those of ``example`` [rows, ...], else of the first layer.
+def row_form(model: Module, example: TensorLike | None = None) -> Form:
+    """Return shape and dtype of one input row, from ``example`` [rows, ...] or else from the first layer.
 
-    Raises SettingError where neither says how many features there are.
+    Raises SettingError if neither says how many features there are.
 
     >>> from chainrule import nn
     >>> row_form(nn.MLP([4, 8, 2])).shape
     (4,)
     """
     if example is not None:
-        array = np.asarray(example)
+        array = as_array(example, name="example")
         if array.ndim == 0:
             raise SettingError(
-                "example: a single number", expected="rows such as the model gets", got=repr(example)
+                "example must be a batch of input rows", expected="[rows, ...]", got=f"a number: {example!r}"
             )
         floating = array.dtype.kind == "f"
         return Form(array.shape[1:], model.dtype if floating else array.dtype)
     for _, module in model.named_modules():
+        if getattr(module, "in_features", 0) is None:  # it takes any number, so a later layer's says nothing
+            break
         features = _features(module)
         if features is not None:
             return Form((features,), model.dtype)
     raise SettingError(
-        "no layer of this model says how many features its input has",
-        expected="rows such as the model gets, as an example",
+        "the number of input features cannot be read from this model's layers",
+        expected="an example of its input [rows, ...]",
         got=repr(model)[:200],
         hint="example=X[:1]",
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from chainrule.errors import SettingError
 from chainrule.nn.activations import find_activation
@@ -16,18 +16,18 @@ from chainrule.nn.normalisation import BatchNorm1d
 
 
 class MLP(Sequential):
-    """Affine layers of the given widths with activations between them and an affine top (row B5, E15).
+    """A multilayer perceptron: affine layers of the given widths with activations in between.
 
-    ``widths`` are those of the input, of each hidden layer and of the output. ``activation`` is one name for
-    all hidden layers or a list of one name each; ``output_activation`` is None for logits and for regression.
-    A hidden layer is Linear, BatchNorm1d (if ``batch_norm``; the Linear then has no bias, as the
-    normalisation would subtract it again), the activation, Dropout (if ``dropout`` > 0).
+    ``widths`` lists the width of the input, of each hidden layer and of the output. ``activation`` is one name for
+    all hidden layers, or a list with one name per layer; leave ``output_activation`` at None for logits and for
+    regression. A hidden layer consists of Linear, BatchNorm1d (if ``batch_norm``; Linear then has no bias, since
+    the normalisation would cancel it), the activation, and Dropout (if ``dropout`` > 0).
 
-    Weights are drawn for the activation behind them: He (variance 2 / fan in) for relu, leaky_relu, elu,
-    gelu, silu and softplus; Glorot (2 / (fan in + fan out)) for logistic, tanh and softmax; LeCun
-    (1 / fan in) for identity, sign and step, and for a top without activation. Biases start at 0. All of it
-    depends on ``seed`` alone, and every layer draws its own numbers. Raises SettingError for widths or names
-    that cannot be.
+    The initialiser of a weight depends on the activation after it: He (variance 2 / fan in) for relu, leaky_relu,
+    elu, gelu, silu and softplus; Glorot (2 / (fan in + fan out)) for logistic, tanh and softmax; LeCun
+    (1 / fan in) for identity, sign, step and an output without activation. Biases start at 0. Initial values
+    depend only on ``seed``. Raises SettingError for fewer than two widths, widths below 1, unknown names, and a
+    list of activations of the wrong length.
 
     >>> from chainrule import nn
     >>> model = nn.MLP([2, 3, 2, 2], activation="tanh", seed=0)
@@ -41,6 +41,8 @@ class MLP(Sequential):
       (3): Tanh()
       (4): Linear(2, 2, lecun_uniform())
     )
+
+    Lectures: B5, E15.
     """
 
     def __init__(
@@ -52,12 +54,12 @@ class MLP(Sequential):
         batch_norm: bool = False,
         *,
         seed: int | None = None,
-        dtype: Any = np.float32,
+        dtype: DTypeLike = np.float32,
     ) -> None:
         self.widths = tuple(need_count("a width", width) for width in widths)
         if len(self.widths) < 2:
             raise SettingError(
-                "MLP: widths name at least the input and the output",
+                "MLP: widths needs at least the input's and the output's",
                 expected="[inputs, hidden, ..., outputs]",
                 got=list(widths),
             )
@@ -65,7 +67,7 @@ class MLP(Sequential):
         self.activations = (activation,) * hidden if isinstance(activation, str) else tuple(activation)
         if len(self.activations) != hidden:
             raise SettingError(
-                "MLP: one activation for each hidden layer",
+                "MLP: the number of activations differs from the number of hidden layers",
                 expected=f"{hidden} names, or one name for all",
                 got=list(self.activations),
             )
@@ -74,7 +76,7 @@ class MLP(Sequential):
         self._extend(self._layers(dtype))
         self.initialise(fresh_seed() if seed is None else seed)
 
-    def _layers(self, dtype: Any) -> list[Module]:
+    def _layers(self, dtype: DTypeLike) -> list[Module]:
         layers: list[Module] = []
         for i, name in enumerate(self.activations):
             activation = find_activation(name)
@@ -90,8 +92,8 @@ class MLP(Sequential):
             layers.append(top.module())
         return layers
 
-    def _affine(self, i: int, bias: bool, initialiser: str, dtype: Any) -> Linear:
-        # drawn for good, with a key of its own, by initialise()
+    def _affine(self, i: int, bias: bool, initialiser: str, dtype: DTypeLike) -> Linear:
+        # these values are replaced by initialise(), which gives each layer a key of its own
         return Linear(
             self.widths[i], self.widths[i + 1], bias, weight_initialiser=initialiser, seed=0, dtype=dtype
         )

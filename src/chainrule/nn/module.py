@@ -1,72 +1,68 @@
-"""What every layer is: parameters, buffers and a forward function; found by looking at its attributes."""
+"""``Module``, the base class of layers and networks, and what it holds: ``Parameter`` and ``Buffer``."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from chainrule.errors import (
-    DtypeError,
-    ModelFileError,
-    SettingError,
-    ShapeError,
-    TracingError,
-    describe_line,
-    user_line,
-)
+from chainrule.data.describe import differing_names, list_some
+from chainrule.errors import DtypeError, ModelFileError, SettingError, ShapeError, TracingError, caller_line
+from chainrule.foreign_text import clipped, quoted
 from chainrule.graph import new_leaf
+from chainrule.markup import preformatted
+from chainrule.missing import as_array
 from chainrule.nn.initialisers import Initialiser
-from chainrule.notebook import preformatted
+from chainrule.nn.prediction import Predictor
+from chainrule.nn.summaries import Summary, summary
 from chainrule.ops.dtypes import check_dtype
+from chainrule.ops.operand import Dtype
 from chainrule.ops.record import Array, is_float
 from chainrule.per_replica import PerReplica
 from chainrule.pickles import STAMP, stamped, unstamped
-from chainrule.tensor import TRACE, Tensor, as_tensor, tensor
+from chainrule.tensor import TRACE, Tensor, TensorLike, as_tensor, tensor
 
-if TYPE_CHECKING:
-    from chainrule.nn.prediction import Predictor
-    from chainrule.nn.summaries import Summary
+T = TypeVar("T")
 
-#: what a random generator depends on; None asks the operating system
+#: the key of a random generator; None takes a seed from the operating system
 Seed = int | tuple[int, ...] | None
 
 
 def generator(*key: int) -> np.random.Generator:
-    """A random generator that depends on the integers of ``key`` alone."""
+    """Return a random generator that depends only on the integers of ``key``."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
 
 
 def fresh_seed() -> int:
-    """A seed from the operating system."""
+    """Return a seed from the operating system."""
     return int(np.random.SeedSequence().generate_state(1)[0])
 
 
 def seed_key(seed: Seed) -> tuple[int, ...]:
-    """(seed, replica 0); a layer appends the index of what it draws, as ``Module.initialise`` does."""
+    """Return (seed, replica 0). A layer appends the index of the parameter, as ``Module.initialise`` does."""
     return seed if isinstance(seed, tuple) else (fresh_seed() if seed is None else seed, 0)
 
 
-def as_float(x: Any, dtype: np.dtype[Any]) -> Tensor:
-    """An array or nested lists as a tensor of this dtype; lists do not pass through float32 first."""
+def as_float(x: TensorLike, dtype: Dtype) -> Tensor:
+    """Convert an array or nested lists to a tensor of this dtype, without rounding lists to float32 first."""
     same = isinstance(x, np.ndarray) and x.dtype == dtype
     return as_tensor(x) if same else tensor(x, dtype=dtype)
 
 
 @dataclass(frozen=True)
 class Given:
-    """The initialiser of what was made from an array: that array again."""
+    """The initialiser of a parameter made from an array: returns that array."""
 
     value: Array
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        """The array, whatever the generator."""
+        """Return the array; the generator is not used."""
         return self.value
 
     def __repr__(self) -> str:
@@ -74,12 +70,12 @@ class Given:
 
 
 class Parameter(Tensor):
-    """A tensor that training changes; it knows how to draw its first value again.
+    """A tensor that training updates, together with the initialiser of its first value.
 
-    ``nn.Parameter(array)`` copies an array or nested lists of floats; ``initialise`` gives it that value again,
-    or draws from ``initialiser``. ``penalised`` says whether penalties and weight decay of the whole model apply
-    to it (not to biases). With ``requires_grad=False``, which may be set at any time, it is frozen: nothing
-    trains it and ``Module.initialise`` leaves it as it is. Raises DtypeError for what is not float32 or float64.
+    ``nn.Parameter(array)`` copies an array or nested lists of floats. ``initialise`` restores that value, or draws
+    a new one from ``initialiser`` if there is one. ``penalised`` says whether penalties and weight decay apply to
+    it; the layers here exempt biases. Setting ``requires_grad=False``, at any time, freezes the parameter: training
+    and ``Module.initialise`` leave it unchanged. Raises DtypeError unless the dtype is float32 or float64.
 
     >>> from chainrule import nn
     >>> scale = nn.Parameter([1.0, 2.0])
@@ -95,13 +91,15 @@ class Parameter(Tensor):
 
     def __init__(
         self,
-        data: Any,
+        data: TensorLike,
         requires_grad: bool = True,
         *,
         initialiser: Initialiser | None = None,
         penalised: bool = True,
     ) -> None:
-        first = tensor(data, requires_grad=True).peek()  # a leaf of its own, whatever it is made of
+        first = tensor(
+            data, requires_grad=True
+        ).peek()  # a copy: the parameter is a leaf, whatever it is made from
         super().__init__(first, new_leaf(first.shape, first.dtype, value=first))
         self.requires_grad = requires_grad
         self.initialiser, self.penalised = initialiser or Given(first.copy()), penalised
@@ -113,14 +111,14 @@ class Parameter(Tensor):
         initialiser: Initialiser,
         seed: Seed,
         *,
-        dtype: Any = np.float32,
+        dtype: DTypeLike = np.float32,
         penalised: bool = True,
         order: Literal["C", "F"] = "C",
     ) -> Parameter:
-        """A parameter of this shape whose value comes from ``initialiser``.
+        """Return a parameter of this shape with a value drawn from ``initialiser``.
 
-        ``order`` is the layout of its memory: "F" stores a weight [outputs, inputs] as [inputs, outputs], the
-        order in which x @ weight.T reads it. Whatever is assigned to it later keeps that layout.
+        ``order`` is its memory layout, which later assignments keep: "F" stores a weight [outputs, inputs] as
+        [inputs, outputs], the order in which x @ weight.T reads it. Raises DtypeError unless the dtype is a float.
         """
         if not is_float(check_dtype(dtype)):
             raise DtypeError("parameters are floats", expected="float32 or float64", got=np.dtype(dtype))
@@ -129,13 +127,17 @@ class Parameter(Tensor):
         parameter.initialise(generator(*seed_key(seed)))
         return parameter
 
+    def first(self, rng: np.random.Generator) -> Array:
+        """Return a newly drawn initial value."""
+        return _fitting(self, self.initialiser(rng, self.shape).astype(self.dtype))
+
     def initialise(self, rng: np.random.Generator) -> None:
-        """Draw a new first value."""
-        self.assign(Tensor.leaf(self.initialiser(rng, self.shape).astype(self.dtype)))
+        """Draw a new initial value and assign it."""
+        self.assign(Tensor.leaf(self.first(rng)))
 
 
 class Buffer(Tensor):
-    """State that a forward pass changes and no gradient reaches: running moments, random counters.
+    """State of a module that is not trained by gradients: running moments, counters of random numbers.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
@@ -146,32 +148,49 @@ class Buffer(Tensor):
     """
 
     initialiser: Initialiser
+    redrawn: bool = True
 
     @classmethod
-    def made(cls, value: Array, initialiser: Initialiser | None = None) -> Buffer:
-        """A buffer that starts at ``value``; ``initialise`` restores that, or draws from ``initialiser``."""
-        buffer = cls.leaf(np.array(value))
-        first = np.array(value)
-        buffer.initialiser = initialiser or partial(_the_first, first)
+    def made(cls, value: Array, initialiser: Initialiser | None = None, *, redrawn: bool = True) -> Buffer:
+        """Return a buffer that starts at ``value``; ``initialise`` restores it, or draws from ``initialiser``.
+
+        With ``redrawn=False`` it is data that was fitted before training: ``Module.initialise`` and restarts leave it
+        as it is, and no forward pass may change it.
+        """
+        first = as_array(value)
+        buffer = cls.leaf(np.array(first))
+        first = np.array(first)
+        buffer.initialiser, buffer.redrawn = initialiser or partial(_the_first, first), redrawn
         return buffer
 
+    def first(self, rng: np.random.Generator) -> Array:
+        """Return the initial value, or a new draw if it has an initialiser."""
+        return _fitting(self, np.asarray(self.initialiser(rng, self.shape), dtype=self.dtype))
+
     def initialise(self, rng: np.random.Generator) -> None:
-        """Return to the first value."""
-        self.assign(Tensor.leaf(np.asarray(self.initialiser(rng, self.shape), dtype=self.dtype)))
+        """Reset to the initial value."""
+        self.assign(Tensor.leaf(self.first(rng)))
+
+
+def _fitting(part: Tensor, value: Array) -> Array:
+    """Return the value; raise ShapeError if the initialiser returned another shape than the parameter's."""
+    if value.shape != part.shape:
+        raise ShapeError("an initialiser returned the wrong shape", expected=part.shape, got=value.shape)
+    return value
 
 
 def _the_first(value: Array, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """An initialiser that draws nothing."""
+    """An initialiser that returns ``value``; the generator is not used."""
     return value
 
 
 class Module:
-    """Base of layers and networks: set parameters, buffers and modules as attributes, write ``forward``.
+    """Base class of layers and networks: assign parameters, buffers and modules as attributes, define ``forward``.
 
-    They are found in lists, tuples and dicts among the attributes too, however deep, and also where those are
-    changed later. Raises SettingError for an attribute that would not be trained although it looks like it: a
-    tensor that requires a gradient and is no ``nn.Parameter``, a set or a generator of modules, and anything else
-    than a parameter put in a parameter's place.
+    Parameters and modules are also found inside lists, tuples and dicts, at any depth, even if these change later.
+    Raises SettingError for attributes that look trainable but would not be trained: a tensor that requires a
+    gradient but is no ``nn.Parameter``, and a set or generator of modules. Raises it as well when something other
+    than a parameter replaces a parameter.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
@@ -184,7 +203,11 @@ class Module:
     ['inner.weight', 'inner.bias']
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_predictor")  # a cache is no attribute of the model
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_predictor",
+    )  # a slot, so that the cache is not among the attributes
 
     training: bool = True
     _predictor: Predictor
@@ -193,36 +216,36 @@ class Module:
         """The network's output for a minibatch ``x`` [batch, features]."""
         raise NotImplementedError(f"{type(self).__name__} has no forward()")
 
-    def __call__(self, x: Any) -> Tensor:
-        """``forward`` for a tensor, an array or nested lists."""
+    def __call__(self, x: TensorLike) -> Tensor:
+        """Apply ``forward`` to a tensor, an array or nested lists."""
         return self.forward(self._as_input(x))
 
-    def _as_input(self, x: Any) -> Tensor:
-        """Arrays of another float dtype than the parameters' are converted; tensors are taken as they are."""
+    def _as_input(self, x: TensorLike) -> Tensor:
+        """Convert float arrays to the parameters' dtype; tensors are used as they are."""
         if isinstance(x, Tensor):
             return x
         given = as_tensor(x)
         return as_float(x, self.dtype) if is_float(given.dtype) and self.parameters() else given
 
     @property
-    def dtype(self) -> np.dtype[Any]:
-        """The dtype of the parameters; float32 where there are none."""
+    def dtype(self) -> Dtype:
+        """The dtype of the parameters, or float32 if there are none."""
         return next((p.dtype for p in self.parameters()), np.dtype(np.float32))
 
     # What it is made of
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module and all modules in it, with dotted names."""
+        """Iterate over this module and all modules inside it, with their dotted names."""
         yield prefix, self
         for name, value in _attributes(self):
             if isinstance(value, Module):
                 yield from value.named_modules(f"{prefix}.{name}" if prefix else name)
 
     def is_frozen(self) -> bool:
-        """Whether it has parameters and all of them are frozen (``requires_grad`` is False).
+        """Whether the module has parameters and all of them are frozen (``requires_grad`` is False).
 
-        In training such a part of a model computes as at inference: its dropout drops nothing, and its batch
-        normalisation uses the running moments, which stay as they are.
+        During training, frozen parts of a model run as at inference: their dropout drops nothing, and their batch
+        normalisation uses its running moments without updating them.
 
         >>> from chainrule import nn
         >>> body, head = nn.Linear(4, 8), nn.Linear(8, 1)
@@ -234,7 +257,7 @@ class Module:
         parameters = self.parameters()
         return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
 
-    def _named(self, kind: type[Any]) -> Iterator[tuple[str, Any]]:
+    def _named(self, kind: type[T]) -> Iterator[tuple[str, T]]:
         seen: set[int] = set()
         for prefix, module in self.named_modules():
             for name, value in _attributes(module):
@@ -245,53 +268,61 @@ class Module:
                     yield f"{prefix}.{name}" if prefix else name, value
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Every parameter once, with its dotted name."""
+        """Iterate over the parameters, each once, with their dotted names."""
         return self._named(Parameter)
 
     def named_buffers(self) -> Iterator[tuple[str, Buffer]]:
-        """Every buffer once, with its dotted name."""
+        """Iterate over the buffers, each once, with their dotted names."""
         return self._named(Buffer)
 
     def named_numbers(self) -> Iterator[tuple[str, PerReplica]]:
-        """Every number that may differ from replica to replica, with its dotted name; not part of the state."""
+        """Iterate over the settings that may differ between replicas, with dotted names. They are not saved state."""
         return self._named(PerReplica)
 
     def parameters(self) -> list[Parameter]:
-        """Every parameter once; one that is shared is not repeated."""
+        """Return all parameters; a shared one appears once."""
         return [parameter for _, parameter in self.named_parameters()]
 
     def buffers(self) -> list[Buffer]:
-        """Every buffer once."""
+        """Return all buffers; a shared one appears once."""
         return [buffer for _, buffer in self.named_buffers()]
 
     def named_state(self) -> Iterator[tuple[str, Parameter | Buffer]]:
-        """Parameters, then buffers: everything that a saved model holds."""
+        """Iterate over parameters, then buffers: everything that a saved model contains."""
         yield from self.named_parameters()
         yield from self.named_buffers()
 
     # What one does with it
 
     def initialise(self, seed: int, replica: int = 0) -> Self:
-        """Draw all parameters and buffers anew; what is drawn depends on (seed, replica) and their order.
+        """Draw new initial values for all parameters and buffers, and return the module.
 
-        Frozen parameters stay as they are, and so do the buffers of frozen parts.
+        The values depend only on (seed, replica) and the order of the parameters. Frozen parameters, and the
+        buffers of frozen parts, are left unchanged.
         """
-        kept = self._frozen_state()
-        for index, (_, part) in enumerate(self.named_state()):
-            if id(part) not in kept:
-                part.initialise(generator(seed, replica, index))
+        for index, _, part in self.drawn_parts():
+            part.initialise(generator(seed, replica, index))
         return self
 
+    def drawn_parts(self) -> Iterator[tuple[int, str, Parameter | Buffer]]:
+        """Iterate over what ``initialise`` draws: (index in the key of its random generator, name, tensor)."""
+        kept = self._frozen_state() | {id(buffer) for buffer in self.buffers() if not buffer.redrawn}
+        for index, (name, part) in enumerate(self.named_state()):
+            if id(part) not in kept:
+                yield index, name, part
+
     def _frozen_state(self) -> set[int]:
-        """Identities of what training leaves alone: frozen parameters, and the buffers of frozen parts."""
+        """The ids of what training leaves unchanged: frozen parameters, and the buffers of frozen parts."""
+        frozen = {id(parameter) for parameter in self.parameters() if not parameter.requires_grad}
+        if not frozen:
+            return frozen
         parts = [module for _, module in self.named_modules() if module.is_frozen()]
-        kept = {id(buffer) for part in parts for buffer in part.buffers()}
-        return kept | {id(parameter) for parameter in self.parameters() if not parameter.requires_grad}
+        return frozen | {id(buffer) for part in parts for buffer in part.buffers()}
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training: dropout drops, batch normalisation uses the minibatch's moments.
+        """Switch to training mode and return the module: dropout is active, batch normalisation uses the minibatch.
 
-        Frozen parts stay at inference; see ``is_frozen``.
+        Frozen parts stay in inference mode; see ``is_frozen``.
         """
         for _, module in self.named_modules():
             module.training = mode
@@ -302,20 +333,20 @@ class Module:
         return self
 
     def eval(self) -> Self:
-        """Switch to inference."""
+        """Switch to inference mode and return the module."""
         return self.train(False)
 
     def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+        """Set the gradient of every parameter to None."""
         for parameter in self.parameters():
             parameter.grad = None
 
-    def predict(self, x: Any) -> Array:
-        """Outputs [rows, ...] for rows ``x`` [rows, features] at inference, as an array, by machine code.
+    def predict(self, x: TensorLike) -> Array:
+        """Compute outputs [rows, ...] for ``x`` [rows, features] at inference, as an array, with compiled code.
 
-        The first call for a form of rows compiles; later calls follow whatever changes in the parameters, and
-        compile anew where anything else that ``forward`` reads has changed, as with :func:`chainrule.compile`.
-        Each row's output must depend on that row alone, as it does with every layer here.
+        The first call for a batch size compiles. Later calls use the parameters' current values, and compile again
+        if anything else that ``forward`` reads has changed, as with :func:`chainrule.compile`. Raises TracingError
+        while a graph is traced, ShapeError for an input that the network does not accept.
 
         >>> from chainrule import nn
         >>> nn.MLP([2, 4, 1], seed=0).predict([[1.0, 2.0], [3.0, 4.0]]).shape
@@ -323,30 +354,28 @@ class Module:
         """
         if TRACE.get() is not None:
             raise TracingError(
-                "predict() gives values, and while a graph is being traced there are none",
+                "predict() computes values, which do not exist while a graph is traced",
                 expected="the module called as a function",
-                where=describe_line(user_line()),
+                where=caller_line(),
                 hint="y = model(x)",
             )
         predictor = getattr(self, "_predictor", None)
         if predictor is None or not predictor.fits():
-            from chainrule.nn.prediction import Predictor
-
-            predictor = self._predictor = Predictor(self)
-        if not (isinstance(x, np.ndarray) and x.dtype == predictor.dtype):
+            predictor = self._predictor = Predictor(self, modes_of=Module)
+        if not (type(x) is np.ndarray and x.dtype == predictor.dtype):
             x = self._as_input(x)._number()
         return predictor(x)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         _check_attribute(self, name, value)
         super().__setattr__(name, value)
 
     def __getstate__(self) -> Any:
-        """What copies and pickles hold: machine code is made anew where it is needed."""
+        """The state for copies and pickles, without machine code, which is compiled again when needed."""
         given: Any = super().__getstate__()
         parts = given if isinstance(given, tuple) else (given, None)
         plain, slots = ({n: v for n, v in (part or {}).items() if n != "_predictor"} for part in parts)
-        kept = stamped({**plain, "training": self.training})  # whether or not it was ever set
+        kept = stamped({**plain, "training": self.training})  # also if it still is the class's default
         return (kept, slots) if slots else kept
 
     def __setstate__(self, state: Any) -> None:
@@ -355,54 +384,59 @@ class Module:
         for name, value in slots.items():
             object.__setattr__(self, name, value)
 
-    def summary(self, example: Any = None) -> Summary:
-        """Layers, shapes, parameters and multiply-adds; see :func:`chainrule.nn.summary`."""
-        from chainrule.nn.summaries import summary
-
+    def summary(self, example: TensorLike | None = None) -> Summary:
+        """Describe the layers: output shapes, parameters, multiply-adds. See :func:`chainrule.nn.summary`."""
         return summary(self, example)
 
     def state_dict(self) -> dict[str, Array]:
-        """Copies of all parameters and buffers by name."""
+        """Return copies of all parameters and buffers, by name."""
         return {name: part.peek().copy() for name, part in self.named_state()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over all parameters and buffers by name; nothing is changed unless names and shapes agree."""
+    def load_state_dict(self, state: Mapping[str, TensorLike]) -> None:
+        """Assign all parameters and buffers by name.
+
+        Raises ModelFileError if the names differ from the model's, ShapeError if a shape does; nothing is changed
+        then.
+        """
         own = dict(self.named_state())
         if own.keys() != state.keys():
             raise ModelFileError(
                 "the state does not fit this model",
-                expected=f"the names {', '.join(own)}",
-                got=f"missing {sorted(own.keys() - state.keys())}, extra {sorted(state.keys() - own.keys())}",
+                expected=f"the names {list_some(list(own))}",
+                got=differing_names(own, state),
                 hint="build the model with the layers that it was saved with",
             )
         for name, part in own.items():
-            if tuple(np.shape(state[name])) != part.shape:
+            shape = as_array(state[name], name=name).shape
+            if shape != part.shape:
                 raise ShapeError(
-                    f"{name} has another shape", expected=part.shape, got=tuple(np.shape(state[name]))
+                    f"{clipped(name)} has the wrong shape",
+                    expected=part.shape,
+                    got=shape,
                 )
         for name, part in own.items():
-            part.assign(Tensor.leaf(np.asarray(state[name]).astype(part.dtype, copy=False)))
+            part.assign(Tensor.leaf(as_array(state[name], name=name).astype(part.dtype, copy=False)))
 
     def __repr__(self) -> str:
         inner = [(name, value) for name, value in _attributes(self) if isinstance(value, Module)]
         if not inner:
-            return f"{type(self).__name__}({self.describe()})"
-        rows = [f"  ({name}): {value!r}".replace("\n", "\n  ") for name, value in inner]
-        return "\n".join([f"{type(self).__name__}(", *rows, ")"])
+            return f"{clipped(type(self).__name__)}({self.describe()})"
+        rows = [f"  ({clipped(name)}): {value!r}".replace("\n", "\n  ") for name, value in inner]
+        return "\n".join([f"{clipped(type(self).__name__)}(", *rows, ")"])
 
     def _repr_html_(self) -> str:
         try:
             return self.summary()._repr_html_()
-        except (SettingError, ShapeError):  # its input cannot be told from its layers
+        except (SettingError, ShapeError):  # the layers do not say what the input looks like
             return preformatted(repr(self))
 
     def describe(self) -> str:
-        """The settings shown between the brackets of ``repr``."""
+        """Return the settings that ``repr`` shows in parentheses."""
         return ""
 
 
-def _attributes(module: Module) -> Iterator[tuple[str, Any]]:
-    """Attributes in the order they were set; what is in lists, tuples and dicts instead of these."""
+def _attributes(module: Module) -> Iterator[tuple[str, object]]:
+    """Iterate over the attributes in the order they were set, with the contents of lists, tuples and dicts inlined."""
     for name, value in vars(module).items():
         if isinstance(value, _SINGLE):
             yield name, value
@@ -410,14 +444,14 @@ def _attributes(module: Module) -> Iterator[tuple[str, Any]]:
             yield from _within(name, value)
 
 
-def _within(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _within(name: str, value: object) -> Iterator[tuple[str, object]]:
     if isinstance(value, _SEQUENCES):
-        parts: Iterable[tuple[Any, Any]] = enumerate(value)
+        parts: Iterable[tuple[object, object]] = enumerate(value)
     elif isinstance(value, Mapping):
         parts = value.items()
     else:
         if isinstance(value, set | frozenset) and any(isinstance(item, Module | Tensor) for item in value):
-            raise _lost(name, "a set, which has no order", "use a list or a dict")
+            raise _lost(name, "a set, whose order is not defined", "use a list or a dict")
         yield name, value
         return
     for key, item in parts:
@@ -427,13 +461,13 @@ def _within(name: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _within(f"{name}.{key}", item)
 
 
-#: what most attributes are, and what holds no others
+#: types that contain no modules or parameters of their own
 _SINGLE = (Tensor, Module, int, float, str, type(None), np.dtype, np.ndarray)
 _SEQUENCES = (list, tuple, deque)
 
 
-def _check_attribute(module: Module, name: str, value: Any) -> None:
-    """SettingError for what would silently not be trained, or no longer."""
+def _check_attribute(module: Module, name: str, value: object) -> None:
+    """Raise SettingError for an attribute that would silently not be trained, or no longer."""
     before = vars(module).get(name)
     numbers = isinstance(value, Tensor | np.ndarray | float | int) and not isinstance(
         value, Parameter | Buffer
@@ -441,62 +475,54 @@ def _check_attribute(module: Module, name: str, value: Any) -> None:
     if numbers and isinstance(before, Parameter | Buffer):
         kind = "parameter" if isinstance(before, Parameter) else "buffer"
         raise SettingError(
-            f"attribute {name!r} is a {kind}, and something else came in its place",
-            expected=f"the same {kind} with another value, or a new one",
-            got=repr(value.node) if isinstance(value, Tensor) else type(value).__name__,
-            where=describe_line(user_line()),
+            f"attribute {quoted(name)} is a {kind} and cannot be replaced by something else",
+            expected=f"the same {kind} with another value, or another {kind}",
+            got=quoted(value.node) if isinstance(value, Tensor) else type(value).__name__,
+            where=caller_line(),
             hint=f"{name}.assign(new), or {name} -= ... under cr.no_grad(), or nn.Parameter(new)",
         )
     if type(value) is Tensor:
         _need_constant(value, name)
     elif isinstance(value, GeneratorType | map | filter | zip):
-        raise _lost(name, "an iterator, which is gone after one pass", "make it a list")
+        raise _lost(name, "an iterator, which is exhausted after one pass", "make it a list")
 
 
 def _need_constant(value: Tensor, name: str) -> None:
-    """SettingError for a tensor that looks as if it were trained."""
+    """Raise SettingError for a tensor that looks like a parameter but is none."""
     if value.requires_grad and value.node.owner is not None and not value.node.inputs:
         raise _lost(
             name,
-            "a tensor that requires a gradient and is no parameter",
-            "nn.Parameter(array) in its place, or detach() it if it is a constant",
+            "a tensor that requires a gradient but is no parameter",
+            "use nn.Parameter(array), or detach() it if it is a constant",
         )
 
 
 def _lost(name: str, what: str, hint: str) -> SettingError:
     return SettingError(
-        f"attribute {name!r} would not be trained",
+        f"attribute {quoted(name)} would not be trained",
         expected="parameters, and modules, in lists, tuples or dicts if there are several",
         got=what,
-        where=describe_line(user_line()),
+        where=caller_line(),
         hint=hint,
     )
 
 
-@contextmanager
-def at_inference(model: Module) -> Iterator[None]:
-    """The model in inference mode; afterwards every part of it is in its former mode."""
-    modes = [(module, module.training) for _, module in model.named_modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
 def flatten_parameters(model: Module) -> Array:
-    """All parameters as one vector theta, in the order of ``named_parameters`` (row C1).
+    """Return all parameters as one vector theta, in the order of ``named_parameters``.
 
     >>> from chainrule import nn
     >>> nn.flatten_parameters(nn.MLP([2, 3, 2, 2])).shape
     (23,)
+
+    Lectures: C1.
     """
     return np.concatenate([p.peek().ravel() for p in model.parameters()] or [np.zeros(0, np.float32)])
 
 
-def unflatten_parameters(model: Module, theta: Any) -> None:
-    """Write a vector made by :func:`flatten_parameters` back into the model.
+def unflatten_parameters(model: Module, theta: TensorLike) -> None:
+    """Assign a vector in the order of :func:`flatten_parameters` to the model's parameters.
+
+    Raises ShapeError if its length differs from the number of parameters.
 
     >>> from chainrule import nn
     >>> model = nn.Linear(2, 1)
@@ -504,10 +530,10 @@ def unflatten_parameters(model: Module, theta: Any) -> None:
     >>> model.weight, model.bias
     (tensor([[1., 2.]], requires_grad=True), tensor([3.], requires_grad=True))
     """
-    flat = np.asarray(theta)
+    flat = as_array(theta, name="theta")
     total = sum(p.size for p in model.parameters())
     if flat.shape != (total,):
-        raise ShapeError("theta does not fit this model", expected=(total,), got=flat.shape)
+        raise ShapeError("theta has the wrong length for this model", expected=(total,), got=flat.shape)
     start = 0
     for p in model.parameters():
         p.assign(Tensor.leaf(flat[start : start + p.size].reshape(p.shape).astype(p.dtype)))

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import DTypeLike
 
 from chainrule import functions as f
-from chainrule.errors import SettingError, ShapeError, describe_line, user_line
+from chainrule.errors import SettingError, ShapeError, caller_line
+from chainrule.foreign_text import quoted
 from chainrule.nn.initialisers import constant, zeros
 from chainrule.nn.layers import need_count
 from chainrule.nn.module import Buffer, Module, Parameter
-from chainrule.tensor import Tensor, as_tensor, no_grad
+from chainrule.per_replica import is_number
+from chainrule.tensor import Tensor, TensorLike, as_tensor, no_grad
 
 Moments = tuple[Tensor, Tensor]
 
 
 class BatchNorm1d(Module):
-    """Standardises each feature over the minibatch, then scales and shifts it (row B22 to B24).
+    """Batch normalisation: standardise each feature over the minibatch, then scale and shift it.
 
-    While training: z~ = (z - mean) / sqrt(var + eps) with the minibatch's biased variance (1/B), and
-    weight z~ + bias (the lectures' gamma and beta). The running moments move by ``momentum`` towards the
-    minibatch's, the variance as its unbiased estimate, as in PyTorch. At inference the running moments are
-    used. ``x`` is [batch, features]; the parameters are not penalised.
+    In training mode z~ = (z - mean) / sqrt(var + eps), with the minibatch's mean and biased variance (1/B); the
+    output is weight z~ + bias (gamma and beta in the lectures). The running moments move towards the minibatch's
+    by the fraction ``momentum``, the variance as an unbiased estimate, as in PyTorch. At inference the running
+    moments are used. ``x`` is [batch, features]. Penalties and weight decay spare the parameters.
 
-    A minibatch of one row has no spread: the output is ``bias``, the input's gradient is 0, and the running
-    variance stays as it is. One without rows changes nothing. (Ioffe and Szegedy, 2015.)
+    For a minibatch of one row, the output is ``bias``, the gradient of the input is 0, and the running variance is
+    left unchanged. An empty minibatch changes nothing. Raises SettingError for settings out of range, ShapeError
+    for an input with another number of features (Ioffe and Szegedy, 2015).
 
     >>> import chainrule as cr
     >>> from chainrule import nn
     >>> nn.BatchNorm1d(1, eps=0.0)(cr.tensor([[1.0], [3.0]])).tolist()
     [[-1.0], [1.0]]
+
+    Lectures: B22 to B24.
     """
 
     def __init__(
@@ -40,15 +44,16 @@ class BatchNorm1d(Module):
         momentum: float = 0.1,
         affine: bool = True,
         *,
-        dtype: Any = np.float32,
+        dtype: DTypeLike = np.float32,
     ) -> None:
-        self.features, self.eps, self.momentum = need_count("features", features), float(eps), float(momentum)
-        if not (self.eps >= 0 and 0 <= self.momentum <= 1):
+        if not (is_number(eps) and 0 <= eps < np.inf and is_number(momentum) and 0 <= momentum <= 1):
             raise SettingError(
                 "BatchNorm1d: a setting is out of range",
                 expected="eps >= 0 and 0 <= momentum <= 1",
-                got=f"eps={eps}, momentum={momentum}",
+                got=f"eps={quoted(eps)}, momentum={quoted(momentum)}",
+                hint="BatchNorm1d(features, eps=1e-5, momentum=0.1)",
             )
+        self.features, self.eps, self.momentum = need_count("features", features), float(eps), float(momentum)
         self.weight: Parameter | None = None
         self.bias: Parameter | None = None
         if affine:
@@ -58,7 +63,7 @@ class BatchNorm1d(Module):
         self.running_var = Buffer.made(np.ones(features, dtype))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Of the same shape."""
+        """The normalised input, of the same shape."""
         self._need_rows(x)
         if not self.training or x.shape[0] == 0:
             return self._standardised(x, self.running_mean, self.running_var)
@@ -66,8 +71,11 @@ class BatchNorm1d(Module):
         self._track(x.shape[0], mean, var)
         return self._standardised(x, mean, var)
 
-    def moments(self, x: Any) -> tuple[Moments, Moments]:
-        """Mean and biased variance [features] of a minibatch before and after normalisation (row B22)."""
+    def moments(self, x: TensorLike) -> tuple[Moments, Moments]:
+        """Return (mean, biased variance), each [features], of a minibatch before and after normalisation.
+
+        Lectures: B22.
+        """
         x = as_tensor(x)
         self._need_rows(x)
         before = _moments(x)
@@ -89,15 +97,15 @@ class BatchNorm1d(Module):
     def _need_rows(self, x: Tensor) -> None:
         if len(x.shape) != 2 or x.shape[1] != self.features:
             raise ShapeError(
-                f"{self!r}: the input does not fit",
+                f"{self!r}: the input has the wrong shape",
                 expected=f"[batch, {self.features}]",
                 got=list(x.shape),
-                where=describe_line(user_line()),
+                where=caller_line(),
                 hint="check the width of the layer before, or the columns of the data",
             )
 
     def describe(self) -> str:
-        """Features and settings."""
+        """The number of features and the settings."""
         affine = "" if self.weight is not None else ", affine=False"
         return f"{self.features}, eps={self.eps:g}, momentum={self.momentum:g}{affine}"
 

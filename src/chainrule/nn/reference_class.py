@@ -8,16 +8,18 @@ from chainrule.tensor import Tensor
 
 
 class ReferenceClass(Module):
-    """Scores for classes 1 to p - 1, with a score of 0 put in front for class 0 (row C19, erratum 29).
+    """Prepends class 0, with the fixed logit 0, to the logits of classes 1 to p - 1.
 
-    Put it behind the last ``Linear(..., p - 1)`` and train with ``nn.cross_entropy``: the same probabilities
-    with one unit less, and no direction left in which all scores can move together. For p = 2 it is
-    the logistic model. The default is a score for every class, which treats all classes alike (penalties
-    included) and is what other libraries store.
+    Append it to a last ``Linear(..., p - 1)`` and train with ``nn.cross_entropy``. The probabilities are those of
+    a network with p logits, with one unit less and without the redundant direction in which all logits shift
+    together. For p = 2 it is the logistic model. Without it every class has a logit, as in other libraries, and
+    penalties treat all classes alike.
 
     >>> from chainrule import nn
     >>> nn.Sequential(nn.Linear(4, 2, seed=0), nn.ReferenceClass())([[0.0, 0.0, 0.0, 0.0]]).tolist()
     [[0.0, 0.0, 0.0]]
+
+    Lectures: C19; erratum 29.
     """
 
     def forward(self, x: Tensor) -> Tensor:

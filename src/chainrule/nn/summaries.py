@@ -1,4 +1,4 @@
-"""What a network consists of: for each layer its output's shape, its parameters and its multiply-adds."""
+"""Summarises a network: the output shape, parameters and multiply-adds of each layer."""
 
 from __future__ import annotations
 
@@ -6,34 +6,38 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
+from chainrule.foreign_text import clipped
 from chainrule.graph import Node, new_leaf, topological
 from chainrule.nn.inputs import row_form
-from chainrule.nn.module import Module, at_inference
+from chainrule.nn.modes import at_inference
 from chainrule.notebook import html_table
+from chainrule.number_text import readable
 from chainrule.ops.contract import matmul
 from chainrule.ops.edges import EDGES, products
 from chainrule.ops.elementwise import multiply
 from chainrule.ops.record import Shape
 from chainrule.ops.source import leaf
-from chainrule.tensor import Tensor, no_grad
+from chainrule.tensor import Tensor, TensorLike, no_grad
 from chainrule.trace import tracing
 
-ROWS = 2  # a layer may treat a single row as a special case
+if TYPE_CHECKING:
+    from chainrule.nn.module import Module
+
+ROWS = 2  # of the traced example: a layer may treat a single row as a special case
 
 
-#: of each module, what each call took and gave
-Calls = dict[Module, list[tuple[Node, Node]]]
+#: for each module, the input and the output of each call
+Calls: TypeAlias = "dict[Module, list[tuple[Node, Node]]]"
 
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """One module: its dotted name (the model's own is empty), class, output's shape and costs.
+    """One module of a summary: its dotted name (empty for the model itself), class, output shape and costs.
 
-    ``output`` is [batch, ...], with the number of rows in the example as the first length. ``parameters`` counts
-    what no module above it in the summary has; ``multiply_adds`` are for one row, all calls together. A module with
-    others in it includes them in both.
+    ``output`` is [batch, ...], where the first length is that of the example. ``parameters`` counts parameters not
+    listed further up; ``multiply_adds`` are per row, over all calls. Both include the modules inside.
     """
 
     name: str
@@ -44,15 +48,16 @@ class LayerSummary:
 
     @property
     def shape(self) -> str:
-        """The output's shape as text."""
+        """The output's shape as text, such as [batch, 3]."""
         return f"[{', '.join(['batch', *map(str, self.output[1:])])}]" if self.output else "[]"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The layers of a network and its totals, shared parameters counted once; prints as a table.
+    """A network's layers and totals; prints as a table.
 
-    ``multiply_adds`` are for one row at inference: those of matrix products, and products with a parameter.
+    Shared parameters count once. ``multiply_adds`` are per row at inference: those of matrix products, and of
+    products with a parameter.
 
     >>> from chainrule import nn
     >>> nn.MLP([2, 3, 1]).summary()
@@ -69,10 +74,10 @@ class Summary:
 
     def _rows(self) -> Iterator[tuple[str, str, str, str]]:
         for layer in self.layers:
-            name = f"{layer.name.rpartition('.')[2]} {layer.kind}".strip()
-            label = "  " * (layer.name.count(".") + bool(layer.name)) + name
-            yield label, layer.shape, f"{layer.parameters:,}", f"{layer.multiply_adds:,}"
-        yield "in all", "", f"{self.parameters:,}", f"{self.multiply_adds:,}"
+            name = f"{clipped(layer.name.rpartition('.')[2])} {clipped(layer.kind)}".strip()
+            label = "  " * min(layer.name.count(".") + bool(layer.name), DEEPEST) + name
+            yield label, layer.shape, readable(layer.parameters), readable(layer.multiply_adds)
+        yield "in all", "", readable(self.parameters), readable(self.multiply_adds)
 
     def __repr__(self) -> str:
         table = [TITLES, *self._rows()]
@@ -86,14 +91,15 @@ class Summary:
         return html_table(TITLES, list(self._rows()), texts=2)
 
 
+DEEPEST = 20  # levels of nesting that are indented
 TITLES = ("layer", "output", "parameters", "multiply-adds")
 
 
-def summary(model: Module, example: Any = None) -> Summary:
-    """Describe a network, layer by layer, without running it.
+def summary(model: Module, example: TensorLike | None = None) -> Summary:
+    """Describe a network layer by layer, without running it.
 
-    ``example`` [rows, ...] shows what the input looks like, where the first layer does not say so. Raises ShapeError
-    for one that does not fit, SettingError where it is needed.
+    ``example`` [rows, ...] is needed only if the first layer does not fix the shape of the input. Raises ShapeError
+    for an example that the network does not accept, SettingError where one is needed and missing.
 
     >>> from chainrule import nn
     >>> nn.summary(nn.MLP([4, 8, 3]))
@@ -113,7 +119,7 @@ def summary(model: Module, example: Any = None) -> Summary:
 
 
 def _layers(model: Module, calls: Calls) -> Iterator[LayerSummary]:
-    """A row for each name that a module has; the model itself only where it has no modules in it."""
+    """One row per name of a module; the model itself only if it has no modules inside."""
     owned: set[int] = set()
     named = list(model.named_modules())
     for name, module in named[1:] or named:
@@ -122,7 +128,7 @@ def _layers(model: Module, calls: Calls) -> Iterator[LayerSummary]:
             owned |= {id(p) for p in new}
         own = calls.get(module, [])
         names = [other for other, found in named if found is module]
-        if len(names) == len(own):  # one call under each of its names
+        if len(names) == len(own):  # called once under each of its names
             own = [own[names.index(name)]]
         shape = own[-1][1].shape if own else ()
         cost = sum(_multiply_adds([after], [before]) for before, after in own)
@@ -131,11 +137,11 @@ def _layers(model: Module, calls: Calls) -> Iterator[LayerSummary]:
 
 @contextmanager
 def _recorded(model: Module, calls: Calls) -> Iterator[None]:
-    """While this lasts, every module notes what its ``forward`` takes and gives."""
+    """Record the input and output of every ``forward`` call inside the block."""
     modules = list(dict.fromkeys(module for _, module in model.named_modules()))
 
-    def recorder(module: Module, forward: Callable[..., Any]) -> Callable[..., Any]:
-        def call(x: Any, *more: Any) -> Any:
+    def recorder(module: Module, forward: Callable[..., object]) -> Callable[..., object]:
+        def call(x: object, *more: object) -> object:
             result = forward(x, *more)
             if isinstance(x, Tensor) and isinstance(result, Tensor):
                 calls.setdefault(module, []).append((x.node, result.node))
@@ -153,10 +159,10 @@ def _recorded(model: Module, calls: Calls) -> Iterator[None]:
 
 
 def _multiply_adds(outputs: list[Node], inputs: list[Node]) -> int:
-    """Products that the outputs take, from the inputs on."""
+    """Count the multiply-adds on the way from the inputs to the outputs."""
     known = set(inputs)
     order = topological(outputs, stop=lambda node: node in known)
-    fixed: set[Node] = set()  # what depends on parameters alone is the same for every row
+    fixed: set[Node] = set()  # depends on parameters alone, so it is computed once for all rows
     count = 0
     for node in order:
         if node in known:
@@ -173,5 +179,5 @@ def _multiply_adds(outputs: list[Node], inputs: list[Node]) -> int:
 
 
 def _of_parameters(node: Node, fixed: set[Node]) -> bool:
-    """Whether a node is made of leaves (not of constants alone) that do not depend on the input."""
+    """Whether a node depends on parameters and not on the input (constants alone do not count)."""
     return node in fixed and any(x.op is leaf for x in topological([node]))

@@ -1,20 +1,19 @@
-"""What losses ask of targets: labels in range, shapes that fit the outputs."""
+"""Checks targets for the losses: labels in range, shapes that match the outputs."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from chainrule.errors import DataError, ShapeError, describe_line, user_line
+from chainrule.errors import DataError, ShapeError, caller_line
+from chainrule.missing import as_array
 from chainrule.nn.module import as_float
 from chainrule.ops.dtypes import int64
 from chainrule.ops.record import Array, is_float
-from chainrule.tensor import TRACE, Tensor, as_tensor
+from chainrule.tensor import TRACE, Tensor, TensorLike, as_tensor
 
 
-def check_labels(labels: Any, classes: int) -> None:
-    """A DataError that names the first bad rows unless all labels are integers from 0 to classes - 1.
+def check_labels(labels: TensorLike, classes: int) -> None:
+    """Raise DataError, naming the first bad rows, unless all labels are integers from 0 to classes - 1.
 
     >>> check_labels([0, 2, 1], classes=3)
     """
@@ -24,8 +23,8 @@ def check_labels(labels: Any, classes: int) -> None:
             "labels are not integers",
             expected=f"integers from 0 to {classes - 1}",
             got=f"{values.dtype}" + (f", starting {_first(values.ravel())}" if values.size else ""),
-            where=describe_line(user_line()),
-            hint="number the classes from 0 and convert with .astype(int); for regression use squared_error",
+            where=caller_line(),
+            hint="number the classes from 0 and convert with .astype(int); for a regression use squared_error",
         )
     bad = (values < 0) | (values >= classes)
     if bad.any():
@@ -33,13 +32,13 @@ def check_labels(labels: Any, classes: int) -> None:
             "labels are out of range",
             expected=f"integers from 0 to {classes - 1}, for {classes} outputs",
             got=_bad_rows(values, bad),
-            where=describe_line(user_line()),
-            hint="number the classes from 0, or give the network one output for each class",
+            where=caller_line(),
+            hint="number the classes from 0, or give the network one output per class",
         )
 
 
-def check_binary_targets(targets: Any) -> None:
-    """A DataError that names the first bad rows unless all targets lie between 0 and 1.
+def check_binary_targets(targets: TensorLike) -> None:
+    """Raise DataError, naming the first bad rows, unless all targets lie between 0 and 1.
 
     >>> check_binary_targets([0, 1, 1])
     """
@@ -48,9 +47,9 @@ def check_binary_targets(targets: Any) -> None:
     if bad.any():
         raise DataError(
             "targets of binary_cross_entropy are out of range",
-            expected="0 or 1, or probabilities between",
+            expected="0, 1, or probabilities",
             got=_bad_rows(values, bad),
-            where=describe_line(user_line()),
+            where=caller_line(),
             hint="recode labels of -1 and 1 as (y + 1) / 2",
         )
 
@@ -67,35 +66,37 @@ def _first(values: Array) -> str:
 
 
 def known(x: Tensor) -> bool:
-    """Whether the values of ``x`` can be looked at now."""
+    """Whether ``x`` has values now: it has none while a graph is traced."""
     return x._data is not None and TRACE.get() is None
 
 
-def looked_at(x: Any) -> Array:
-    """The values of targets to be checked; nothing is computed from them, so they may be differentiated by."""
-    return np.asarray(x if not isinstance(x, Tensor) or x._data is None else x._data)
+def looked_at(x: TensorLike) -> Array:
+    """The values of targets, for checks only: nothing is computed from them, so gradients are unaffected."""
+    return as_array(x if not isinstance(x, Tensor) or x._data is None else x._data, name="targets")
 
 
-def labels_of(target: Any, shape: tuple[int, ...], classes: int) -> Tensor:
-    """Labels as int64 of this shape; a column [batch, 1] is welcome."""
-    traced = isinstance(target, Tensor) and not known(target)
-    check_labels(np.zeros(0, target.dtype) if traced else target, classes)  # of a traced one, the dtype
+def labels_of(target: TensorLike, shape: tuple[int, ...], classes: int) -> Tensor:
+    """Return labels as int64 of this shape; a column [batch, 1] is accepted."""
+    if isinstance(target, Tensor) and not known(target):
+        check_labels(np.zeros(0, target.dtype), classes)  # a traced one has no values, only a dtype
+    else:
+        check_labels(target, classes)
     labels = as_tensor(target)
     if labels.shape == (*shape, 1):
         labels = labels.reshape(shape)
     if labels.shape != shape:
         raise ShapeError(
-            "the labels do not fit the outputs",
+            "the labels have a shape that does not match the outputs",
             expected=f"labels {list(shape)} for outputs {[*shape, classes]}",
             got=list(labels.shape),
-            where=describe_line(user_line()),
-            hint="labels are class numbers: one-hot rows become such with .argmax(1)",
+            where=caller_line(),
+            hint="labels are class numbers: convert one-hot rows with .argmax(1)",
         )
     return labels.astype(int64)
 
 
-def aligned(name: str, prediction: Any, target: Any) -> tuple[Tensor, Tensor]:
-    """Both as tensors of one shape."""
+def aligned(name: str, prediction: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
+    """Return prediction and target as tensors of equal shape; raise ShapeError if they cannot be."""
     prediction = as_tensor(prediction)
     if not is_float(prediction.dtype):
         given = as_tensor(target)
@@ -108,9 +109,9 @@ def aligned(name: str, prediction: Any, target: Any) -> tuple[Tensor, Tensor]:
     if (*given.shape, 1) == prediction.shape or given.shape == (*prediction.shape, 1):
         return prediction, given.reshape(prediction.shape)
     raise ShapeError(
-        f"{name}: the target has another shape than the prediction",
+        f"{name}: target and prediction differ in shape",
         expected=f"a target {list(prediction.shape)}",
         got=list(given.shape),
-        where=describe_line(user_line()),
-        hint="one target for each output: check the width of the last layer, or reshape the target",
+        where=caller_line(),
+        hint="each output needs one target: check the width of the last layer, or reshape the target",
     )

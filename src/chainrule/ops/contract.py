@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.ops.movement import transpose
 from chainrule.ops.notation import Expression, product
+from chainrule.ops.operand import Application, Operand
 from chainrule.ops.record import (
     Array,
     Case,
@@ -26,7 +26,7 @@ from chainrule.sums import total
 BLOCK = 1024  # terms of a product that are added up by the library that NumPy calls
 
 
-def _form(a: Any, b: Any) -> Form:
+def _form(a: Operand, b: Operand) -> Form:
     expect(
         len(a.shape) >= 2 and len(b.shape) >= 2 and a.shape[-1] == b.shape[-2],
         ShapeError,
@@ -38,7 +38,7 @@ def _form(a: Any, b: Any) -> Form:
     return Form((*broadcast_shapes("matmul", a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]), a.dtype)
 
 
-def _turned(x: Any) -> Any:
+def _transposed(x: Operand) -> Operand:
     n = len(x.shape)
     return transpose(x, axes=(*range(n - 2), n - 1, n - 2))
 
@@ -54,7 +54,7 @@ def _domain(rng: np.random.Generator) -> Iterator[Case]:
         yield Case((rng.normal(size=a), rng.normal(size=b)))
 
 
-def _written(node: Any, a: Expression, b: Expression) -> Expression:
+def _written(node: Application, a: Expression, b: Expression) -> Expression:
     """A matrix product; an ordinary one where a side is a single number."""
     left, right = (math.prod(x.shape) for x in node.inputs)
     return a * b if 1 in (left, right) else product(a, b, node.shape)
@@ -79,7 +79,7 @@ matmul: Primitive = Primitive(
     "matmul",
     _form,
     _value,
-    lambda g, y, a, b: (matmul(g, _turned(b)), matmul(_turned(a), g)),
+    lambda g, y, a, b: (matmul(g, _transposed(b)), matmul(_transposed(a), g)),
     _domain,
     (
         Case((np.ones((2, 3)), np.ones((2, 3)))),
@@ -87,6 +87,6 @@ matmul: Primitive = Primitive(
         Case((np.ones((2, 2, 3)), np.ones((4, 3, 2)))),
     ),
     promoted=(0, 2),
-    lowering=OwnLoop(),
+    lowering=OwnLoop("product"),
     written=_written,
 )

@@ -1,4 +1,4 @@
-"""Sums along the edges of a sparse graph, with the minibatch as the vector axis (row A26, A28).
+"""Sums along the edges of a sparse graph, with the minibatch as the vector axis.
 
 ``count`` edges lead from lower neurons to upper ones. Five integer arrays describe them, in two orders, so that
 messages run both ways without a search:
@@ -11,25 +11,27 @@ position [count]    which of all weights is the edge's
 
 Values are [neurons, batch], weights those of all edges of a network. No array is ever [edges, batch]. The arrays
 are trusted: whoever makes them has checked them.
+
+Lectures: A26, A28.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.ops.movement import pad
 from chainrule.ops.notation import call
+from chainrule.ops.operand import Application, Cotangents, Operand
 from chainrule.ops.record import Array, Case, Form, OwnLoop, Primitive, expect, is_float
 from chainrule.sums import BLOCK
 
 CHUNK = 1 << 14  # edges whose products NumPy holds at a time
 
 
-def _check(name: str, incidence: tuple[Any, ...], first: int) -> tuple[int, int, int]:
+def _check(name: str, incidence: tuple[Operand, ...], first: int) -> tuple[int, int, int]:
     """Numbers of upper neurons, lower neurons and edges."""
     rows, source, columns, target, position = incidence
     expect(
@@ -60,8 +62,8 @@ def _need(name: str, what: str, shape: tuple[int, ...], rows: int) -> None:
     )
 
 
-def _sum_form(name: str, up: bool) -> Any:
-    def form(values: Any, weights: Any, *incidence: Any, first: int) -> Form:
+def _sum_form(name: str, up: bool) -> Callable[..., Form]:
+    def form(values: Operand, weights: Operand, *incidence: Operand, first: int) -> Form:
         upper, lower, count = _check(name, incidence, first)
         _need(name, "lower" if up else "upper", values.shape, lower if up else upper)
         expect(
@@ -106,7 +108,7 @@ def _edge_sum_down(
     return _sparse_product(values, weights[position], columns, target)
 
 
-def _dot_form(upper: Any, lower: Any, *incidence: Any, first: int) -> Form:
+def _dot_form(upper: Operand, lower: Operand, *incidence: Operand, first: int) -> Form:
     above, below, count = _check("edge_dot", incidence, first)
     _need("edge_dot", "upper", upper.shape, above)
     _need("edge_dot", "lower", lower.shape, below)
@@ -137,7 +139,7 @@ def incidence_of(source: Array, target: Array, upper: int, lower: int, first: in
     return tuple(np.asarray(array, np.int32) for array in arrays)
 
 
-def _domain(kind: str) -> Any:
+def _domain(kind: str) -> Callable[[np.random.Generator], Iterator[Case]]:
     def domain(rng: np.random.Generator) -> Iterator[Case]:
         for upper, lower, density, batch, first in (
             (3, 4, 0.6, 2, 0),
@@ -173,7 +175,7 @@ def _bad(*shapes: tuple[int, ...]) -> tuple[Case, ...]:
     )
 
 
-def _whole(part: Any, weights: int, first: int) -> Any:
+def _whole(part: Operand, weights: int, first: int) -> Operand:
     """Numbers of a block's edges as numbers of all edges, zero elsewhere."""
     behind = weights - first - part.shape[0]
     if first == behind == 0:
@@ -181,7 +183,9 @@ def _whole(part: Any, weights: int, first: int) -> Any:
     return pad(part, low=(first,), high=(behind,), interior=(0,), value=0.0)
 
 
-def _dot_derivative(g: Any, y: Any, upper: Any, lower: Any, *incidence: Any, first: int) -> tuple[Any, ...]:
+def _dot_derivative(
+    g: Operand, y: Operand, upper: Operand, lower: Operand, *incidence: Operand, first: int
+) -> Cotangents:
     weights = _whole(g, first + g.shape[0], first)
     above = edge_sum(lower, weights, *incidence, first=first)
     return (above, edge_sum_down(upper, weights, *incidence, first=first), *[None] * len(incidence))
@@ -200,7 +204,7 @@ edge_sum: Primitive = Primitive(
     _domain("up"),
     _bad((2, 4), (6,), (3, 4), (5,)),
     promoted=(0, 2),
-    lowering=OwnLoop(),
+    lowering=OwnLoop("edges"),
     written=lambda node, v, w, *incidence: call(
         "edge sum of {1} {0}", r"\sum_{{(j,i)\in E}} {1}\,{0}", v, w, shape=node.shape
     ),
@@ -219,7 +223,7 @@ edge_sum_down: Primitive = Primitive(
     _domain("down"),
     _bad((3, 4), (6,), (2, 4), (5,)),
     promoted=(0, 2),
-    lowering=OwnLoop(),
+    lowering=OwnLoop("edges"),
     written=lambda node, v, w, *incidence: call(
         "edge sum downwards of {1} {0}", r"\sum_{{(i,j)\in E}} {1}\,{0}", v, w, shape=node.shape
     ),
@@ -234,7 +238,7 @@ edge_dot: Primitive = Primitive(
     _domain("dot"),
     _bad((3, 4), (2, 4), (2, 4), (2, 5)),
     promoted=(0, 2),
-    lowering=OwnLoop(),
+    lowering=OwnLoop("edges"),
     written=lambda node, upper, lower, *incidence: call(
         "{0} dot {1} on every edge", r"{0} \cdot {1} \; \text{{on }} E", upper, lower, shape=node.shape
     ),
@@ -243,6 +247,6 @@ edge_dot: Primitive = Primitive(
 EDGES = {edge_sum, edge_sum_down, edge_dot}
 
 
-def products(node: Any) -> int:
+def products(node: Application) -> int:
     """How many products such a node adds up."""
     return int(node.inputs[3].shape[0] * node.inputs[0].shape[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TypedDict, Unpack
 
 import numpy as np
 
@@ -14,11 +14,25 @@ from chainrule.ops.dtypes import bool_
 from chainrule.ops.instructions import Lower
 from chainrule.ops.movement import identity
 from chainrule.ops.notation import Expression, function
-from chainrule.ops.record import Array, Case, Form, Lanes, Primitive, broadcast_shapes, expect
+from chainrule.ops.operand import Application, Cotangents, Dtype, Factors, Operand
+from chainrule.ops.record import (
+    ZERO,
+    Array,
+    Case,
+    Computed,
+    Cost,
+    Derivative,
+    Elementwise,
+    Faulty,
+    Form,
+    Primitive,
+    Undefined,
+    broadcast_shapes,
+    expect,
+)
 from chainrule.ops.source import constant
 
 Interval = tuple[float, float]
-Derivative = Callable[..., tuple[Any, ...]] | None
 Written = Callable[..., Expression]
 
 EVERYWHERE: Interval = (-3.0, 3.0)
@@ -31,7 +45,7 @@ def _draw(rng: np.random.Generator, interval: Interval, shape: tuple[int, ...], 
     return x * rng.choice([-1.0, 1.0], size=shape) if signed else x
 
 
-def _refuse_booleans(name: str, x: Any) -> None:
+def _refuse_booleans(name: str, x: Operand) -> None:
     expect(
         x.dtype != bool_,
         DtypeError,
@@ -42,22 +56,31 @@ def _refuse_booleans(name: str, x: Any) -> None:
     )
 
 
+class Said(TypedDict, total=False):
+    """What a record may say besides: see ``Primitive``. It is written as its name with the operands in brackets."""
+
+    written: Written
+    cost: Cost
+    hint: str
+    partials: Callable[..., Factors]
+    floating: bool
+    instead: Callable[..., Operand | None]
+
+
 def unary(
     name: str,
-    value: Callable[..., Any],
+    value: Callable[..., Computed],
     derivative: Derivative,
     interval: Interval = EVERYWHERE,
     *,
     lower: Lower,
-    written: Written,
-    partials: Derivative = None,
     signed: bool = False,
-    floating: bool = True,
     boolean: bool = True,
+    **said: Unpack[Said],
 ) -> Primitive:
-    """A record of one operand; ``interval`` is where its tests draw from."""
+    """A record of one operand; ``interval`` is where its tests draw from. Integers become floats first."""
 
-    def form(x: Any) -> Form:
+    def form(x: Operand) -> Form:
         if not boolean:
             _refuse_booleans(name, x)
         return Form(x.shape, x.dtype)
@@ -66,41 +89,42 @@ def unary(
         for shape in ((), (5,), (3, 4)):
             yield Case((_draw(rng, interval, shape, signed),))
 
+    bad = () if boolean else (Case((np.ones(2, bool),)),)
+    said = {"written": function(f"{name}({{0}})"), "floating": True, **said}
     return Primitive(
-        name,
-        form,
-        value,
-        derivative,
-        domain,
-        () if boolean else (Case((np.ones(2, bool),)),),
-        promoted=(0, 1),
-        floating=floating,
-        lowering=Lanes(lower),
-        written=written,
-        partials=partials,
+        name, form, value, derivative, domain, bad, promoted=(0, 1), lowering=Elementwise(lower), **said
     )
+
+
+def in_software(
+    name: str,
+    value: Callable[..., Computed],
+    derivative: Derivative,
+    interval: Interval = EVERYWHERE,
+    **said: Unpack[Said],
+) -> Primitive:
+    """A record of one operand whose function of the same name is written in ``compiler/codegen/mathfn.py``."""
+    said = {"cost": "long", **said}
+    return unary(name, value, derivative, interval, lower=i.function(name), **said)
 
 
 def binary(
     name: str,
-    value: Callable[..., Any],
+    value: Callable[..., Computed],
     derivative: Derivative,
     left: Interval = EVERYWHERE,
     right: Interval = EVERYWHERE,
     *,
     lower: Lower,
-    written: Written,
-    partials: Derivative = None,
     signed: bool = False,
-    floating: bool = False,
     boolean: bool = True,
-    result: np.dtype[Any] | None = None,
-    instead: Callable[..., Any] | None = None,
-    faulty: Lower | None = None,
+    result: Dtype | None = None,
+    faulty: Faulty | None = None,
+    **said: Unpack[Said],
 ) -> Primitive:
     """A record of two operands, which broadcast against each other."""
 
-    def form(x: Any, y: Any) -> Form:
+    def form(x: Operand, y: Operand) -> Form:
         if not boolean:
             _refuse_booleans(name, x)
         return Form(broadcast_shapes(name, x.shape, y.shape), result or x.dtype)
@@ -109,27 +133,13 @@ def binary(
         for first, second in (((), ()), ((3, 4), (3, 4)), ((3, 1), (4,)), ((2, 3, 4), (3, 1)), ((), (3,))):
             yield Case((_draw(rng, left, first, False), _draw(rng, right, second, signed)))
 
-    bad: tuple[Case, ...] = (
-        Case((np.ones((3, 2)), np.ones((3,)))),
-        Case((np.ones((2, 3)), np.ones((3, 2)))),
-    )
-    if not boolean:
-        bad = (*bad, Case((np.ones(2, bool), np.ones(2, bool))))
-    return Primitive(
-        name,
-        form,
-        value,
-        derivative,
-        domain,
-        bad,
-        promoted=(0, 2),
-        floating=floating,
-        instead=instead,
-        lowering=Lanes(lower, faulty),
-        written=written,
-        partials=partials,
-    )
+    bad = APART if boolean else (*APART, Case((np.ones(2, bool), np.ones(2, bool))))
+    lowering = Elementwise(lower, faulty)
+    return Primitive(name, form, value, derivative, domain, bad, promoted=(0, 2), lowering=lowering, **said)
 
+
+#: shapes that do not broadcast
+APART = (Case((np.ones((3, 2)), np.ones((3,)))), Case((np.ones((2, 3)), np.ones((3, 2)))))
 
 # Arithmetic
 
@@ -150,7 +160,7 @@ subtract: Primitive = binary(
 )
 
 
-def _square_of_kink(a: Any, b: Any) -> Any:
+def _square_of_kink(a: Application, b: Application) -> Operand | None:
     """|x| |x| as x x, and a root times itself as what it is the root of.
 
     At 0 the factors have a kink and their product has none: the rule for products would lose the second derivative.
@@ -161,7 +171,7 @@ def _square_of_kink(a: Any, b: Any) -> Any:
     return multiply(x, x) if a.op is abs else identity(x)
 
 
-def _same(a: Any, b: Any) -> bool:
+def _same(a: Application, b: Application) -> bool:
     """Whether two nodes compute the same from the same nodes, as far as a short look shows."""
     waiting, seen = [(a, b)], set()
     while waiting:
@@ -195,6 +205,8 @@ divide: Primitive = binary(
     signed=True,
     floating=True,
     lower=i.arithmetic("fdiv", "sdiv"),
+    cost="long",
+    hint="keep the divisor away from 0: x / (y + 1e-8)",
     written=lambda node, a, b: a / b,
 )
 negative: Primitive = unary(
@@ -208,7 +220,7 @@ negative: Primitive = unary(
 )
 
 
-def _power(x: Array, p: Array) -> Any:
+def _power(x: Array, p: Array) -> Computed:
     if p.dtype.kind == "i" and (p < 0).any():
         raise DtypeError(
             "power: an integer has no negative power that is an integer",
@@ -222,7 +234,7 @@ def _power(x: Array, p: Array) -> Any:
     return np.power(x, p)
 
 
-def _power_derivative(g: Any, y: Any, x: Any, p: Any) -> tuple[Any, Any]:
+def _power_derivative(g: Operand, y: Operand, x: Operand, p: Operand) -> Cotangents:
     # p x^(p-1); where x and p are both 0 that is 0 times infinity, but x^0 is flat: 1 in the place of x makes
     # it 0, and all higher derivatives
     dx = p * power(where(equal(x, 0) & equal(p, 0), 1, x), p - 1)
@@ -232,13 +244,13 @@ def _power_derivative(g: Any, y: Any, x: Any, p: Any) -> tuple[Any, Any]:
     return g * dx, g * dp
 
 
-def _power_instead(x: Any, p: Any) -> Any:
+def _power_instead(x: Application, p: Application) -> Operand | None:
     """The square of what has a kink, as a product of two."""
     two = x.op in (abs, root) and p.op is constant and p.shape == () and p.params["value"] == 2
     return multiply(x, x) if two else None
 
 
-def _power_written(node: Any, x: Expression, p: Expression) -> Expression:
+def _power_written(node: Application, x: Expression, p: Expression) -> Expression:
     return x**p.number if p.number is not None else _any_power(node, x, p)
 
 
@@ -254,41 +266,41 @@ power: Primitive = binary(
     instead=_power_instead,
     lower=i.power,
     faulty=i.negative_exponent,
+    cost="long",
+    hint="keep the base above 0: cr.maximum(x, 1e-12)",
     written=_power_written,
     partials=lambda y, x, p: (p * y / x, y * log(x)),
 )
 
 # Exponentials and logarithms
 
-exp: Primitive = unary(
+exp: Primitive = in_software(
     "exp",
     np.exp,
     lambda g, y, x: (g * y,),
-    lower=i.function("exp"),
+    hint="keep its input below 88 (float32): subtract the largest, or use cr.logsumexp, cr.softmax, cr.softplus",
     written=function("exp({0})", r"e^{{{0}}}"),
 )
-expm1: Primitive = unary(
+expm1: Primitive = in_software(
     "expm1",
     np.expm1,
     lambda g, y, x: (g * exp(x),),
-    lower=i.function("expm1"),
-    written=function("expm1({0})"),
+    hint="keep its input below 88 (float32)",
 )
-log: Primitive = unary(
+log: Primitive = in_software(
     "log",
     np.log,
     lambda g, y, x: (g / x,),
     POSITIVE,
-    lower=i.function("log"),
+    hint="keep its input above 0: cr.log(cr.maximum(x, 1e-12))",
     written=function("log({0})", r"\log\left({0}\right)"),
 )
-log1p: Primitive = unary(
+log1p: Primitive = in_software(
     "log1p",
     np.log1p,
     lambda g, y, x: (g / (1.0 + x),),
     (-0.8, 4.0),
-    lower=i.function("log1p"),
-    written=function("log1p({0})"),
+    hint="keep its input above -1",
 )
 sqrt: Primitive = unary(
     "sqrt",
@@ -296,11 +308,13 @@ sqrt: Primitive = unary(
     lambda g, y, x: (0.5 * g / y,),
     POSITIVE,
     lower=i.intrinsic("sqrt"),
+    cost="long",
+    hint="keep its input above 0, where the derivative is finite: cr.sqrt(x + 1e-12)",
     written=lambda node, x: x**0.5,
 )
 
 
-def _root_derivative(g: Any, y: Any, x: Any) -> tuple[Any]:
+def _root_derivative(g: Operand, y: Operand, x: Operand) -> Cotangents:
     at_zero = equal(y, 0)
     return (where(at_zero, 0, 0.5 * g / where(at_zero, 1, y)),)
 
@@ -312,6 +326,7 @@ root: Primitive = unary(
     _root_derivative,
     POSITIVE,
     lower=i.intrinsic("sqrt"),
+    cost="long",
     written=lambda node, x: x**0.5,
     partials=lambda y, x: (0.5 / y,),
 )
@@ -331,18 +346,17 @@ abs: Primitive = unary(
 sign: Primitive = unary(
     "sign",
     np.sign,
-    None,
+    ZERO,
     AWAY_FROM_ZERO,
     signed=True,
     floating=False,
     boolean=False,
     lower=i.sign,
-    written=function("sign({0})"),
 )
 floor: Primitive = unary(
     "floor",
     np.floor,
-    None,
+    ZERO,
     (0.1, 0.9),
     floating=False,
     lower=i.intrinsic("floor"),
@@ -351,18 +365,16 @@ floor: Primitive = unary(
 
 # Trigonometric, hyperbolic, sigmoid
 
-sin: Primitive = unary(
+sin: Primitive = in_software(
     "sin",
     np.sin,
     lambda g, y, x: (g * cos(x),),
-    lower=i.function("sin"),
     written=function("sin({0})", r"\sin\left({0}\right)"),
 )
-cos: Primitive = unary(
+cos: Primitive = in_software(
     "cos",
     np.cos,
     lambda g, y, x: (-(g * sin(x)),),
-    lower=i.function("cos"),
     written=function("cos({0})", r"\cos\left({0}\right)"),
 )
 
@@ -372,44 +384,38 @@ def _logistic(x: Array) -> Array:
     return np.where(x >= 0, 1.0 / (1.0 + e), e / (1.0 + e)).astype(x.dtype)
 
 
-def _erf(x: Array) -> Any:
+def _erf(x: Array) -> Computed:
     from scipy.special import erf as scipy_erf
 
     return scipy_erf(x)
 
 
 # s(z) s(-z), not s(1 - s), which is exactly 0 from z = 37 on (row C14, erratum 20)
-logistic: Primitive = unary(
+logistic: Primitive = in_software(
     "logistic",
     _logistic,
     lambda g, y, x: (g * (y * logistic(-x)),),
-    lower=i.function("logistic"),
     written=function("σ({0})", r"\sigma\left({0}\right)"),
     partials=lambda y, x: (y * (1 - y),),
 )
 # 1 - tanh^2 loses all digits where tanh is close to 1; 4 s(2z) s(-2z) loses none
-tanh: Primitive = unary(
+tanh: Primitive = in_software(
     "tanh",
     np.tanh,
     lambda g, y, x: (g * (4.0 * logistic(2.0 * x) * logistic(-2.0 * x)),),
-    lower=i.function("tanh"),
     written=function("tanh({0})", r"\tanh\left({0}\right)"),
     partials=lambda y, x: (1 - y * y,),
 )
 #: log(1 + e^x) without overflow, and with full relative accuracy for negative x
-softplus: Primitive = unary(
+softplus: Primitive = in_software(
     "softplus",
     lambda x: np.maximum(x, x.dtype.type(0)) + np.log1p(np.exp(-np.abs(x))),
     lambda g, y, x: (g * logistic(x),),
-    lower=i.function("softplus"),
-    written=function("softplus({0})"),
 )
-erf: Primitive = unary(
+erf: Primitive = in_software(
     "erf",
     _erf,
     lambda g, y, x: (g * (2.0 / np.pi**0.5 * exp(-(x * x))),),
-    lower=i.function("erf"),
-    written=function("erf({0})"),
 )
 
 # Piecewise: at a kink each record states the value that it takes
@@ -423,11 +429,10 @@ relu: Primitive = unary(
     signed=True,
     floating=False,
     lower=i.relu,
-    written=function("relu({0})"),
 )
 
 
-def _extremum_derivative(g: Any, y: Any, a: Any, b: Any) -> tuple[Any, Any]:
+def _extremum_derivative(g: Operand, y: Operand, a: Operand, b: Operand) -> Cotangents:
     # a tie shares the cotangent equally
     tie = where(equal(a, b), 0.5 * g, 0)
     return where(equal(y, a), g, 0) - tie, where(equal(y, b), g, 0) - tie
@@ -449,7 +454,7 @@ minimum: Primitive = binary(
 )
 
 
-def _where_form(condition: Any, a: Any, b: Any) -> Form:
+def _where_form(condition: Operand, a: Operand, b: Operand) -> Form:
     expect(
         condition.dtype == bool_,
         DtypeError,
@@ -477,12 +482,12 @@ where: Primitive = Primitive(
         Case((np.ones(3, bool), np.ones((3, 2)), np.ones((3,)))),
     ),
     promoted=(1, 3),
-    lowering=Lanes(i.where),
+    lowering=Elementwise(i.where),
     written=lambda node, c, a, b: c * a + (1 - c) * b,  # conditions are written [a > b]: 1 or 0
 )
 
 
-def _clip_form(x: Any, low: Any, high: Any) -> Form:
+def _clip_form(x: Operand, low: Operand, high: Operand) -> Form:
     return Form(broadcast_shapes("clip", x.shape, low.shape, high.shape), x.dtype)
 
 
@@ -492,7 +497,7 @@ def _clip_domain(rng: np.random.Generator) -> Iterator[Case]:
         yield Case((rng.normal(size=shape) * 2, low, low + 1.5))
 
 
-def _clip_derivative(g: Any, y: Any, x: Any, low: Any, high: Any) -> tuple[Any, Any, Any]:
+def _clip_derivative(g: Operand, y: Operand, x: Operand, low: Operand, high: Operand) -> Cotangents:
     # at a bound the derivative goes to x, none to the bound
     inside = greater_equal(x, low) & less_equal(x, high)
     below = less(x, low) & less(low, high)
@@ -507,64 +512,34 @@ clip: Primitive = Primitive(
     _clip_domain,
     (Case((np.ones((2, 3)), np.zeros(()), np.ones(2))),),
     promoted=(0, 3),
-    lowering=Lanes(i.clip),
+    lowering=Elementwise(i.clip),
     written=function("clip({0}, {1}, {2})"),
 )
 
 # Comparisons and logic: boolean results, no derivative
 
-equal: Primitive = binary(
-    "equal",
-    np.equal,
-    None,
-    result=bool_,
-    lower=i.comparison("oeq", "eq"),
-    written=function("[{0} = {1}]", r"\left[{0} = {1}\right]"),
-)
-not_equal: Primitive = binary(
-    "not_equal",
-    np.not_equal,
-    None,
-    result=bool_,
-    lower=i.comparison("une", "ne"),
-    written=function("[{0} ≠ {1}]", r"\left[{0} \neq {1}\right]"),
-)
-less: Primitive = binary(
-    "less",
-    np.less,
-    None,
-    result=bool_,
-    lower=i.comparison("olt", "lt"),
-    written=function("[{0} < {1}]", r"\left[{0} < {1}\right]"),
-)
-less_equal: Primitive = binary(
-    "less_equal",
-    np.less_equal,
-    None,
-    result=bool_,
-    lower=i.comparison("ole", "le"),
-    written=function("[{0} ≤ {1}]", r"\left[{0} \leq {1}\right]"),
-)
-greater: Primitive = binary(
-    "greater",
-    np.greater,
-    None,
-    result=bool_,
-    lower=i.comparison("ogt", "gt"),
-    written=function("[{0} > {1}]", r"\left[{0} > {1}\right]"),
-)
-greater_equal: Primitive = binary(
-    "greater_equal",
-    np.greater_equal,
-    None,
-    result=bool_,
-    lower=i.comparison("oge", "ge"),
-    written=function("[{0} ≥ {1}]", r"\left[{0} \geq {1}\right]"),
+NO_SLOPE = Undefined("cr.logistic(k * (a - b)) is a smooth a > b; x.detach() where a gradient of 0 is meant")
+
+
+def _comparison(name: str, value: Callable[..., Computed], lower: Lower, text: str, latex: str) -> Primitive:
+    written = function(f"[{{0}} {text} {{1}}]", rf"\left[{{0}} {latex} {{1}}\right]")
+    return binary(name, value, NO_SLOPE, result=bool_, lower=lower, cost="cheap", written=written)
+
+
+equal: Primitive = _comparison("equal", np.equal, i.comparison("oeq", "eq"), "=", "=")
+not_equal: Primitive = _comparison("not_equal", np.not_equal, i.comparison("une", "ne"), "≠", r"\neq")
+less: Primitive = _comparison("less", np.less, i.comparison("olt", "lt"), "<", "<")
+less_equal: Primitive = _comparison("less_equal", np.less_equal, i.comparison("ole", "le"), "≤", r"\leq")
+greater: Primitive = _comparison("greater", np.greater, i.comparison("ogt", "gt"), ">", ">")
+greater_equal: Primitive = _comparison(
+    "greater_equal", np.greater_equal, i.comparison("oge", "ge"), "≥", r"\geq"
 )
 
 
-def _logic(name: str, value: Callable[..., Any], lower: Lower, count: int, written: Written) -> Primitive:
-    def form(*operands: Any) -> Form:
+def _logic(
+    name: str, value: Callable[..., Computed], lower: Lower, count: int, written: Written
+) -> Primitive:
+    def form(*operands: Operand) -> Form:
         expect(
             builtins.all(x.dtype == bool_ for x in operands),
             DtypeError,
@@ -580,7 +555,9 @@ def _logic(name: str, value: Callable[..., Any], lower: Lower, count: int, writt
             yield Case(tuple(rng.random(shape) < 0.5 for _ in range(count)))
 
     bad = (Case(tuple(np.ones(3) for _ in range(count))),)
-    return Primitive(name, form, value, None, domain, bad, lowering=Lanes(lower), written=written)
+    return Primitive(
+        name, form, value, NO_SLOPE, domain, bad, lowering=Elementwise(lower), cost="cheap", written=written
+    )
 
 
 logical_and: Primitive = _logic("logical_and", np.logical_and, i.bits("and"), 2, lambda node, a, b: a * b)

@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.errors import DtypeError, IndexOutOfRangeError, ShapeError
 from chainrule.ops.notation import call
+from chainrule.ops.operand import Operand
 from chainrule.ops.record import (
     Array,
     Case,
@@ -20,7 +21,7 @@ from chainrule.ops.record import (
 )
 
 
-def _check(name: str, x: Any, indices: Any, axis: int, ndim: int) -> None:
+def _check(name: str, x: Operand, indices: Operand, axis: int, ndim: int) -> None:
     expect(
         indices.dtype.kind in "iu",
         DtypeError,
@@ -42,7 +43,7 @@ def _in_range(name: str, indices: Array, length: int) -> None:
         )
 
 
-def _gather_form(x: Any, indices: Any, axis: int) -> Form:
+def _gather_form(x: Operand, indices: Operand, axis: int) -> Form:
     _check("gather", x, indices, axis, len(x.shape))
     return Form((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype)
 
@@ -70,12 +71,12 @@ gather: Primitive = Primitive(
         Case((np.ones(()), np.zeros(2, int)), {"axis": 0}),
         Case((np.ones(3), np.array([0, 3])), {"axis": 0}),
     ),
-    lowering=OwnLoop(),
+    lowering=OwnLoop("gather", when_empty=True),
     written=lambda node, x, at: call("{0}[{1}]", r"{0}\left[{1}\right]", x, at, shape=node.shape),
 )
 
 
-def _scatter_form(updates: Any, indices: Any, axis: int, size: int, unique: bool = False) -> Form:
+def _scatter_form(updates: Operand, indices: Operand, axis: int, size: int, unique: bool = False) -> Form:
     ndim = len(indices.shape)
     _check("scatter_add", updates, indices, axis, len(updates.shape) - ndim + 1)
     expect(
@@ -116,7 +117,7 @@ scatter_add: Primitive = Primitive(
         Case((np.ones((2, 3)), np.zeros((), int)), {"axis": 3, "size": 5}),
         Case((np.ones(2), np.array([0, 5])), {"axis": 0, "size": 5}),
     ),
-    lowering=OwnLoop(),
+    lowering=OwnLoop("scatter", when_empty=True),
     written=lambda node, x, at: call(
         "scatter({0} at {1})", r"\operatorname{{scatter}}\left({0}, {1}\right)", x, at, shape=node.shape
     ),

@@ -1,20 +1,20 @@
 """How elementwise primitives become instructions: functions that the records name.
 
-Each is called ``(f, node, *lanes)``: ``f`` writes instructions (``compiler/ir.py``), ``node`` is the application, the
-lanes are its operands in registers; the result is the lanes of its value.
+Each is called ``(f, node, *lanes)``: ``f`` writes instructions (``compiler/codegen/builder.py``), ``node`` is the
+application, the lanes are its operands in registers; the result is the lanes of its value.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from chainrule.ops.faults import Fault
+from chainrule.ops.operand import Application, Dtype
+from chainrule.ops.registers import Builder, Value
 
-Lower = Callable[..., Any]
-Dtype = np.dtype[Any]
+Lower = Callable[..., Value]
 
 _SCALARS = {"f4": "float", "f8": "double", "b1": "i1", "i1": "i8", "u1": "i8", "i2": "i16", "u2": "i16"}
 _SCALARS |= {"i4": "i32", "u4": "i32", "i8": "i64", "u8": "i64"}
@@ -25,7 +25,7 @@ def scalar_of(dtype: Dtype) -> str:
     return _SCALARS[f"{dtype.kind}{dtype.itemsize}"]
 
 
-def same(f: Any, node: Any, x: Any) -> Any:
+def same(f: Builder, node: Application, x: Value) -> Value:
     """The operand itself."""
     return x
 
@@ -33,7 +33,7 @@ def same(f: Any, node: Any, x: Any) -> Any:
 def arithmetic(float_op: str, int_op: str) -> Lower:
     """An operation of two numbers."""
 
-    def lower(f: Any, node: Any, a: Any, b: Any) -> Any:
+    def lower(f: Builder, node: Application, a: Value, b: Value) -> Value:
         if node.dtype.kind == "b":  # as NumPy: + is or, * is and
             return f.binary({"add": "or", "mul": "and"}[int_op], a, b)
         return f.binary(float_op if a.type.is_float else int_op, a, b)
@@ -42,7 +42,7 @@ def arithmetic(float_op: str, int_op: str) -> Lower:
 
 
 def function(name: str) -> Lower:
-    """A function that ``compiler/mathfn.py`` writes."""
+    """A function that ``compiler/codegen/mathfn.py`` writes."""
     return lambda f, node, *x: f.math(name, *x)
 
 
@@ -56,17 +56,17 @@ def bits(name: str) -> Lower:
     return lambda f, node, a, b: f.binary(name, a, b)
 
 
-def logical_not(f: Any, node: Any, x: Any) -> Any:
+def logical_not(f: Builder, node: Application, x: Value) -> Value:
     """The other truth value."""
     return f.binary("xor", x, f.const(1, x.type))
 
 
-def negative(f: Any, node: Any, x: Any) -> Any:
+def negative(f: Builder, node: Application, x: Value) -> Value:
     """-x."""
     return f.fneg(x) if x.type.is_float else f.binary("sub", f.const(0, x.type), x)
 
 
-def absolute(f: Any, node: Any, x: Any) -> Any:
+def absolute(f: Builder, node: Application, x: Value) -> Value:
     """|x|."""
     if x.type.is_float:
         return f.intrinsic("fabs", x)
@@ -75,7 +75,7 @@ def absolute(f: Any, node: Any, x: Any) -> Any:
     return f.select(f.icmp("slt", x, f.const(0, x.type)), negative(f, node, x), x)
 
 
-def sign(f: Any, node: Any, x: Any) -> Any:
+def sign(f: Builder, node: Application, x: Value) -> Value:
     """-1, 0 or 1; NaN stays NaN."""
     zero, one = f.const(0, x.type), f.const(1, x.type)
     if x.type.is_float:
@@ -91,7 +91,7 @@ def sign(f: Any, node: Any, x: Any) -> Any:
 def comparison(float_relation: str, int_relation: str) -> Lower:
     """A relation of two numbers, as one bit a lane."""
 
-    def lower(f: Any, node: Any, a: Any, b: Any) -> Any:
+    def lower(f: Builder, node: Application, a: Value, b: Value) -> Value:
         if a.type.is_float:
             return f.fcmp(float_relation, a, b)
         signed = node.inputs[0].dtype.kind == "i"
@@ -104,7 +104,7 @@ def comparison(float_relation: str, int_relation: str) -> Lower:
 def extremum(relation: str) -> Lower:
     """The larger ("gt") or smaller ("lt") of two; NaN if either is, as in NumPy."""
 
-    def lower(f: Any, node: Any, a: Any, b: Any) -> Any:
+    def lower(f: Builder, node: Application, a: Value, b: Value) -> Value:
         if a.type.is_float:
             chosen = f.select(f.fcmp(f"o{relation}", a, b), a, b)
             return f.select(f.fcmp("uno", a, a), a, chosen)
@@ -113,7 +113,7 @@ def extremum(relation: str) -> Lower:
     return lower
 
 
-def relu(f: Any, node: Any, x: Any) -> Any:
+def relu(f: Builder, node: Application, x: Value) -> Value:
     """max(x, 0); NaN stays NaN."""
     zero = f.const(0, x.type)
     if x.type.is_float:
@@ -121,17 +121,17 @@ def relu(f: Any, node: Any, x: Any) -> Any:
     return extremum("gt")(f, node, x, zero)
 
 
-def where(f: Any, node: Any, condition: Any, a: Any, b: Any) -> Any:
+def where(f: Builder, node: Application, condition: Value, a: Value, b: Value) -> Value:
     """a where the condition holds."""
     return f.select(condition, a, b)
 
 
-def clip(f: Any, node: Any, x: Any, low: Any, high: Any) -> Any:
+def clip(f: Builder, node: Application, x: Value, low: Value, high: Value) -> Value:
     """x within bounds."""
     return extremum("lt")(f, node, extremum("gt")(f, node, x, low), high)
 
 
-def power(f: Any, node: Any, x: Any, p: Any) -> Any:
+def power(f: Builder, node: Application, x: Value, p: Value) -> Value:
     """x^p; integers wrap around as products do. Of a negative exponent see ``negative_exponent``."""
     if x.type.is_float:
         return f.math("power", x, p)
@@ -147,7 +147,7 @@ def power(f: Any, node: Any, x: Any, p: Any) -> Any:
     return loop.values[0]
 
 
-def _known_power(f: Any, x: Any, exponent: int) -> Any:
+def _known_power(f: Builder, x: Value, exponent: int) -> Value:
     """x^exponent by squaring, the exponent's bits from the highest on."""
     if exponent == 0:
         return f.const(1, x.type)
@@ -159,19 +159,19 @@ def _known_power(f: Any, x: Any, exponent: int) -> Any:
     return result
 
 
-def negative_exponent(f: Any, node: Any, x: Any, p: Any) -> Any:
+def negative_exponent(f: Builder, node: Application, x: Value, p: Value) -> tuple[Value, Fault] | None:
     """The lanes whose exponent is a negative integer, which have no power that is an integer."""
     if node.dtype.kind != "i":
         return None
     return f.icmp("slt", p, f.const(0, p.type)), Fault.NEGATIVE_EXPONENT
 
 
-def cast(f: Any, node: Any, x: Any) -> Any:
+def cast(f: Builder, node: Application, x: Value) -> Value:
     """Between any two dtypes, as NumPy's astype; floats out of an integer's range saturate."""
     return convert(f, x, node.inputs[0].dtype, node.dtype)
 
 
-def convert(f: Any, x: Any, old: Dtype, new: Dtype) -> Any:
+def convert(f: Builder, x: Value, old: Dtype, new: Dtype) -> Value:
     """Lanes of one dtype as lanes of another."""
     to = scalar_of(new)
     if old == new:
@@ -193,13 +193,13 @@ def convert(f: Any, x: Any, old: Dtype, new: Dtype) -> Any:
     return f.convert("trunc" if narrower else "sext" if old.kind == "i" else "zext", x, to)
 
 
-def lowest(node: Any) -> float:
+def lowest(node: Application) -> float:
     """What every number is larger than or equal to: where a maximum starts."""
     kind = node.dtype.kind
     return -np.inf if kind == "f" else 0 if kind in "ub" else int(np.iinfo(node.dtype).min)
 
 
-def highest(node: Any) -> float:
+def highest(node: Application) -> float:
     """What every number is smaller than or equal to: where a minimum starts."""
     kind = node.dtype.kind
     return np.inf if kind == "f" else 1 if kind == "b" else int(np.iinfo(node.dtype).max)

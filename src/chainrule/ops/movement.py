@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from chainrule.errors import DtypeError, ShapeError
 from chainrule.ops import instructions
 from chainrule.ops.dtypes import check_dtype, float32, float64, int32
-from chainrule.ops.notation import SUBSCRIPTS, Expression, call, symbol, turned
+from chainrule.ops.notation import SUBSCRIPTS, Expression, call, symbol, transposed
+from chainrule.ops.operand import Application, Cotangents, Dtype, Operand, Params
 from chainrule.ops.record import (
     MANY,
+    ZERO,
     Array,
     Case,
+    Elementwise,
     Form,
-    Lanes,
     OwnLoop,
     Primitive,
     Shape,
@@ -34,15 +35,15 @@ def _size(shape: Shape) -> int:
     return math.prod(shape)
 
 
-def _same(node: Any, x: Expression) -> Expression:
+def _same(node: Application, x: Expression) -> Expression:
     """Written as its operand: the elements stay what and, as a person sees it, where they are."""
     return x
 
 
-def _moved(name: str) -> Any:
+def _moved(name: str) -> Callable[..., Expression]:
     """Written as a function."""
 
-    def written(node: Any, *operands: Expression) -> Expression:
+    def written(node: Application, *operands: Expression) -> Expression:
         slots = ", ".join(f"{{{i}}}" for i in range(len(operands)))
         latex = rf"\operatorname{{{{{name}}}}}\left({slots}\right)"
         return call(f"{name}({slots})", latex, *operands, shape=node.shape)
@@ -50,26 +51,26 @@ def _moved(name: str) -> Any:
     return written
 
 
-def _reshape_written(node: Any, x: Expression) -> Expression:
+def _reshape_written(node: Application, x: Expression) -> Expression:
     """Lengths of 1 come and go unwritten, but for a vector that is laid down as the row of a product."""
     given = node.inputs[0].shape
     if [n for n in given if n != 1] != [n for n in node.shape if n != 1]:
         return _moved("reshape")(node, x)
     lies_down = len(given) == 1 and len(node.shape) == 2 and node.shape[0] == 1 != node.shape[1]
     stands_up = len(given) == 2 and len(node.shape) == 1 and given[0] == 1 != given[1]
-    return turned(x, node.shape) if lies_down or stands_up else x
+    return transposed(x, node.shape) if lies_down or stands_up else x
 
 
-def _transpose_written(node: Any, x: Expression) -> Expression:
+def _transpose_written(node: Application, x: Expression) -> Expression:
     axes = node.params["axes"]
     ndim = len(axes)
     if axes == tuple(range(ndim)):
         return x
     last_two = ndim >= 2 and axes == (*range(ndim - 2), ndim - 1, ndim - 2)
-    return turned(x, node.shape) if last_two else _moved("transpose")(node, x)
+    return transposed(x, node.shape) if last_two else _moved("transpose")(node, x)
 
 
-def _slice_written(node: Any, x: Expression) -> Expression:
+def _slice_written(node: Application, x: Expression) -> Expression:
     """As in Python: x[1:3], or x[2] where one element of an axis is taken."""
     parts = []
     for a, k, s, n in zip(
@@ -89,7 +90,7 @@ def _slice_written(node: Any, x: Expression) -> Expression:
     return call(f"{{0}}[{', '.join(parts)}]", rf"{{0}}\left[{', '.join(parts)}\right]", x, shape=node.shape)
 
 
-def _pad_written(node: Any, x: Expression) -> Expression:
+def _pad_written(node: Application, x: Expression) -> Expression:
     """One number among zeros is that number times a unit vector, e0 for the first."""
     if len(node.shape) == 1 != node.shape[0] and node.inputs[0].shape == (1,) and node.params["value"] == 0:
         place = node.params["low"][0]
@@ -97,19 +98,19 @@ def _pad_written(node: Any, x: Expression) -> Expression:
     return _moved("pad")(node, x)
 
 
-def _joined(node: Any, *operands: Expression) -> Expression:
+def _joined(node: Application, *operands: Expression) -> Expression:
     slots = ", ".join(f"{{{i}}}" for i in range(len(operands)))
     return call(f"[{slots}]", rf"\left[{slots}\right]", *operands, shape=node.shape)
 
 
-def _cast_written(node: Any, x: Expression) -> Expression:
+def _cast_written(node: Application, x: Expression) -> Expression:
     """A person does not write a change of precision; a float made an integer is."""
     if node.dtype.kind == "f" or node.inputs[0].dtype.kind != "f":
         return x
     return call("int({0})", r"\operatorname{{int}}\left({0}\right)", x, shape=node.shape)
 
 
-def _cases(*rows: tuple[Shape, dict[str, Any]]) -> Any:
+def _cases(*rows: tuple[Shape, Params]) -> Callable[[np.random.Generator], Iterator[Case]]:
     def domain(rng: np.random.Generator) -> Iterator[Case]:
         for shape, params in rows:
             yield Case((rng.normal(size=shape),), params)
@@ -117,7 +118,7 @@ def _cases(*rows: tuple[Shape, dict[str, Any]]) -> Any:
     return domain
 
 
-def _reshape_form(x: Any, shape: Shape) -> Form:
+def _reshape_form(x: Operand, shape: Shape) -> Form:
     expect(
         _size(x.shape) == _size(shape) and min(shape, default=0) >= 0,
         ShapeError,
@@ -140,7 +141,7 @@ reshape: Primitive = Primitive(
 )
 
 
-def _transpose_form(x: Any, axes: Ints) -> Form:
+def _transpose_form(x: Operand, axes: Ints) -> Form:
     expect(
         sorted(axes) == list(range(len(x.shape))),
         ShapeError,
@@ -163,7 +164,7 @@ transpose: Primitive = Primitive(
 )
 
 
-def _broadcast_form(x: Any, shape: Shape) -> Form:
+def _broadcast_form(x: Operand, shape: Shape) -> Form:
     lead = len(shape) - len(x.shape)
     fits = lead >= 0 and all(a in (1, b) for a, b in zip(x.shape, shape[lead:], strict=True))
     expect(
@@ -185,7 +186,7 @@ broadcast: Primitive = Primitive(
 )
 
 
-def _expand_form(x: Any, axes: Ints) -> Form:
+def _expand_form(x: Operand, axes: Ints) -> Form:
     ndim = len(x.shape) + len(axes)
     expect(
         len(set(axes)) == len(axes) and all(0 <= a < ndim for a in axes),
@@ -210,7 +211,7 @@ expand: Primitive = Primitive(
 )
 
 
-def _squeeze_form(x: Any, axes: Ints) -> Form:
+def _squeeze_form(x: Operand, axes: Ints) -> Form:
     expect(
         all(0 <= a < len(x.shape) and x.shape[a] == 1 for a in axes),
         ShapeError,
@@ -233,7 +234,7 @@ squeeze: Primitive = Primitive(
 )
 
 
-def _slice_form(x: Any, start: Ints, count: Ints, step: Ints) -> Form:
+def _slice_form(x: Operand, start: Ints, count: Ints, step: Ints) -> Form:
     fits = len(start) == len(count) == len(step) == len(x.shape) and all(
         k == 0 or (s != 0 and 0 <= a < n and 0 <= a + (k - 1) * s < n)
         for a, k, s, n in zip(start, count, step, x.shape, strict=True)
@@ -256,7 +257,7 @@ def _slice(x: Array, start: Ints, count: Ints, step: Ints) -> Array:
     return x[(*index, ...)]  # with the dots a scalar stays an array, and a view
 
 
-def _slice_derivative(g: Any, y: Any, x: Any, start: Ints, count: Ints, step: Ints) -> tuple[Any]:
+def _slice_derivative(g: Operand, y: Operand, x: Operand, start: Ints, count: Ints, step: Ints) -> Cotangents:
     if any(s < 0 for s in step):  # read the cotangent backwards, then as for a positive step
         flips = [s < 0 for s in step]
         g = slice(
@@ -297,7 +298,7 @@ slice: Primitive = Primitive(
 )
 
 
-def _pad_form(x: Any, low: Ints, high: Ints, interior: Ints, value: float) -> Form:
+def _pad_form(x: Operand, low: Ints, high: Ints, interior: Ints, value: float) -> Form:
     expect(
         len(low) == len(high) == len(interior) == len(x.shape)
         and min((*low, *high, *interior), default=0) >= 0,
@@ -320,7 +321,7 @@ def _pad_form(x: Any, low: Ints, high: Ints, interior: Ints, value: float) -> Fo
     )
 
 
-def _inside(x: Any, low: Ints, interior: Ints) -> dict[str, Ints]:
+def _inside(x: Operand, low: Ints, interior: Ints) -> dict[str, Ints]:
     """Where the operand's elements stand in the padded result."""
     start = tuple(a if n else 0 for a, n in zip(low, x.shape, strict=True))
     return {"start": start, "count": tuple(x.shape), "step": tuple(i + 1 for i in interior)}
@@ -349,12 +350,12 @@ pad: Primitive = Primitive(
         Case((np.ones(3, np.uint8),), {"low": (1,), "high": (0,), "interior": (0,), "value": 300}),
         Case((np.ones(3, int),), {"low": (1,), "high": (0,), "interior": (0,), "value": np.nan}),
     ),
-    lowering=OwnLoop(),
+    lowering=OwnLoop("pad"),
     written=_pad_written,
 )
 
 
-def _concat_form(*xs: Any, axis: int) -> Form:
+def _concat_form(*xs: Operand, axis: int) -> Form:
     first = xs[0]
     rest = [tuple(n for a, n in enumerate(x.shape) if a != axis) for x in xs]
     expect(
@@ -371,14 +372,14 @@ def _concat_form(*xs: Any, axis: int) -> Form:
     return Form(tuple(shape), first.dtype)
 
 
-def _part(g: Any, axis: int, start: int, count: int) -> Any:
+def _part(g: Operand, axis: int, start: int, count: int) -> Operand:
     """``count`` elements of ``g`` from ``start`` on one axis, all on the others."""
     starts, counts = [0] * len(g.shape), list(g.shape)
     starts[axis], counts[axis] = start, count
     return slice(g, start=tuple(starts), count=tuple(counts), step=(1,) * len(counts))
 
 
-def _concat_derivative(g: Any, y: Any, *xs: Any, axis: int) -> tuple[Any, ...]:
+def _concat_derivative(g: Operand, y: Operand, *xs: Operand, axis: int) -> Cotangents:
     starts = np.cumsum([0, *(x.shape[axis] for x in xs)]).tolist()
     return tuple(_part(g, axis, start, x.shape[axis]) for start, x in zip(starts, xs, strict=False))
 
@@ -396,12 +397,12 @@ concat: Primitive = Primitive(
     _concat_domain,
     (Case((np.ones((2, 3)), np.ones((3, 3))), {"axis": 1}),),
     promoted=(0, MANY),
-    lowering=OwnLoop(),
+    lowering=OwnLoop("join"),
     written=_joined,
 )
 
 
-def _stack_form(*xs: Any, axis: int) -> Form:
+def _stack_form(*xs: Operand, axis: int) -> Form:
     expect(
         all(x.shape == xs[0].shape for x in xs) and 0 <= axis <= len(xs[0].shape),
         ShapeError,
@@ -426,12 +427,12 @@ stack: Primitive = Primitive(
     _stack_domain,
     (Case((np.ones(3), np.ones(2)), {"axis": 0}),),
     promoted=(0, MANY),
-    lowering=OwnLoop(),
+    lowering=OwnLoop("join"),
     written=_joined,
 )
 
 
-def _cast(x: Array, dtype: np.dtype[Any]) -> Array:
+def _cast(x: Array, dtype: Dtype) -> Array:
     """NumPy's astype; a float beyond an integer's range is the nearest integer that there is, and NaN is 0.
 
     What NumPy makes of such floats differs between processors.
@@ -450,7 +451,7 @@ def _cast_domain(rng: np.random.Generator) -> Iterator[Case]:
         yield Case((rng.normal(size=(3, 4)) * 3,), {"dtype": dtype})
 
 
-def _cast_derivative(g: Any, y: Any, x: Any, dtype: Any) -> tuple[Any]:
+def _cast_derivative(g: Operand, y: Operand, x: Operand, dtype: Dtype) -> Cotangents:
     return (cast(g, dtype=x.dtype) if is_float(x.dtype) and is_float(dtype) else None,)
 
 
@@ -461,7 +462,7 @@ cast: Primitive = Primitive(
     _cast_derivative,
     _cast_domain,
     (Case((np.ones(2),), {"dtype": np.dtype(np.float16)}),),
-    lowering=Lanes(instructions.cast),
+    lowering=Elementwise(instructions.cast),
     written=_cast_written,
 )
 #: the same value under another node, so that a derivative can be taken with respect to it alone
@@ -471,7 +472,7 @@ identity: Primitive = Primitive(
     lambda x: x,
     lambda g, y, x: (g,),
     _cases(((3, 4), {}), ((), {})),
-    lowering=Lanes(instructions.same),
+    lowering=Elementwise(instructions.same),
     written=_same,
 )
 
@@ -480,8 +481,8 @@ stop_gradient: Primitive = Primitive(
     "stop_gradient",
     lambda x: Form(x.shape, x.dtype),
     lambda x: x,
-    None,
+    ZERO,
     _cases(((3, 4), {})),
-    lowering=Lanes(instructions.same),
+    lowering=Elementwise(instructions.same),
     written=_same,
 )

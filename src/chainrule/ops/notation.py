@@ -10,7 +10,12 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import TYPE_CHECKING, Union
+
+if TYPE_CHECKING:
+    from chainrule.ops.operand import Application
+
+from chainrule.number_text import MINUS, significant
 
 Shape = tuple[int, ...]
 Exponent = int | float
@@ -46,7 +51,7 @@ class Chain:
 
 
 @dataclass(frozen=True)
-class Turned:
+class Transposed:
     """A transposed matrix, or a vector lying down."""
 
     part: Expression
@@ -69,7 +74,7 @@ class Bracket:
     shape: Shape = ()
 
 
-Atom = Union[Symbol, Call, Chain, Turned, Total, Bracket]  # noqa: UP007 - forward references
+Atom = Union[Symbol, Call, Chain, Transposed, Total, Bracket]  # noqa: UP007 - forward references
 
 
 @dataclass(frozen=True)
@@ -90,22 +95,22 @@ class Expression:
 
     terms: tuple[Term, ...] = ()
 
-    def __add__(self, other: Any) -> Expression:
+    def __add__(self, other: Expression | float) -> Expression:
         return _collected([*self.terms, *as_expression(other).terms])
 
-    def __radd__(self, other: Any) -> Expression:
+    def __radd__(self, other: Expression | float) -> Expression:
         return as_expression(other) + self
 
     def __neg__(self) -> Expression:
         return Expression(tuple(Term(-term.coefficient, term.factors) for term in self.terms))
 
-    def __sub__(self, other: Any) -> Expression:
+    def __sub__(self, other: Expression | float) -> Expression:
         return self + -as_expression(other)
 
-    def __rsub__(self, other: Any) -> Expression:
+    def __rsub__(self, other: Expression | float) -> Expression:
         return as_expression(other) - self
 
-    def __mul__(self, other: Any) -> Expression:
+    def __mul__(self, other: Expression | float) -> Expression:
         left, right = self, as_expression(other)
         if not left.terms or not right.terms:
             return Expression()
@@ -115,7 +120,7 @@ class Expression:
                 return rest if number == 1 else -rest
         return Expression((_multiplied(a, b),))
 
-    def __rmul__(self, other: Any) -> Expression:
+    def __rmul__(self, other: Expression | float) -> Expression:
         return as_expression(other) * self
 
     def __pow__(self, exponent: Exponent) -> Expression:
@@ -127,13 +132,13 @@ class Expression:
         powered = tuple((atom, _plain(power * exponent)) for atom, power in term.factors)
         return Expression((Term(term.coefficient**exponent, powered),))
 
-    def __truediv__(self, other: Any) -> Expression:
+    def __truediv__(self, other: Expression | float) -> Expression:
         right = as_expression(other)
         if not right.terms:
             return self * Expression((Term(1.0, ((Symbol("0", "0"), -1),)),))
         return self * right**-1
 
-    def __rtruediv__(self, other: Any) -> Expression:
+    def __rtruediv__(self, other: Expression | float) -> Expression:
         return as_expression(other) / self
 
     @property
@@ -156,7 +161,7 @@ class Expression:
         return write(self)
 
 
-def as_expression(x: Any) -> Expression:
+def as_expression(x: Expression | float) -> Expression:
     """A number as an expression; an expression as it is."""
     if isinstance(x, Expression):
         return x
@@ -174,7 +179,9 @@ def symbol(text: str, latex: str | None = None, shape: Shape = ()) -> Expression
     return of_atom(Symbol(text, text if latex is None else latex, shape))
 
 
-def call(text: str, latex: str, *arguments: Any, shape: Shape = (), elementwise: bool = False) -> Expression:
+def call(
+    text: str, latex: str, *arguments: Expression | float, shape: Shape = (), elementwise: bool = False
+) -> Expression:
     """Something written by a template in which ``{0}`` is the first argument.
 
     >>> write(call("exp({0})", "e^{{{0}}}", symbol("x") + 1))
@@ -189,7 +196,7 @@ def function(text: str, latex: str = "") -> Callable[..., Expression]:
     slots = re.findall(r"{\d}", text)
     template = latex or rf"\operatorname{{{{{text.partition('(')[0]}}}}}\left({', '.join(slots)}\right)"
 
-    def written(node: Any, *operands: Expression) -> Expression:
+    def written(node: Application, *operands: Expression) -> Expression:
         return call(text, template, *operands, shape=node.shape, elementwise=True)
 
     return written
@@ -197,6 +204,16 @@ def function(text: str, latex: str = "") -> Callable[..., Expression]:
 
 def _plain(power: Exponent) -> Exponent:
     return int(power) if power == int(power) else power
+
+
+def added(parts: Iterable[Expression]) -> Expression:
+    """The sum of many expressions at once: added one by one, each would be gone through for every one that follows.
+
+    >>> r, x = symbol("r"), symbol("x")
+    >>> write(added([r, 2 * x, r]))
+    '2r + 2x'
+    """
+    return _collected(term for part in parts for term in part.terms)
 
 
 def _collected(terms: Iterable[Term]) -> Expression:
@@ -231,18 +248,18 @@ def shape_of(x: Expression) -> Shape:
 # Products of matrices and sums of elements
 
 
-def turned(x: Expression, shape: Shape = ()) -> Expression:
+def transposed(x: Expression, shape: Shape = ()) -> Expression:
     """Transposed, term by term: (A B)^T = B^T A^T, twice is not at all, and numbers stay in front.
 
     >>> r, x = symbol("r"), symbol("x", shape=(3,))
-    >>> write(turned(turned(2 * r * x)))
+    >>> write(transposed(transposed(2 * r * x)))
     '2r x'
     """
     result = shape or shape_of(x)[::-1]
-    return _collected(term for old in x.terms for term in _turned_term(old, result).terms)
+    return _collected(term for old in x.terms for term in _transposed_term(old, result).terms)
 
 
-def _turned_term(term: Term, shape: Shape) -> Expression:
+def _transposed_term(term: Term, shape: Shape) -> Expression:
     numbers = tuple((atom, power) for atom, power in term.factors if math.prod(atom.shape) == 1)
     arrays = tuple((atom, power) for atom, power in term.factors if math.prod(atom.shape) != 1)
     front = Expression((Term(term.coefficient, numbers),))
@@ -250,13 +267,13 @@ def _turned_term(term: Term, shape: Shape) -> Expression:
         return front
     atom, power = arrays[0]
     if len(arrays) > 1 or power != 1:
-        return front * of_atom(Turned(Expression((Term(1.0, arrays),)), shape))
-    if isinstance(atom, Turned):
+        return front * of_atom(Transposed(Expression((Term(1.0, arrays),)), shape))
+    if isinstance(atom, Transposed):
         return front * atom.part
     if isinstance(atom, Chain):
-        parts = tuple(turned(part, shape_of(part)[::-1]) for part in atom.parts[::-1])
+        parts = tuple(transposed(part, shape_of(part)[::-1]) for part in atom.parts[::-1])
         return front * of_atom(Chain(parts, shape))
-    return front * of_atom(Turned(of_atom(atom), shape))
+    return front * of_atom(Transposed(of_atom(atom), shape))
 
 
 def product(a: Expression, b: Expression, shape: Shape = ()) -> Expression:
@@ -278,21 +295,21 @@ def upright(x: Expression) -> Expression:
     """Without the turning of vectors outside of matrix products, where it says nothing.
 
     >>> x = symbol("x", shape=(3,))
-    >>> write(upright(2 * turned(x)))
+    >>> write(upright(2 * transposed(x)))
     '2x'
     """
-    result = Expression()
+    parts = []
     for term in x.terms:
         part = Expression((Term(term.coefficient),))
         for atom, power in term.factors:
             part = part * _upright_atom(atom) ** power
-        result = result + part
-    return result
+        parts.append(part)
+    return added(parts)
 
 
 def _upright_atom(atom: Atom) -> Expression:
     match atom:
-        case Turned() if len(shape_of(atom.part)) == 1:
+        case Transposed() if len(shape_of(atom.part)) == 1:
             return upright(atom.part)
         case Bracket():
             inner = upright(atom.part)
@@ -328,13 +345,13 @@ def without(x: Expression, atom: Atom) -> Expression | None:
 
 def replaced(x: Expression, atom: Atom, value: Expression) -> Expression:
     """The expression with another in the place of an atom, wherever it stands."""
-    result = Expression()
+    parts = []
     for term in x.terms:
         part = Expression((Term(term.coefficient),))
         for other, power in term.factors:
             part = part * (value if other == atom else _replaced_inside(other, atom, value)) ** power
-        result = result + part
-    return result
+        parts.append(part)
+    return added(parts)
 
 
 def _replaced_inside(x: Atom, atom: Atom, value: Expression) -> Expression:
@@ -350,8 +367,8 @@ def _replaced_inside(x: Atom, atom: Atom, value: Expression) -> Expression:
             for part in parts[1:]:
                 whole = product(whole, part, x.shape)
             return whole
-        case Turned():
-            return turned(replaced(x.part, atom, value), x.shape)
+        case Transposed():
+            return transposed(replaced(x.part, atom, value), x.shape)
         case Total():
             return total(replaced(x.part, atom, value), x.shape)
         case Bracket():
@@ -440,11 +457,11 @@ def write_number(value: float, style: Style | None = None) -> str:
     ('−0.25', '3')
     """
     style = style or Style()
-    text = f"{value:.6g}"
-    if "e" in text:
-        digits, power = text.split("e")
-        text = rf"{digits} \cdot 10^{{{int(power)}}}" if style.latex else f"{digits}e{int(power)}"
-    return text if style.latex else text.replace("-", "−")
+    text = significant(value)
+    if not style.latex:
+        return text.replace("-", MINUS)
+    mantissa, e, power = text.partition("e")
+    return rf"{mantissa} \cdot 10^{{{power}}}" if e else text
 
 
 def write_factor(x: Expression, style: Style) -> str:
@@ -534,14 +551,14 @@ def _write_atom(atom: Atom, style: Style) -> str:
             template = atom.latex if style.latex else atom.text
             inside = style if atom.elementwise and math.prod(atom.shape) != 1 else Style(style.latex)
             return template.format(*(write(x, inside) for x in atom.arguments))
-        case Turned():
+        case Transposed():
             inner = write(atom.part, Style(style.latex))
             if not isinstance(atom.part.atom, Symbol | Bracket) or "/" in inner or r"\frac" in inner:
                 inner = bracketed(inner, style)
             return f"{inner}^{{\\top}}" if style.latex else f"{inner}ᵀ"
         case Chain():
-            letters = all(_is_letter(part) for part in atom.parts)
-            return (" " if style.latex or not letters else "").join(
+            symbols = all(_is_letter(part) for part in atom.parts)
+            return (" " if style.latex or not symbols else "").join(
                 write_factor(part, Style(style.latex)) for part in atom.parts
             )
         case Total():
@@ -549,9 +566,9 @@ def _write_atom(atom: Atom, style: Style) -> str:
 
 
 def _is_letter(x: Expression) -> bool:
-    """Whether it is written with one letter, perhaps with a hat or a number, perhaps turned."""
+    """Whether it is written with one letter, perhaps with a hat or a number, perhaps transposed."""
     atom = x.atom
-    if isinstance(atom, Turned):
+    if isinstance(atom, Transposed):
         return _is_letter(atom.part)
     return isinstance(atom, Symbol) and atom.text[:1].isalpha() and not atom.text[1:2].isalpha()
 

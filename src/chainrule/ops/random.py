@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.ops.dtypes import uint32
 from chainrule.ops.notation import call
+from chainrule.ops.operand import Operand
 from chainrule.ops.record import (
     Array,
     Case,
@@ -18,6 +18,7 @@ from chainrule.ops.record import (
     OwnLoop,
     Primitive,
     Shape,
+    Undefined,
     expect,
 )
 
@@ -25,7 +26,7 @@ ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA
 
 
-def threefry(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Any, Any]:
+def threefry(key: tuple[Array, Array], counter: tuple[Array, Array]) -> tuple[Array, Array]:
     """Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011)."""
     keys = (*key, key[0] ^ key[1] ^ np.uint32(PARITY))
     x, y = counter[0] + keys[0], counter[1] + keys[1]
@@ -38,7 +39,7 @@ def threefry(key: tuple[Any, Any], counter: tuple[Any, Any]) -> tuple[Any, Any]:
     return x, y
 
 
-def _form(seed: Any, counter: Any, shape: Shape) -> Form:
+def _form(seed: Operand, counter: Operand, shape: Shape) -> Form:
     expect(
         seed.shape == (2,) and counter.shape == () and seed.dtype == counter.dtype == uint32,
         ShapeError,
@@ -66,10 +67,11 @@ random_bits: Primitive = Primitive(
     "random_bits",
     _form,
     _value,
-    None,
+    Undefined(),
     _domain,
     (Case((np.zeros(3, np.uint32), np.zeros((), np.uint32)), {"shape": (2,)}),),
-    lowering=OwnLoop(),
+    lowering=OwnLoop("random bits"),
+    cost="long",
     written=lambda node, seed, counter: call(
         "random({0}, {1})", r"\operatorname{{random}}\left({0}, {1}\right)", seed, counter, shape=node.shape
     ),

@@ -5,41 +5,49 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeVar, final, overload
 
 import numpy as np
 
-from chainrule.errors import ChainruleError, DtypeError, ShapeError, describe_line, user_line
+from chainrule.errors import ChainruleError, DtypeError, ShapeError, caller_line
+from chainrule.ops.faults import Fault
 from chainrule.ops.notation import Expression, call
+from chainrule.ops.operand import Application, Cotangents, Dtype, Factors, Operable, Operand, Params
+from chainrule.ops.registers import Value
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array = np.ndarray[Any, Dtype]
 Shape = tuple[int, ...]
+#: what NumPy gives for arrays: of a single number one of its scalars
+Computed = Array | np.generic
+#: the mask of lanes without a result and the fault to note, or None
+Faulty = Callable[..., tuple[Value, Fault] | None]
 MANY = sys.maxsize
+T = TypeVar("T", bound=Operand)
 
 
 class Form(NamedTuple):
     """Shape and dtype: what is known of a value before it is computed."""
 
     shape: Shape
-    dtype: np.dtype[Any]
+    dtype: Dtype
 
 
 class Case(NamedTuple):
     """One application of a primitive, from which tests are generated."""
 
     inputs: tuple[Array, ...]
-    params: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    params: Params = {}  # noqa: RUF012 - never changed
 
 
-class Lanes(NamedTuple):
+class Elementwise(NamedTuple):
     """Lowering of an elementwise primitive: ``write(f, node, *lanes)`` appends its instructions.
 
     Where some operands have no result, ``faulty(f, node, *lanes)`` gives the mask of such lanes and the fault to
     note (``ops/faults.py``), or None for a dtype that has none.
     """
 
-    write: Callable[..., Any]
-    faulty: Callable[..., Any] | None = None
+    write: Callable[..., Value]
+    faulty: Faulty | None = None
 
 
 class Reduction(NamedTuple):
@@ -48,8 +56,8 @@ class Reduction(NamedTuple):
     ``in_blocks``: one accumulator must not take many floats, because each is rounded to the size of the result so far.
     """
 
-    start: Callable[[Any], float]
-    join: Callable[..., Any]
+    start: Callable[[Application], float]
+    join: Callable[..., Value]
     in_blocks: bool = False
 
 
@@ -60,14 +68,46 @@ class ViewOnly(NamedTuple):
 class Formula(NamedTuple):
     """Lowering by other primitives: ``expand(node, *inputs)`` gives a node of the same value."""
 
-    expand: Callable[..., Any]
+    expand: Callable[..., Operand]
 
 
 class OwnLoop(NamedTuple):
-    """Lowering by a loop that the compiler has for this primitive alone."""
+    """Lowering by a loop that the compiler has for this primitive: the one called ``writer`` (``codegen/dispatch.py``).
+
+    Where ``when_empty``, it is written for an empty result as well, to look at the indices.
+    """
+
+    writer: Literal["product", "edges", "pad", "join", "gather", "scatter", "random bits", "given"]
+    when_empty: bool = False
 
 
-Lowering = Lanes | Reduction | ViewOnly | Formula | OwnLoop
+Lowering = Elementwise | Reduction | ViewOnly | Formula | OwnLoop
+#: what an elementwise primitive costs: "cheap" is computed again wherever it is needed instead of being stored, "long"
+#: is not written out for every register of a product's tile
+Cost = Literal["cheap", "usual", "long"]
+
+
+@final
+@dataclass(frozen=True)
+class Zero:
+    """In a derivative's place: it is 0 wherever there is one, as that of a step. A gradient of zeros is right then."""
+
+
+@final
+@dataclass(frozen=True)
+class Undefined:
+    """In a derivative's place: there is none, as of an index, a truth value or another result that is no float.
+
+    A path through it carries no gradient. Where a result depends on what is differentiated by such paths alone, the
+    gradient would be nothing but zeros that nobody meant: a GradientError says so, with ``hint`` as what to try
+    (``endings.py``). Where the result is a float and a gradient arrives, the sweep raises it at once.
+    """
+
+    hint: str = ""
+
+
+ZERO: Final = Zero()
+Derivative = Callable[..., Cotangents] | Zero | Undefined
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,13 +116,14 @@ class Primitive:
 
     ``derivative(g, y, *inputs, **params)`` receives the cotangent ``g`` of the output, the output ``y`` and
     the inputs, all as nodes, and returns one cotangent (a node, or None for zero) per input. It is written
-    with primitives, so it is differentiable itself. Broadcasting and mixed dtypes are undone by the sweep.
+    with primitives, so it is differentiable itself. Broadcasting and mixed dtypes are undone by the sweep. What has
+    no such function says which of two things that means: ``ZERO`` or ``Undefined``.
     """
 
     name: str
     form: Callable[..., Form]
-    value: Callable[..., Any]
-    derivative: Callable[..., tuple[Any, ...]] | None
+    value: Callable[..., Computed]
+    derivative: Derivative
     domain: Callable[[np.random.Generator], Iterator[Case]]
     bad: tuple[Case, ...] = ()
     #: which operands (first, last) are brought to a common dtype before the rule sees them
@@ -91,17 +132,20 @@ class Primitive:
     floating: bool = False
     #: called with the operands before a node is made of them: a node of the same value whose derivatives hold at
     #: more points, or None to go on
-    instead: Callable[..., Any] | None = None
+    instead: Callable[..., Operand | None] | None = None
     #: how the compiler turns it into instructions
     lowering: Lowering = field(kw_only=True)
+    cost: Cost = field(kw_only=True, default="usual")
+    #: one thing to try where its result is not finite
+    hint: str = field(kw_only=True, default="")
     #: how a person writes it: ``written(node, *operands)`` of expressions gives an expression
     written: Callable[..., Expression] | None = field(kw_only=True, default=None)
     #: of an elementwise one, its partial derivatives as a person writes them, where the derivative above is
     #: written otherwise for the sake of digits: ``partials(y, *inputs)`` gives one factor per input. Of a
     #: reduction likewise, with its axes kept in y
-    partials: Callable[..., tuple[Any, ...]] | None = field(kw_only=True, default=None)
+    partials: Callable[..., Factors] | None = field(kw_only=True, default=None)
 
-    def write(self, node: Any, operands: Sequence[Expression]) -> Expression:
+    def write(self, node: Application, operands: Sequence[Expression]) -> Expression:
         """The formula of a node: as the record says, or the name with the operands in brackets."""
         if self.written is not None:
             return self.written(node, *operands)
@@ -111,7 +155,13 @@ class Primitive:
             f"{self.name}({slots})", rf"\operatorname{{{{{escaped}}}}}({slots})", *operands, shape=node.shape
         )
 
-    def __call__(self, *inputs: Any, **params: Any) -> Any:
+    @overload
+    def __call__(self, x: T, *more: Operable, **params: object) -> T: ...
+
+    @overload
+    def __call__(self, x: Operable, y: T, *more: Operable, **params: object) -> T: ...
+
+    def __call__(self, *inputs: Any, **params: object) -> Any:
         """Apply to nodes or tensors; the kind of the first operand that has one decides."""
         for operand in inputs:
             if getattr(type(operand), "records_primitives", False):  # a table of pandas has an apply too
@@ -120,7 +170,7 @@ class Primitive:
             f"{self.name} was applied to plain values only",
             expected="at least one tensor",
             got=", ".join(type(operand).__name__ for operand in inputs),
-            where=describe_line(user_line()),
+            where=caller_line(),
             hint="wrap one in cr.tensor(...)",
         )
 
@@ -151,18 +201,26 @@ def need_axis(name: str, axis: int, ndim: int) -> int:
             f"{name}: there is no axis {axis}",
             expected=f"an axis in [{-ndim}, {ndim})",
             got=axis,
-            where=describe_line(user_line()),
+            where=caller_line(),
             hint="count axes from 0, or from -1 at the end",
         )
     return int(axis % ndim)
 
 
-def is_float(dtype: np.dtype[Any]) -> bool:
+def is_float(dtype: Dtype) -> bool:
     """Whether values of this dtype have derivatives."""
     return dtype.kind == "f"
 
 
-def expect(condition: bool, error: type[ChainruleError], what: str, **detail: Any) -> None:
+def expect(
+    condition: bool,
+    error: type[ChainruleError],
+    what: str,
+    *,
+    expected: object = None,
+    got: object = None,
+    hint: str = "",
+) -> None:
     """Raise ``error`` unless ``condition`` holds."""
     if not condition:
-        raise error(what, **detail)
+        raise error(what, expected=expected, got=got, hint=hint)

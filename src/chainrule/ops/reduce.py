@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
@@ -14,15 +13,18 @@ from chainrule.ops import movement as m
 from chainrule.ops.dtypes import int64, uint64
 from chainrule.ops.elementwise import divide, equal, exp, log, not_equal, where
 from chainrule.ops.notation import Expression, call, total
+from chainrule.ops.operand import Application, Cotangents, Factors, Operand
 from chainrule.ops.record import (
     Array,
     Case,
+    Computed,
     Form,
     Formula,
     Lowering,
     Primitive,
     Reduction,
     Shape,
+    Undefined,
     expect,
     is_float,
 )
@@ -38,7 +40,7 @@ def reduced_shape(shape: Shape, axis: Axes, keepdims: bool) -> Shape:
     return tuple(length for i, length in enumerate(shape) if i not in axis)
 
 
-def _check_axes(name: str, x: Any, axis: Axes) -> None:
+def _check_axes(name: str, x: Operand, axis: Axes) -> None:
     expect(
         all(0 <= a < len(x.shape) for a in axis) and len(set(axis)) == len(axis),
         ShapeError,
@@ -62,19 +64,19 @@ _BAD = (
 
 def _reduction(
     name: str,
-    value: Callable[..., Any],
-    derivative: Callable[..., tuple[Any, ...]],
+    value: Callable[..., Computed],
+    derivative: Callable[..., Cotangents],
     *,
     lowering: Lowering,
     written: Callable[..., Expression],
-    partials: Callable[..., tuple[Any, ...]] | None = None,
+    partials: Callable[..., Factors] | None = None,
     widen: bool = False,
     floating: bool = False,
     empty: bool = True,
 ) -> Primitive:
     """A record of one reduction; ``widen``: small integers in 64 bits; ``empty``: has a neutral element."""
 
-    def form(x: Any, axis: Axes, keepdims: bool) -> Form:
+    def form(x: Operand, axis: Axes, keepdims: bool) -> Form:
         _check_axes(name, x, axis)
         expect(
             empty or all(x.shape[a] > 0 for a in axis),
@@ -106,7 +108,7 @@ def _reduction(
 def _named(name: str, latex: str) -> Callable[..., Expression]:
     """Written as a function of the elements, with the axes where it does not take all of them."""
 
-    def written(node: Any, x: Expression) -> Expression:
+    def written(node: Application, x: Expression) -> Expression:
         axes, shape = node.params["axis"], node.inputs[0].shape
         every = all(n == 1 or i in axes for i, n in enumerate(shape))
         over = "" if every else f", {'axis' if len(axes) == 1 else 'axes'} {', '.join(map(str, axes))}"
@@ -115,7 +117,7 @@ def _named(name: str, latex: str) -> Callable[..., Expression]:
     return written
 
 
-def _sum_written(node: Any, x: Expression) -> Expression:
+def _sum_written(node: Application, x: Expression) -> Expression:
     counted = math.prod(node.inputs[0].shape[a] for a in node.params["axis"])
     if counted == 1:
         return x
@@ -124,7 +126,7 @@ def _sum_written(node: Any, x: Expression) -> Expression:
     return _named("sum", r"\operatorname{{sum}}")(node, x)
 
 
-def _kept(g: Any, x: Any, axis: Axes) -> Any:
+def _kept(g: Operand, x: Operand, axis: Axes) -> Operand:
     """``g`` with the reduced axes back as axes of length 1."""
     return m.reshape(g, shape=reduced_shape(x.shape, axis, True))
 
@@ -145,7 +147,7 @@ sum: Primitive = _reduction(
 )
 
 
-def _extremum_derivative(g: Any, y: Any, x: Any, axis: Axes, keepdims: bool) -> tuple[Any]:
+def _extremum_derivative(g: Operand, y: Operand, x: Operand, axis: Axes, keepdims: bool) -> Cotangents:
     # elements that tie share the cotangent equally
     chosen = m.cast(equal(x, _kept(y, x, axis)), dtype=x.dtype)
     return (chosen * divide(_kept(g, x, axis), sum(chosen, axis=axis, keepdims=True)),)
@@ -169,12 +171,12 @@ min: Primitive = _reduction(
 )
 
 
-def _products_before(x: Any, *, reverse: bool) -> Any:
+def _products_before(x: Operand, *, reverse: bool) -> Operand:
     """On the last axis, the product of all elements before each one (after it, if ``reverse``)."""
     *lead, length = x.shape
     none = (0,) * len(lead)
 
-    def shifted(x: Any, by: int) -> Any:
+    def shifted(x: Operand, by: int) -> Operand:
         start, low, high = (by, 0, by) if reverse else (0, by, 0)
         kept = m.slice(x, start=(*none, start), count=(*lead, length - by), step=(1,) * (len(lead) + 1))
         return m.pad(kept, low=(*none, low), high=(*none, high), interior=(*none, 0), value=1.0)
@@ -187,7 +189,7 @@ def _products_before(x: Any, *, reverse: bool) -> Any:
     return x
 
 
-def _prod_derivative(g: Any, y: Any, x: Any, axis: Axes, keepdims: bool) -> tuple[Any]:
+def _prod_derivative(g: Operand, y: Operand, x: Operand, axis: Axes, keepdims: bool) -> Cotangents:
     # the product of all other elements, without dividing by an element that may be 0
     kept = tuple(a for a in range(len(x.shape)) if a not in axis)
     order = kept + axis
@@ -219,7 +221,7 @@ def _logsumexp(x: Array, axis: Axes, keepdims: bool) -> Array:
     return result.reshape(reduced_shape(x.shape, axis, keepdims))
 
 
-def _logsumexp_expanded(node: Any, x: Any) -> Any:
+def _logsumexp_expanded(node: Application, x: Operand) -> Operand:
     axis = node.params["axis"]
     if any(x.shape[a] == 0 for a in axis):
         return log(sum(x, axis=axis, keepdims=node.params["keepdims"]))  # of a sum of nothing
@@ -240,7 +242,7 @@ logsumexp: Primitive = _reduction(
 )
 
 
-def _argmax_form(x: Any, axis: int) -> Form:
+def _argmax_form(x: Operand, axis: int) -> Form:
     _check_axes("argmax", x, (axis,))
     expect(x.shape[axis] > 0, ShapeError, "argmax: an empty axis has no argmax", got=f"shape {x.shape}")
     return Form(reduced_shape(x.shape, (axis,), False), int64)
@@ -251,7 +253,7 @@ def _argmax_domain(rng: np.random.Generator) -> Iterator[Case]:
         yield Case((rng.normal(size=shape),), {"axis": axis})
 
 
-def _argmax_expanded(node: Any, x: Any) -> Any:
+def _argmax_expanded(node: Application, x: Operand) -> Operand:
     axis = node.params["axis"]
     top = max(x, axis=(axis,), keepdims=True)
     place = np.arange(x.shape[axis]).reshape([-1 if a == axis else 1 for a in range(len(x.shape))])
@@ -264,7 +266,7 @@ argmax: Primitive = Primitive(
     "argmax",
     _argmax_form,
     lambda x, axis: np.argmax(x, axis=axis),
-    None,
+    Undefined("cr.softmax(x) is a smooth argmax; x.detach() where a gradient of 0 is meant"),
     _argmax_domain,
     (Case((np.ones((2, 3)),), {"axis": 2}),),
     lowering=Formula(_argmax_expanded),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from chainrule.ops.notation import Expression, as_expression, symbol
+from chainrule.ops.operand import Application, Dtype
 from chainrule.ops.record import (
+    ZERO,
     Array,
     Case,
     Form,
@@ -18,7 +19,7 @@ from chainrule.ops.record import (
 )
 
 
-def _constant_written(node: Any) -> Expression:
+def _constant_written(node: Application) -> Expression:
     """A single number as itself (to the digits of its dtype), an array as the shape of its values."""
     value = node.params["value"]
     if value.size != 1:
@@ -27,7 +28,7 @@ def _constant_written(node: Any) -> Expression:
     return as_expression(float(str(value.reshape(())[()])) if value.dtype.kind == "f" else int(value.item()))
 
 
-def _leaf_written(node: Any) -> Expression:
+def _leaf_written(node: Application) -> Expression:
     name = node.params["name"] or "leaf"
     return symbol(name, rf"\mathrm{{{name}}}", node.shape)
 
@@ -37,14 +38,14 @@ constant: Primitive = Primitive(
     "constant",
     lambda value: Form(value.shape, value.dtype),
     lambda value: value,
-    None,
+    ZERO,
     lambda rng: iter((Case((), {"value": rng.normal(size=(2, 3))}),)),
-    lowering=OwnLoop(),
+    lowering=OwnLoop("given"),
     written=_constant_written,
 )
 
 
-def _unbound(shape: Shape, dtype: np.dtype[Any], name: str) -> Array:
+def _unbound(shape: Shape, dtype: Dtype, name: str) -> Array:
     raise LookupError(f"no value was given for the leaf {name or '(unnamed)'}")
 
 
@@ -57,8 +58,8 @@ leaf: Primitive = Primitive(
     "leaf",
     lambda shape, dtype, name: Form(shape, dtype),
     _unbound,
-    None,
+    ZERO,
     _no_cases,
-    lowering=OwnLoop(),
+    lowering=OwnLoop("given"),
     written=_leaf_written,
 )

@@ -1,4 +1,6 @@
-"""Optimizers: update rules as graph expressions, step-size schedules, clipping."""
+"""Optimizers: update rules as graph expressions, schedules of the learning rate, clipping."""
+
+from typing import TYPE_CHECKING
 
 from chainrule.optim.clipping import clip_norm, clip_value, gradient_norm
 from chainrule.optim.lbfgs import LBFGS, LBFGSResult
@@ -17,6 +19,14 @@ from chainrule.optim.schedules import (
     tabulate,
     traceable,
 )
+
+if not TYPE_CHECKING:
+    from chainrule.torch_names import missing
+
+    def __getattr__(name: str) -> object:
+        """Say what is in place of one of PyTorch's names."""
+        raise missing(__name__, name)
+
 
 __all__ = [
     "LBFGS",

@@ -1,4 +1,7 @@
-"""Gradients kept from growing too large, against cliffs of high curvature (row E30)."""
+"""Gradient clipping, against steps off cliffs of high curvature.
+
+Lectures: E30.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,9 @@ from chainrule.tensor import TRACE, Tensor, no_grad
 
 
 def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
-    """The Euclidean norm of all gradients together, a float64 scalar; 0 where there is none.
+    """The Euclidean norm of all gradients together, a float64 scalar; 0 if there are no gradients.
 
-    Squares are summed in float64, so that a float32 gradient neither overflows nor vanishes in it.
+    Squares are summed in float64, so that those of float32 gradients neither overflow nor underflow.
 
     >>> import chainrule as cr
     >>> from chainrule import optim
@@ -32,10 +35,10 @@ def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
 
 
 def clip_norm(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
-    """Shorten all gradients together to norm ``max_norm`` where theirs is larger; returns the norm before.
+    """Scale all gradients by one factor so that their joint norm is at most ``max_norm``; returns the norm before.
 
-    Zero gradients stay zero; non-finite ones make the returned norm non-finite. Raises SettingError unless
-    max_norm > 0.
+    Gradients that are zero stay zero; a gradient that is not finite makes the returned norm non-finite. Raises
+    SettingError unless max_norm > 0.
 
     >>> import chainrule as cr
     >>> from chainrule import optim
@@ -57,7 +60,7 @@ def clip_norm(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
 
 
 def clip_value(parameters: Iterable[Tensor], limit: float) -> None:
-    """Keep every element of the gradients within [-limit, limit]. Raises SettingError unless limit > 0.
+    """Clip every element of the gradients to [-limit, limit]. Raises SettingError unless limit > 0.
 
     >>> import chainrule as cr
     >>> from chainrule import optim

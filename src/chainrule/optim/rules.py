@@ -1,7 +1,7 @@
-"""The update rules: names, defaults and meaning of torch.optim.
+"""The update rules, with the names, defaults and meaning of torch.optim.
 
-Weight decay spares biases unless ``decay_biases=True``, with which every number equals PyTorch's. Steps are
-counted once for all parameters, also for one that had no gradient in some of them.
+Weight decay leaves biases alone unless ``decay_biases=True``, which gives PyTorch's numbers. Steps are counted once for
+all parameters, also for those that had no gradient in some step.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 
 from chainrule import functions as f
 from chainrule.errors import SettingError
+from chainrule.foreign_text import quoted
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.schedules import Rates
 from chainrule.optim.settings import check_flag, check_number
@@ -21,9 +22,10 @@ Betas = tuple[float, float]
 
 
 class SGD(Optimizer):
-    """Steps against the gradient (row B10, C2), with momentum (Polyak, 1964) or its Nesterov form.
+    """Stochastic gradient descent: p - lr * g, with momentum (Polyak, 1964) or Nesterov momentum.
 
-    With momentum the direction is v = momentum * v + g, and g + momentum * v with ``nesterov``.
+    With momentum, v = momentum * v + g takes the place of g, or g + momentum * v with ``nesterov``. Raises SettingError
+    for settings out of range, and for ``nesterov`` without momentum.
 
     >>> import chainrule as cr
     >>> from chainrule import optim
@@ -33,6 +35,8 @@ class SGD(Optimizer):
     >>> opt.step()
     >>> w.item()
     1.5
+
+    Lectures: B10, C2.
     """
 
     def __init__(
@@ -47,7 +51,9 @@ class SGD(Optimizer):
         self.momentum = check_number("momentum", momentum, least=0, below=1)
         self.nesterov = check_flag("nesterov", nesterov)
         if nesterov and momentum == 0:
-            raise SettingError("nesterov needs momentum", expected="0 < momentum < 1", got=momentum)
+            raise SettingError(
+                "nesterov=True needs a momentum above 0", got=f"momentum={momentum}", hint="momentum=0.9"
+            )
         super().__init__(lr, weight_decay, decay_biases=decay_biases)
 
     def slots(self) -> dict[str, float]:
@@ -55,7 +61,7 @@ class SGD(Optimizer):
         return {"velocity": 0.0} if self.momentum else {}
 
     def rule(self, p: Tensor, g: Tensor, state: State, scalars: Scalars) -> tuple[Tensor, State]:
-        """One step; see the class."""
+        """The parameter's new value and state; the class docstring has the formula."""
         if not self.momentum:
             return p - scalars["lr"] * g, {}
         velocity = self.momentum * state["velocity"] + g
@@ -64,9 +70,10 @@ class SGD(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """Steps divided by the root of a running mean of squared gradients (Hinton, 2012).
+    """p - lr * g / (sqrt(s) + eps), where s = alpha * s + (1 - alpha) * g^2 (Hinton, 2012).
 
-    ``centered`` subtracts the square of the running mean, which leaves the variance (Graves, 2013).
+    ``centered`` takes the running variance of the gradient, s - mean^2, in the place of s (Graves, 2013). With
+    ``momentum``, v = momentum * v + g / (sqrt(s) + eps) and p - lr * v. Raises SettingError for settings out of range.
 
     >>> from chainrule import optim
     >>> optim.RMSprop(1e-3, momentum=0.9).slots()
@@ -96,7 +103,7 @@ class RMSprop(Optimizer):
         return {slot: 0.0 for slot, wanted in used.items() if wanted}
 
     def rule(self, p: Tensor, g: Tensor, state: State, scalars: Scalars) -> tuple[Tensor, State]:
-        """One step; see the class."""
+        """The parameter's new value and state; the class docstring has the formula."""
         new = {"square": averaged(self.alpha, state["square"], g * g)}
         variance = new["square"]
         if self.centered:
@@ -110,7 +117,10 @@ class RMSprop(Optimizer):
 
 
 class Adagrad(Optimizer):
-    """Steps divided by the root of the sum of all squared gradients so far (Duchi, Hazan & Singer, 2011).
+    """p - lr * g / (sqrt(s) + eps), where s is the sum of all squared gradients so far (Duchi, Hazan & Singer, 2011).
+
+    s starts at ``initial_accumulator_value``. In step t the learning rate is lr / (1 + (t - 1) * ``lr_decay``). Raises
+    SettingError for settings out of range.
 
     >>> from chainrule import optim
     >>> optim.Adagrad(0.1).slots()
@@ -139,19 +149,21 @@ class Adagrad(Optimizer):
         return {"sum": self.initial_accumulator_value}
 
     def prepare(self, lr: Tensor, t: Tensor) -> Scalars:
-        """The step size after its own decay."""
+        """The learning rate after Adagrad's own decay."""
         return {"lr": lr / (1.0 + (t - 1.0) * self.lr_decay) if self.lr_decay else lr}
 
     def rule(self, p: Tensor, g: Tensor, state: State, scalars: Scalars) -> tuple[Tensor, State]:
-        """One step; see the class."""
+        """The parameter's new value and state; the class docstring has the formula."""
         total = state["sum"] + g * g
         return p - scalars["lr"] * (g / (f.sqrt(total) + self.eps)), {"sum": total}
 
 
 class Adam(Optimizer):
-    """Steps scaled by running moments of the gradient, with bias correction (Kingma & Ba, 2015, algorithm 1).
+    """p - lr * m / (sqrt(v) + eps), with running means m of g and v of g^2 (Kingma & Ba, 2015, algorithm 1).
 
-    ``amsgrad`` divides by the largest second moment so far (Reddi, Kale & Kumar, 2018).
+    ``betas`` are the fractions of m and v that each step keeps; the means' bias towards their start at 0 is corrected.
+    ``amsgrad`` divides by the largest v so far (Reddi, Kale & Kumar, 2018). Raises SettingError for settings out of
+    range.
 
     >>> import chainrule as cr
     >>> from chainrule import optim
@@ -182,12 +194,12 @@ class Adam(Optimizer):
         return {"mean": 0.0, "square": 0.0} | ({"largest": 0.0} if self.amsgrad else {})
 
     def prepare(self, lr: Tensor, t: Tensor) -> Scalars:
-        """Both bias corrections, folded into the step size and eps."""
+        """The learning rate and eps, with both bias corrections folded in."""
         root = f.sqrt(bias_correction(self.betas[1], t))
         return {"step": lr * root / bias_correction(self.betas[0], t), "eps": self.eps * root}
 
     def rule(self, p: Tensor, g: Tensor, state: State, scalars: Scalars) -> tuple[Tensor, State]:
-        """One step; see the class."""
+        """The parameter's new value and state; the class docstring has the formula."""
         mean = averaged(self.betas[0], state["mean"], g)
         square = averaged(self.betas[1], state["square"], g * g)
         new = {"mean": mean, "square": square}
@@ -197,7 +209,9 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam whose weight decay shrinks the parameters themselves (Loshchilov & Hutter, 2019).
+    """Adam with decoupled weight decay (Loshchilov & Hutter, 2019).
+
+    Each step multiplies the weights by 1 - lr * weight_decay, apart from the step that Adam takes.
 
     >>> from chainrule import optim
     >>> optim.AdamW(1e-3).weight_decay
@@ -219,7 +233,10 @@ class AdamW(Adam):
 
 
 class NAdam(Optimizer):
-    """Adam with Nesterov momentum, which ``momentum_decay`` lets rise to betas[0] (Dozat, 2016).
+    """Adam with Nesterov momentum (Dozat, 2016).
+
+    The momentum of step t is betas[0] * (1 - 0.5 * 0.96^(t * ``momentum_decay``)), which rises to betas[0]. With
+    ``decoupled_weight_decay`` the weights decay as in AdamW. Raises SettingError for settings out of range.
 
     >>> from chainrule import optim
     >>> optim.NAdam().describe()["momentum_decay"]
@@ -251,7 +268,7 @@ class NAdam(Optimizer):
         return {"momentum_product": 1.0}
 
     def prepare(self, lr: Tensor, t: Tensor) -> Scalars:
-        """Momenta of this step and the next; the second bias correction is folded into steps and eps."""
+        """The momenta of this step and the next; the second bias correction is folded into learning rates and eps."""
         now, following = (
             self.betas[0] * (1.0 - 0.5 * f.exp(math.log(0.96) * self.momentum_decay * when))
             for when in (t, t + 1.0)
@@ -266,7 +283,7 @@ class NAdam(Optimizer):
         }
 
     def rule(self, p: Tensor, g: Tensor, state: State, scalars: Scalars) -> tuple[Tensor, State]:
-        """One step; see the class."""
+        """The parameter's new value and state; the class docstring has the formula."""
         mean = averaged(self.betas[0], state["mean"], g)
         square = averaged(self.betas[1], state["square"], g * g)
         change = scalars["gradient_step"] * g + scalars["mean_step"] * mean
@@ -274,7 +291,7 @@ class NAdam(Optimizer):
 
 
 def averaged(beta: float, average: Tensor, new: Tensor) -> Tensor:
-    """A running average that keeps the fraction ``beta`` of the past."""
+    """A running mean that keeps the fraction ``beta`` of its old value."""
     return beta * average + (1.0 - beta) * new
 
 
@@ -284,8 +301,10 @@ def bias_correction(beta: float, t: Tensor) -> Tensor:
 
 
 def check_betas(betas: Betas) -> Betas:
-    """Both fractions; SettingError unless 0 <= beta < 1."""
+    """The two fractions; SettingError unless they are two numbers >= 0 and < 1."""
     if not isinstance(betas, tuple | list) or len(betas) != 2:
-        raise SettingError("betas are two numbers", expected="(beta1, beta2)", got=repr(betas))
+        raise SettingError(
+            "betas must be two numbers >= 0 and < 1", got=quoted(betas), hint="betas=(0.9, 0.999)"
+        )
     first, second = (check_number(f"betas[{i}]", beta, least=0, below=1) for i, beta in enumerate(betas))
     return first, second

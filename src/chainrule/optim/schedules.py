@@ -1,7 +1,7 @@
-"""Step sizes as functions of the number of steps taken so far.
+"""Schedules: the learning rate as a function of the number of steps taken so far. A step is one update.
 
-Each schedule is a formula in tensor operations, so that it becomes part of a traced training step. It takes a
-tensor, a number or a NumPy array of step counts and computes in float64, so that all of them agree.
+Each schedule is a formula in tensor operations, so that it becomes part of a traced training step. It takes the number
+of steps as a tensor, a number or a NumPy array, and computes in float64, so that all of them agree.
 """
 
 from __future__ import annotations
@@ -16,15 +16,18 @@ import numpy as np
 
 from chainrule import functions as f
 from chainrule.errors import SettingError, TracingError
+from chainrule.foreign_text import quoted
 from chainrule.graph import new_leaf
 from chainrule.ops.record import Array
-from chainrule.optim.settings import check_count, check_number
+from chainrule.optim.settings import check_count, check_number, keep_checked
 from chainrule.per_replica import is_number
 from chainrule.tensor import TRACE, Tensor
 from chainrule.trace import tracing
 
-#: a number, or a function of the number of steps taken so far
-Rate = float | Callable[[Any], Any]
+#: the learning rate as a function of the number of steps taken so far
+RateFunction = Callable[[Any], Any]
+#: a learning rate: a number, or a function of the number of steps
+Rate = float | RateFunction
 #: or a number for each replica
 Rates = Rate | Sequence[float]
 #: tensor in, tensor out
@@ -33,7 +36,7 @@ Own = TypeVar("Own")
 
 
 def _of_steps(formula: Callable[[Own, Tensor], Tensor]) -> Callable[[Own, Any], Any]:
-    """Let a formula on a float64 tensor take numbers and arrays too, and then return the like."""
+    """Let a formula on a float64 tensor take numbers and arrays as well, and return the same kind."""
 
     @wraps(formula)
     def call(self: Own, steps: Any) -> Any:
@@ -49,7 +52,7 @@ def _of_steps(formula: Callable[[Own, Tensor], Tensor]) -> Callable[[Own, Any], 
 
 @dataclass(frozen=True)
 class Constant:
-    """The same step size always.
+    """The same learning rate ``lr`` at every step.
 
     >>> from chainrule import optim
     >>> optim.Constant(0.1)(1000)
@@ -59,39 +62,42 @@ class Constant:
     lr: float
 
     def __post_init__(self) -> None:
-        check_number("lr", self.lr, least=0)
+        keep_checked(self, lr=check_number("lr", self.lr, least=0))
 
     @_of_steps
     def __call__(self, steps: Tensor) -> Tensor:
-        """The step size after ``steps`` steps."""
+        """The learning rate after ``steps`` steps."""
         return steps * 0.0 + self.lr
 
 
 @dataclass(frozen=True)
 class InverseTime:
-    """lr / (1 + decay * steps), under which stochastic gradient descent converges (row B10).
+    """lr / (1 + decay * steps), under which stochastic gradient descent converges.
 
     >>> from chainrule import optim
     >>> optim.InverseTime(1.0, decay=0.5)(2)
     0.5
+
+    Lectures: B10.
     """
 
     lr: float
     decay: float
 
     def __post_init__(self) -> None:
-        check_number("lr", self.lr, least=0)
-        check_number("decay", self.decay, least=0)
+        keep_checked(
+            self, lr=check_number("lr", self.lr, least=0), decay=check_number("decay", self.decay, least=0)
+        )
 
     @_of_steps
     def __call__(self, steps: Tensor) -> Tensor:
-        """The step size after ``steps`` steps."""
+        """The learning rate after ``steps`` steps."""
         return self.lr / (1.0 + self.decay * steps)
 
 
 @dataclass(frozen=True)
 class StepDecay:
-    """lr, multiplied by ``factor`` once ``every`` so many steps.
+    """``lr``, multiplied by ``factor`` after every ``every`` steps.
 
     >>> from chainrule import optim
     >>> schedule = optim.StepDecay(1.0, factor=0.5, every=10)
@@ -104,19 +110,24 @@ class StepDecay:
     every: int
 
     def __post_init__(self) -> None:
-        check_number("lr", self.lr, least=0)
-        check_number("factor", self.factor, above=0, most=1)
-        check_count("every", self.every)
+        keep_checked(
+            self,
+            lr=check_number("lr", self.lr, least=0),
+            factor=check_number("factor", self.factor, above=0, most=1),
+            every=check_count("every", self.every),
+        )
 
     @_of_steps
     def __call__(self, steps: Tensor) -> Tensor:
-        """The step size after ``steps`` steps."""
+        """The learning rate after ``steps`` steps."""
         return self.lr * self.factor ** f.floor(steps / float(self.every))
 
 
 @dataclass(frozen=True)
 class CosineDecay:
-    """Half a cosine from lr to ``final`` over ``steps`` steps, then ``final`` (Loshchilov & Hutter, 2017).
+    """A fall along half a cosine from ``lr`` to ``final`` in ``steps`` steps, and then ``final``.
+
+    Loshchilov & Hutter, 2017, without restarts.
 
     >>> from chainrule import optim
     >>> schedule = optim.CosineDecay(1.0, steps=100, final=0.5)
@@ -129,13 +140,16 @@ class CosineDecay:
     final: float = 0.0
 
     def __post_init__(self) -> None:
-        check_number("lr", self.lr, least=0)
-        check_count("steps", self.steps)
-        check_number("final", self.final, least=0)
+        keep_checked(
+            self,
+            lr=check_number("lr", self.lr, least=0),
+            steps=check_count("steps", self.steps),
+            final=check_number("final", self.final, least=0),
+        )
 
     @_of_steps
     def __call__(self, steps: Tensor) -> Tensor:
-        """The step size after ``steps`` steps."""
+        """The learning rate after ``steps`` steps."""
         return _half_cosine(self.lr, self.final, f.minimum(steps / float(self.steps), 1.0))
 
 
@@ -143,8 +157,8 @@ class CosineDecay:
 class Warmup:
     """A linear rise during the first ``steps`` steps, then ``schedule`` from its beginning.
 
-    ``schedule`` is a number or any function of the step. Step t < ``steps`` takes (t + 1) / (``steps`` + 1)
-    of its first value, so that no step is of size 0.
+    ``schedule`` is a number or a function of the number of steps. Step t < ``steps`` takes (t + 1) / (``steps`` + 1) of
+    its first value, so that no step has learning rate 0.
 
     >>> from chainrule import optim
     >>> schedule = optim.Warmup(optim.InverseTime(1.0, decay=1.0), steps=3)
@@ -157,7 +171,7 @@ class Warmup:
 
     def __post_init__(self) -> None:
         as_schedule("schedule", self.schedule)
-        check_count("steps", self.steps)
+        keep_checked(self, steps=check_count("steps", self.steps))
 
     @cached_property
     def _following(self) -> Schedule:
@@ -165,17 +179,17 @@ class Warmup:
 
     @_of_steps
     def __call__(self, steps: Tensor) -> Tensor:
-        """The step size after ``steps`` steps."""
+        """The learning rate after ``steps`` steps."""
         risen = f.minimum((steps + 1.0) / (self.steps + 1.0), 1.0)
         return risen * self._following(f.maximum(steps - float(self.steps), 0.0))
 
 
 @dataclass(frozen=True)
 class OneCycle:
-    """Up to ``peak`` during the fraction ``rise`` of ``steps`` steps, then down, both along half a cosine.
+    """A rise to ``peak`` during the fraction ``rise`` of ``steps`` steps, then a fall, each along half a cosine.
 
-    It begins at peak / ``initial_divisor`` and ends at the beginning / ``final_divisor``, where it stays
-    (Smith & Topin, 2018, in the form of torch.optim.lr_scheduler.OneCycleLR).
+    It starts at peak / ``initial_divisor``, ends at its start / ``final_divisor`` and stays there (Smith & Topin, 2018,
+    in the form of torch.optim.lr_scheduler.OneCycleLR).
 
     >>> from chainrule import optim
     >>> schedule = optim.OneCycle(1.0, steps=100)
@@ -190,15 +204,18 @@ class OneCycle:
     final_divisor: float = 1e4
 
     def __post_init__(self) -> None:
-        check_number("peak", self.peak, least=0)
-        check_count("steps", self.steps, least=2)
-        check_number("rise", self.rise, least=0, below=1)
-        check_number("initial_divisor", self.initial_divisor, above=0)
-        check_number("final_divisor", self.final_divisor, above=0)
+        keep_checked(
+            self,
+            peak=check_number("peak", self.peak, least=0),
+            steps=check_count("steps", self.steps, least=2),
+            rise=check_number("rise", self.rise, least=0, below=1),
+            initial_divisor=check_number("initial_divisor", self.initial_divisor, above=0),
+            final_divisor=check_number("final_divisor", self.final_divisor, above=0),
+        )
 
     @_of_steps
     def __call__(self, steps: Tensor) -> Tensor:
-        """The step size after ``steps`` steps."""
+        """The learning rate after ``steps`` steps."""
         first = self.peak / self.initial_divisor
         top, last = max(self.rise * self.steps - 1.0, 0.0), self.steps - 1.0  # the steps of peak and end
         falling = _half_cosine(
@@ -211,7 +228,9 @@ class OneCycle:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Step sizes read from a table, whose last entry holds for all later steps; made by :func:`tabulate`.
+    """Learning rates read from a table ``rates`` [steps], whose last entry holds for all later steps.
+
+    :func:`tabulate` makes one of any function.
 
     >>> from chainrule import optim
     >>> schedule = optim.Table([0.1, 0.01])
@@ -228,14 +247,15 @@ class Table:
 
     @_of_steps
     def __call__(self, steps: Tensor) -> Tensor:
-        """The step size after ``steps`` steps."""
+        """The learning rate after ``steps`` steps."""
         return f.take(self._leaf, f.clip(steps, 0.0, len(self.rates) - 1.0).astype(np.int64))
 
 
 def tabulate(lr: Rate, steps: int) -> Table:
-    """The values of any function of the step at 0, 1, ..., steps - 1, as a schedule that can be traced.
+    """Call a function of the number of steps at 0, 1, ..., steps - 1 and return its values as a schedule.
 
-    The function is called with Python integers. Raises SettingError where it does not return a number.
+    The schedule can be traced, whatever the function does with the Python integers that it is given. Raises
+    SettingError where it does not return a number >= 0.
 
     >>> from chainrule import optim
     >>> schedule = optim.tabulate(lambda step: 0.1 if step < 2 else 0.01, steps=4)
@@ -244,16 +264,81 @@ def tabulate(lr: Rate, steps: int) -> Table:
     """
     _check_rate("lr", lr)
     function = lr if callable(lr) else Constant(lr)
-    return Table(_on_host(function, np.arange(check_count("steps", steps))))
+    return Table(_on_host(function, np.arange(check_count("steps", steps, most=MOST_LISTED))))
+
+
+MOST_LISTED = 10**9  # by tabulate: 8 GB
+BLOCK = 1 << 16  # values of a Python function at once, at least those of an epoch
+
+
+class Listed:
+    """A Python function of the number of steps, for use in a traced step: the trace looks its values up in a table.
+
+    The table holds a block of steps, ``first`` is the number of steps before it; whoever runs the traced step has a
+    :class:`Listing` write both beforehand. The run has ``steps`` steps, of which at most ``at_once`` are taken between
+    two such moments. Called for its value, this calls the function itself.
+    """
+
+    def __init__(self, function: RateFunction, steps: int, at_once: int) -> None:
+        self.function, self.steps = function, steps
+        self.block = min(steps, max(BLOCK, at_once))
+        self.table = Tensor.leaf(np.zeros(self.block * (1 + (steps > self.block))))
+        self.first = Tensor.leaf(np.array(-2.0 * self.block))  # nothing is listed yet
+
+    @_of_steps
+    def __call__(self, steps: Tensor) -> Tensor:
+        """The learning rate after ``steps`` steps."""
+        if TRACE.get() is None:
+            return Tensor.leaf(_on_host(self.function, np.minimum(steps.numpy(), self.steps - 1)))
+        place = f.clip(steps - self.first, 0.0, len(self.table) - 1.0)
+        return f.take(self.table, place.astype(np.int64))
+
+
+class Listing:
+    """Writes the values of a :class:`Listed` function into tables, computing each block once for all replicas."""
+
+    def __init__(self, listed: Listed) -> None:
+        self.listed = listed
+        self._known: dict[int, Array] = {}
+
+    def fill(self, table: Array, first: Array, begin: int, count: int) -> None:
+        """Make the table hold the values of steps ``begin`` to ``begin + count``, unless it already does."""
+        size, start = self.listed.block, int(first)
+        if not start <= begin <= begin + count <= start + len(table):
+            number = begin // size
+            for i, part in enumerate(table.reshape(-1, size)):
+                part[...] = self._block(number + i)
+            first[...] = number * size
+
+    def at(self, steps: Array) -> Array:
+        """The values at these steps; those of the blocks computed last are not computed again."""
+        size, known = self.listed.block, self._known
+        return np.array(
+            [
+                known[n // size][n % size] if n // size in known else _rate_at(n, self.listed.function(n))
+                for n in map(int, steps)
+            ]
+        )
+
+    def _block(self, number: int) -> Array:
+        """The values of a block of steps; beyond the last step, the value of the last."""
+        known, listed = self._known, self.listed
+        if number not in known:
+            steps = range(number * listed.block, min((number + 1) * listed.block, listed.steps))
+            found = _on_host(listed.function, np.array(steps or [listed.steps - 1]))
+            found = np.pad(found, (0, listed.block - len(found)), mode="edge")
+            # several threads may do this, so the dict is replaced whole
+            self._known = known = dict([*known.items()][-3:]) | {number: found}
+        return known[number]
 
 
 # How an optimizer uses them
 
 
 def as_schedule(name: str, lr: Rate) -> Schedule:
-    """A number or a function of the step as a function of tensors; SettingError for anything else.
+    """A learning rate as a function of tensors; SettingError unless it is a number >= 0 or a function.
 
-    A function that is not made of tensor operations can then be used eagerly but not be traced.
+    A function that is not made of tensor operations works eagerly and cannot be traced.
     """
     _check_rate(name, lr)
     if not callable(lr):
@@ -262,9 +347,9 @@ def as_schedule(name: str, lr: Rate) -> Schedule:
 
 
 def traceable(lr: Rate) -> bool:
-    """Whether a function of the step is made of tensor operations; called once with a traced tensor.
+    """Whether a function of the number of steps is made of tensor operations; it is called once with a traced tensor.
 
-    What is not can be brought into a traced step with :func:`tabulate`.
+    One that is not can be used in a traced step after :func:`tabulate`.
 
     >>> from chainrule import optim
     >>> optim.traceable(optim.StepDecay(0.1, 0.5, 9)), optim.traceable(lambda step: 0.1 / (step // 9 + 1))
@@ -282,17 +367,17 @@ def traceable(lr: Rate) -> bool:
 
 @dataclass(frozen=True)
 class _Opaque:
-    """A Python function of the step, called with integers; it has no place in a graph."""
+    """A Python function of the number of steps, called with integers; it cannot become part of a graph."""
 
-    function: Callable[[Any], Any]
+    function: RateFunction
 
     def __call__(self, steps: Tensor) -> Tensor:
         if TRACE.get() is not None:
             raise TracingError(
-                "lr is a Python function, whose value is only known when it is called",
+                "lr is a Python function and cannot be traced",
                 expected="a schedule, or a function made of tensor operations",
                 got=describe_rate(self.function),
-                hint="look its values up instead: lr=optim.tabulate(lr, steps)",
+                hint="list its values beforehand: lr=optim.tabulate(lr, steps)",
             )
         return Tensor.leaf(_on_host(self.function, steps.numpy()))
 
@@ -302,41 +387,61 @@ def _check_rate(name: str, lr: Rate) -> None:
         check_number(name, lr, least=0)
     elif not callable(lr):
         raise SettingError(
-            f"{name} is no step size", expected="a number >= 0 or a function of the step", got=repr(lr)
+            f"{name} must be a number >= 0 or a function of the number of steps",
+            got=quoted(lr),
+            hint=f"{name}=1e-3, or {name}=optim.CosineDecay(1e-3, steps=1000)",
         )
 
 
-def _on_host(function: Callable[[Any], Any], steps: Array) -> Array:
-    """Values of a Python function at each of the steps, float64."""
-    rates = [(int(step), function(int(step))) for step in steps.flat]
-    for step, rate in rates:
-        if np.shape(rate) != () or not float(rate) >= 0:
-            raise SettingError(
-                f"lr returned no step size at step {step}", expected="a number >= 0", got=repr(rate)
-            )
-    return np.array([float(rate) for _, rate in rates]).reshape(steps.shape)
+def _on_host(function: RateFunction, steps: Array) -> Array:
+    """The values of a Python function at each of these steps, float64."""
+    return np.array([_rate_at(int(step), function(int(step))) for step in steps.flat]).reshape(steps.shape)
+
+
+def _rate_at(step: int, value: Any) -> float:
+    """A function's value as a learning rate; SettingError unless it is a number >= 0."""
+    try:
+        rate = float(value) if np.shape(value) == () else math.nan
+    except (TypeError, ValueError):
+        rate = math.nan
+    if not rate >= 0:
+        raise SettingError(
+            f"the learning rate of step {step} must be a number >= 0",
+            got=quoted(value),
+            hint="return a float for every number of steps, 0 included",
+        )
+    return rate
 
 
 def rates(lr: Rate, steps: Array) -> Array:
-    """The step sizes after each of these numbers of steps, float64 of the same shape.
+    """The learning rates after each of these numbers of steps, float64 of the same shape.
 
     >>> rates(StepDecay(0.5, 0.1, 10), np.array([0, 9, 10]))
     array([0.5 , 0.5 , 0.05])
     """
     schedule = as_schedule("lr", lr)
-    if not callable(lr) or type(lr).__module__ == __name__:  # these take arrays
+    if not callable(lr) or takes_arrays(lr):
         return schedule(Tensor.leaf(np.asarray(steps, np.float64))).numpy()
     return np.array([float(schedule(Tensor.leaf(np.array(float(n)))).numpy()) for n in steps.flat]).reshape(
         steps.shape
     )
 
 
-def describe_rate(lr: Rates) -> Any:
-    """A number as it is, a schedule as a dict of its name and settings, a function by its name."""
+def takes_arrays(lr: Rate) -> bool:
+    """Whether this is one of the schedules above, which compute the values of many steps in one call."""
+    return type(lr) in (Constant, InverseTime, StepDecay, CosineDecay, OneCycle, Table) or (
+        isinstance(lr, Warmup) and (not callable(lr.schedule) or takes_arrays(lr.schedule))
+    )
+
+
+def describe_rate(lr: Rates) -> object:
+    """A learning rate for reports: a number as it is, a schedule as a dict of name and settings, a function's name."""
     if is_number(lr):
         return lr
     if isinstance(lr, tuple):
         return list(lr)
+    if isinstance(lr, Listed):
+        return describe_rate(lr.function)
     if isinstance(lr, Table):
         return {"name": "Table", "steps": len(lr.rates)}
     if hasattr(lr, "__dataclass_fields__"):
@@ -346,6 +451,6 @@ def describe_rate(lr: Rates) -> Any:
 
 
 def _half_cosine(start: float, end: float, progress: Tensor) -> Tensor:
-    """From start at progress 0 to end at progress 1, exact at both."""
+    """Half a cosine from ``start`` at progress 0 to ``end`` at progress 1, exact at both."""
     height = 0.5 + 0.5 * f.cos(math.pi * progress)
     return start * height + end * (1.0 - height)

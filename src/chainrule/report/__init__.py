@@ -10,12 +10,12 @@ from chainrule.report.contents import (
     Importance,
     Importances,
     Layer,
+    MetricRow,
     Predictions,
     Report,
     WorstRows,
 )
 from chainrule.report.page import render
-from chainrule.report.pieces import number
 
 __all__ = [
     "Calibration",
@@ -27,9 +27,9 @@ __all__ = [
     "Importance",
     "Importances",
     "Layer",
+    "MetricRow",
     "Predictions",
     "Report",
     "WorstRows",
-    "number",
     "render",
 ]

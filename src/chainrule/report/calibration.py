@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from chainrule.markup import Markup, element
+from chainrule.number_text import readable
 from chainrule.report.contents import Calibration
-from chainrule.report.pieces import number, section
-from chainrule.svg import Markup, Scale, axes, element, label_room, picture
+from chainrule.report.pieces import section
+from chainrule.svg import Scale, axes, label_room, picture
 
 
 def calibration_section(calibration: Calibration | None, scored: str) -> Markup:
@@ -19,11 +21,16 @@ def calibration_section(calibration: Calibration | None, scored: str) -> Markup:
     )
     kind = "too sure" if confidence > accuracy else "not sure enough"
     text = (
-        f"The network's probability of the class it predicts is {number(round(confidence, 4))} on average, and it is "
-        f"right on {number(round(accuracy, 4))} of {scored}. On average over the rows the two differ by "
-        f"{number(round(c.error, 4))} (expected calibration error, {len(c.counts)} bins)"
+        f"The network gives the class that it predicts a probability of {confidence:.1%} on average, and it is "
+        f"right on {accuracy:.1%} of {scored}. Bin by bin the two differ by {readable(round(100 * c.error, 1))} "
+        f"points on average (expected calibration error, {len(c.counts)} bins)"
     )
-    text += f": it is {kind}." if abs(confidence - accuracy) > 0.01 else "."
+    chance = 2 * float(np.sqrt(accuracy * (1 - accuracy) / total))  # in 19 of 20 samples of so many rows
+    if abs(confidence - accuracy) > max(chance, 0.01):
+        text += f": it is {kind}."
+    else:
+        text += ": as sure as it should be, as far as "
+        text += f"{readable(total)} rows can tell."
     caption = element(
         "figcaption",
         "A bar on the line means: as often right as the network says. Small bins vary by chance; the number of "
@@ -68,7 +75,7 @@ def calibration_chart(c: Calibration) -> Markup:
         left + 436,
         385,
         "Share of right rows by the network's probability",
-        f"Expected calibration error {number(round(c.error, 4))}.",
+        f"Expected calibration error {readable(round(c.error, 4))}.",
         axes(x, y, "Probability of the predicted class", "Share that is right"),
         element("g", *parts, class_="bars"),
         element("line", x1=x.start, y1=f"{first:.1f}", x2=x.end, y2=f"{last:.1f}", class_="diagonal"),

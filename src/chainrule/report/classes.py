@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
+from chainrule import markup
+from chainrule.foreign_text import clipped
+from chainrule.markup import Markup, element
+from chainrule.number_text import readable
 from chainrule.report.contents import Confusion
-from chainrule.report.pieces import OPEN_ROWS, clip, note, number, scroller, section, table
-from chainrule.svg import Markup, element
+from chainrule.report.pieces import OPEN_ROWS, note, scroller, section, table
 
 MATRIX_CLASSES = 50
-UPRIGHT_FROM = 36  # letters over the matrix, beyond which the names stand upright
+UPRIGHT_FROM = 36  # characters above the matrix, beyond which names are written vertically
 
 
 def confusion_section(confusion: Confusion, scored: str) -> Markup:
     """Confusion matrix (of few enough classes), the most frequent mistakes, precision and recall."""
     counts = np.asarray(confusion.counts)
     n, total, right = len(confusion.classes), int(counts.sum()), int(np.trace(counts))
-    parts = [element("p", f"Predicted rightly: {number(right)} of {scored}.")]
+    parts = [element("p", f"Predicted rightly: {readable(right)} of {scored}.")]
     if n <= MATRIX_CLASSES:
         parts.append(scroller(confusion_matrix(confusion), "Confusion matrix"))
         parts.append(
@@ -39,7 +42,7 @@ def confusion_section(confusion: Confusion, scored: str) -> Markup:
 
 def confusion_matrix(confusion: Confusion) -> Markup:
     """The counts as a table, each cell shaded by its share of the row."""
-    names = [clip(name) for name in confusion.classes]
+    names = [clipped(name) for name in confusion.classes]
     upright = len(names) * max(map(len, names), default=0) > UPRIGHT_FROM
     counts = np.asarray(confusion.counts)
     # The root and the offset let a share of one in a hundred still be seen.
@@ -53,16 +56,15 @@ def confusion_matrix(confusion: Confusion) -> Markup:
         cells = [
             element(
                 "td",
-                number(count),
+                readable(count),
                 class_=("right" if i == j else "wrong") if count else "none",
                 style=f"--strength:{strength[i, j]:.2f}" if count else None,
             )
             for j, count in enumerate(counts[i].tolist())
         ]
-        lines.append(element("tr", element("th", element("span", name, title=name), scope="row"), *cells))
+        lines.append([element("th", element("span", name, title=name), scope="row"), *cells])
     corner = element("td", "predicted \u2192", Markup("<br />"), "actual \u2193", class_="corner")
-    inner = element("thead", element("tr", corner, *head))
-    return element("table", inner, element("tbody", *lines), class_="matrix")
+    return markup.table([corner, *head], lines, class_="matrix")
 
 
 def mistakes_table(confusion: Confusion, limit: int) -> Markup:
@@ -75,7 +77,7 @@ def mistakes_table(confusion: Confusion, limit: int) -> Markup:
         (
             confusion.classes[i],
             confusion.classes[j],
-            number(wrong[i, j]),
+            readable(wrong[i, j]),
             f"{wrong[i, j] / counts[i].sum():.1%}",
         )
         for i, j in zip(actual.tolist(), predicted.tolist(), strict=True)
@@ -91,7 +93,12 @@ def classes_table(confusion: Confusion) -> Markup:
     if len(support) > MATRIX_CLASSES:
         order = np.argsort(confusion.recall, kind="stable")
     body = [
-        (confusion.classes[i], number(support[i]), share(confusion.precision[i]), share(confusion.recall[i]))
+        (
+            confusion.classes[i],
+            readable(support[i]),
+            share(confusion.precision[i]),
+            share(confusion.recall[i]),
+        )
         for i in order.tolist()
     ]
     return table(("Class", "Rows", "Precision", "Recall"), body, numeric=(1, 2, 3))

@@ -39,6 +39,7 @@ class Curves:
     validation: Floats | None
     kept: int
     best_epoch: int
+    together: bool = False  # all networks answer, each with the parameters of its own best epoch
 
     def __post_init__(self) -> None:
         shape = np.shape(self.training)
@@ -118,17 +119,28 @@ class Calibration:
             )
 
 
-class Importance(NamedTuple):
-    """How much a column matters: the score lost when it is shuffled, and how the output follows it.
+class MetricRow(NamedTuple):
+    """A measure of the predictions, beside those of a constant and of a linear model, in words."""
 
-    ``loss`` is the mean over ``repeats`` shuffles, ``spread`` its standard deviation, both in the metric's
-    units, more meaning more important; ``slope`` the root mean square of the output's derivative.
+    name: str
+    value: str
+    baseline: str
+    linear: str
+    meaning: str
+
+
+class Importance(NamedTuple):
+    """How much a column matters: the loss gained when it is shuffled, and how the output follows it.
+
+    ``loss`` is the mean over rows and shuffles, ``spread`` its standard error; ``is_noise`` says that it may be
+    chance. ``slope`` is the root mean square of the output's derivative.
     """
 
     name: str
     loss: float
     spread: float
     slope: float
+    is_noise: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,12 +164,11 @@ class WorstRows:
 
 
 class FindingRow(NamedTuple):
-    """One thing that a diagnosis found wrong, in words; ``severity`` is "note", "warning" or "severe"."""
+    """One thing that was found, in words; ``severity`` is "note", "warning" or "severe"."""
 
     kind: str
     severity: str
-    what: str
-    where: str
+    title: str
     evidence: str
     remedy: str
     reasons: Sequence[str]
@@ -176,8 +187,8 @@ class Findings:
 class Report:
     """What the report of a training run shows.
 
-    ``score``, ``baseline`` and ``outcome`` are of the held-out rows; where there are none, of the training rows.
-    What is None or empty at the end is left out of the page. ``drawing`` is an SVG element, as text.
+    ``score``, ``baseline`` and ``outcome`` are of the held-out rows; where there are none, of those out of fold, or of
+    the training rows. What is None or empty at the end is left out of the page. ``drawing`` is an SVG element, as text.
     """
 
     title: str
@@ -202,3 +213,7 @@ class Report:
     calibration: Calibration | None = None
     worst: WorstRows | None = None
     drawing: str = ""
+    loss: str = ""  # what the curves are of, in words
+    metrics: Sequence[MetricRow] = ()
+    networks: int = 1  # that answer together
+    out_of_fold_rows: int = 0  # that the score is of: each was judged by networks that it did not train

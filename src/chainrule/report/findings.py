@@ -1,8 +1,11 @@
 """What the diagnosis found, and the figures behind it on a click."""
 
+from chainrule.foreign_text import screenful
+from chainrule.markup import Markup, element
 from chainrule.report.contents import FindingRow, Findings
 from chainrule.report.pieces import clip, section, table
-from chainrule.svg import Markup, element
+
+ROWS = 6  # of a screen, at most, for each part of a finding
 
 
 def findings_section(findings: Findings | None) -> Markup:
@@ -15,18 +18,21 @@ def findings_section(findings: Findings | None) -> Markup:
         boxes = [
             element("p", "Nothing wrong was found with the network, its training or the data.", class_="well")
         ]
-    return section("Diagnosis", *boxes, measured(findings))
+    return section("Findings", *boxes, measured(findings))
 
 
 def finding_box(finding: FindingRow) -> Markup:
     """One finding."""
-    where = f" in {finding.where}" if finding.where else ""
     lines = [("Evidence", finding.evidence), ("Try", finding.remedy), *(("Why", r) for r in finding.reasons)]
-    listed = [element("div", element("dt", name), element("dd", text)) for name, text in lines]
+    listed = [
+        element("div", element("dt", name), element("dd", screenful(text, ROWS)))
+        for name, text in lines
+        if text
+    ]
     return element(
         "div",
-        element("p", element("strong", f"{finding.severity.capitalize()}: {finding.kind}"), clip(where)),
-        element("p", finding.what),
+        element("p", element("strong", clip(f"{finding.severity.capitalize()}: {finding.kind}"))),
+        element("p", screenful(finding.title, ROWS)),
         element("dl", *listed),
         class_=f"finding {finding.severity}",
     )

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule.markup import Markup, element
+from chainrule.number_text import readable
 from chainrule.report.contents import Curves
-from chainrule.report.pieces import WIDTH, number, section
-from chainrule.svg import Markup, Scale, axes, curve, element, label_room, picture, scale_over, thin
+from chainrule.report.pieces import WIDTH, section
+from chainrule.svg import Scale, axes, curve, label_room, picture, scale_over, thin
 
 Floats = NDArray[np.float64]
 
@@ -18,29 +20,44 @@ OTHER_RESTARTS = 30
 DECADES_FOR_LOGARITHMIC = 1.5
 
 
-def loss_section(curves: Curves) -> Markup:
-    """Training and validation loss by epoch: the kept restart bold, the others faint."""
+def loss_section(curves: Curves, loss: str = "") -> Markup:
+    """Training and validation loss by epoch: the kept restart bold, the others faint; ``loss`` says what it is."""
     restarts = len(curves.training)
     kinds = [("training", curves.training)]
     if curves.validation is not None:
         kinds.append(("validation", curves.validation))
     values = np.concatenate([losses for _, losses in kinds])
-    text = f"Restart {curves.kept + 1} of {restarts} is kept. " if restarts > 1 else ""
-    text += f"The network is the one after epoch {curves.best_epoch + 1}."
+    text = _which_is_kept(curves)
+    text += f" {loss}" if loss else ""
     if np.isinf(values).any():
         text += " Losses that became infinite are not drawn."
     if restarts - 1 > OTHER_RESTARTS:
-        text += f" Of the other restarts, the first {OTHER_RESTARTS} are drawn."
+        text += f" Of the others, the first {OTHER_RESTARTS} are drawn."
     finite = np.where(np.isfinite(values), values, np.nan)
     if np.isnan(finite).all():
         return section("Loss", element("p", "No epoch ended with a finite loss."))
     figure = element(
         "figure",
-        legend([kind for kind, _ in kinds], others=restarts > 1),
+        legend(
+            [kind for kind, _ in kinds],
+            "" if restarts == 1 else "other networks" if curves.together else "other restarts",
+        ),
         loss_chart(kinds, finite, curves),
         element("figcaption", text),
     )
     return section("Loss", figure)
+
+
+def _which_is_kept(curves: Curves) -> str:
+    """Which network the curves in bold are of, and of which epoch it is."""
+    restarts, epoch = len(curves.training), curves.best_epoch + 1
+    if curves.together:
+        return (
+            f"{restarts} networks, each trained on other folds of the rows, answer together, each as it was after the "
+            f"epoch with its lowest validation loss; network {curves.kept + 1} is drawn bold, its epoch was {epoch}."
+        )
+    text = f"Restart {curves.kept + 1} of {restarts} is kept. " if restarts > 1 else ""
+    return text + f"The network is the one after epoch {epoch}."
 
 
 def loss_chart(kinds: Sequence[tuple[str, Floats]], finite: Floats, curves: Curves) -> Markup:
@@ -55,7 +72,11 @@ def loss_chart(kinds: Sequence[tuple[str, Floats]], finite: Floats, curves: Curv
     lines = []
     for restart in [*drawn, curves.kept]:
         for kind, losses in kinds:
-            name = f"restart {restart + 1}, {kind} loss" if len(curves.training) > 1 else f"{kind} loss"
+            name = (
+                f"{'network' if curves.together else 'restart'} {restart + 1}, {kind} loss"
+                if len(curves.training) > 1
+                else f"{kind} loss"
+            )
             style = f"curve {kind}" + (" kept" if restart == curves.kept else "")
             lines.append(loss_curve(losses[restart, :epochs], x, y, name, style))
     kind, losses = kinds[-1]
@@ -64,7 +85,7 @@ def loss_chart(kinds: Sequence[tuple[str, Floats]], finite: Floats, curves: Curv
         lines.append(best_mark(x, y, curves.best_epoch + 1, loss, kind))
     title = "Loss" + (" (logarithmic)" if logarithmic else "")
     description = (
-        f"{' and '.join(kind for kind, _ in kinds)} loss over {epochs} epochs; lowest kept: {number(loss)}."
+        f"{' and '.join(kind for kind, _ in kinds)} loss over {epochs} epochs; lowest kept: {readable(loss)}."
     )
     return picture(WIDTH, 345, "Loss by epoch", description, axes(x, y, "Epoch", title), *lines)
 
@@ -92,7 +113,7 @@ def best_mark(x: Scale, y: Scale, epoch: int, loss: float, kind: str) -> Markup:
         element("circle", cx=f"{across:.1f}", cy=f"{up:.1f}", r=5, class_=f"mark {kind}"),
         element(
             "text",
-            f"epoch {epoch}: {number(loss)}",
+            f"epoch {epoch}: {readable(loss)}",
             x=f"{across + (-8 if left else 8):.1f}",
             y=y.end + 4,
             dy="0.6em",
@@ -102,11 +123,10 @@ def best_mark(x: Scale, y: Scale, epoch: int, loss: float, kind: str) -> Markup:
     )
 
 
-def legend(kinds: Sequence[str], others: bool) -> Markup:
+def legend(kinds: Sequence[str], others: str) -> Markup:
     """What the lines of the loss chart mean."""
-    entries = [(kind, f"curve {kind} kept") for kind in kinds] + [
-        ("other restarts", "curve training")
-    ] * others
+    entries = [(kind, f"curve {kind} kept") for kind in kinds]
+    entries += [(others, "curve training")] if others else []
     parts = []
     for text, style in entries:
         line = element("line", x1=1, x2=33, y1=6, y2=6, class_=style)

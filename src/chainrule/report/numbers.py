@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule.markup import Markup, element
+from chainrule.number_text import readable
 from chainrule.report.contents import Predictions
-from chainrule.report.pieces import WIDTH, number, rows, section
-from chainrule.svg import Markup, Scale, axes, element, label_room, picture, scale_over
+from chainrule.report.pieces import WIDTH, rows, section
+from chainrule.svg import Scale, axes, label_room, picture, scale_over
 
 Floats = NDArray[np.float64]
 
@@ -25,10 +27,10 @@ def scatter_section(predictions: Predictions) -> Markup:
     if not len(actual):
         return section("Actual and predicted value", element("p", text or "No rows were held out."))
     half, most = np.quantile(np.abs(actual / 2 - predicted / 2), [0.5, 0.9]) * 2
-    distance = f"Half of the predictions are off by less than {number(half)}, "
-    distance += f"nine in ten by less than {number(most)}."
+    distance = f"Half of the predictions are off by less than {readable(half)}, "
+    distance += f"nine in ten by less than {readable(most)}."
     if len(actual) > SCATTER_POINTS:
-        text += f"{number(SCATTER_POINTS)} of {rows(len(actual))} are drawn, chosen at random. "
+        text += f"{readable(SCATTER_POINTS)} of {rows(len(actual))} are drawn, chosen at random. "
         chosen = np.random.default_rng(0).choice(len(actual), SCATTER_POINTS, replace=False)
         actual, predicted = actual[chosen], predicted[chosen]
     caption = element("figcaption", text + "On the line, predicted and actual value are equal.")
@@ -46,10 +48,13 @@ def residual_caption(actual: Floats, predicted: Floats) -> Markup:
     order = np.argsort(predicted)
     low, high = (largest * float(np.std(residual[part] / largest)) for part in np.array_split(order, 2))
     mean = largest * float(np.mean(residual / largest))
-    text = f"Actual minus predicted value: {number(mean)} on average"
+    text = f"Actual minus predicted value: {readable(mean)} on average"
     if len(actual) >= 20 and min(low, high) > 0:
-        text += f"; its deviation is {number(low)} where low values are predicted, {number(high)} where high ones are"
-    return element("figcaption", text + ". Without a pattern around the line there is nothing left to learn.")
+        text += f"; its standard deviation is {readable(low)} for the lower half of the predictions"
+        text += f" and {readable(high)} for the upper half"
+    return element(
+        "figcaption", text + ". A pattern around the line is something that the network has not learned."
+    )
 
 
 def residuals_of(actual: Floats, predicted: Floats) -> Floats:

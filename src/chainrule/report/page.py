@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from chainrule.alike import alike
+from chainrule.foreign_text import clipped
+from chainrule.markup import Markup, element, escape
+from chainrule.number_text import duration, readable
 from chainrule.report.calibration import calibration_section
 from chainrule.report.classes import confusion_section
 from chainrule.report.contents import Confusion, Report
 from chainrule.report.findings import findings_section
 from chainrule.report.importance import importance_section
 from chainrule.report.losses import loss_section
+from chainrule.report.metrics import metrics_section
 from chainrule.report.numbers import scatter_section
-from chainrule.report.pieces import clip, duration, note, number, rows, scroller, section, table
+from chainrule.report.pieces import clip, note, rows, scroller, section, table
 from chainrule.report.worst import worst_section
-from chainrule.svg import Markup, element
 
-NOTICES = 50
+NOTICES, CHARACTERS = 50, 150_000  # kinds of notices that are listed, and characters of all of them, at most
+CODE = 4_600  # characters of a line: the longest path that a file can have, and some words
 
 
 def render(report: Report) -> str:
@@ -34,7 +42,7 @@ def render(report: Report) -> str:
             http_equiv="Content-Security-Policy",
             content="default-src 'none'; style-src 'unsafe-inline'",
         ),
-        element("title", report.title),
+        element("title", clip(report.title)),
         element("style", Markup(Path(__file__).with_name("report.css").read_text("utf-8"))),
     )
     body = element(
@@ -42,19 +50,20 @@ def render(report: Report) -> str:
         element(
             "main",
             header(report),
-            notices(report),
             findings_section(report.findings),
-            loss_section(report.curves),
+            metrics_section(report.metrics, scored_rows(report), report.task),
             outcome_section(report),
+            importance_section(report.importances),
             calibration_section(report.calibration, scored_rows(report)),
             worst_section(report.worst),
-            importance_section(report.importances),
+            notices(report),
+            loss_section(report.curves, report.loss),
             predict_section(report),
             columns_section(report),
             network_section(report),
             settings_section(report),
         ),
-        element("footer", f"Made by chainrule {report.version}."),
+        element("footer", f"Made by chainrule {clipped(report.version)}."),
     )
     return "<!DOCTYPE html>\n" + element("html", head, body, lang="en") + "\n"
 
@@ -63,9 +72,14 @@ def header(report: Report) -> Markup:
     """Title, and the figures that matter most."""
     constant = "the most frequent class" if isinstance(report.outcome, Confusion) else "the mean"
     tiles = [
-        (f"{report.metric} on {scored_rows(report)}", number(report.score), "score"),
-        (f"{report.metric} of always predicting {constant}", number(report.baseline), None),
-        ("rows trained on", number(report.training_rows), None),
+        (f"{report.metric} on {scored_rows(report)}", readable(report.score), "score"),
+        (f"{report.metric} of always predicting {constant}", readable(report.baseline), None),
+        ("rows trained on", readable(report.training_rows), None),
+        *(
+            [("networks that answer together", readable(report.networks), None)]
+            if report.networks > 1
+            else []
+        ),
         ("training time", duration(report.seconds), None),
     ]
     listed = [
@@ -74,7 +88,7 @@ def header(report: Report) -> Markup:
     ]
     return element(
         "header",
-        element("p", report.task.capitalize(), class_="task"),
+        element("p", clipped(report.task.capitalize()), class_="task"),
         element("h1", clip(report.title)),
         element("dl", *listed, class_="tiles"),
     )
@@ -84,17 +98,36 @@ def scored_rows(report: Report) -> str:
     """Which rows the score is of, in words."""
     if report.held_out_rows:
         return f"{rows(report.held_out_rows)} held out"
+    if report.out_of_fold_rows:
+        return f"{readable(report.out_of_fold_rows)} out-of-fold rows"
     return f"the {rows(report.training_rows)} trained on: none were held out"
 
 
 def notices(report: Report) -> Markup:
-    """What happened on the way that the reader should know."""
+    """What happened on the way that the reader should know: one line a kind, all of the kind on a click."""
     if not report.notices:
         return Markup()
-    listed = [element("li", clip(text)) for text in report.notices[:NOTICES]]
-    left_out = len(report.notices) - NOTICES
-    more = note(f"{number(left_out)} more are not listed.") if left_out > 0 else Markup()
-    return element("section", element("h2", "Notices"), element("ul", *listed), more, class_="notices")
+    kinds = alike(report.notices)
+    listed = [element("li", notices_of_kind(some, CHARACTERS // len(kinds))) for some in kinds[:NOTICES]]
+    left_out = len(kinds) - NOTICES
+    more = note(f"{readable(left_out)} more kinds are not listed.") if left_out > 0 else Markup()
+    heading = "What was done to the table"
+    return element("section", element("h2", heading), element("ul", *listed), more, class_="notices")
+
+
+def notices_of_kind(some: Sequence[str], characters: int) -> Markup:
+    """The first one, and the others folded, as far as they have no more than so many characters."""
+    shown, *others = (escape(clip(text)) for text in some)
+    if not others:
+        return shown
+    ends = np.cumsum([len(item) for item in others])
+    listed = others[: int(np.searchsorted(ends, characters, side="right"))]
+    left_out = len(others) - len(listed)
+    more = note(f"{readable(left_out)} more are not listed.") if left_out else Markup()
+    summary = element("summary", f"{readable(len(others))} more like this")
+    return Markup(
+        shown + element("details", summary, element("ul", *(element("li", item) for item in listed)), more)
+    )
 
 
 def predict_section(report: Report) -> Markup:
@@ -102,22 +135,31 @@ def predict_section(report: Report) -> Markup:
     return section(
         "How to predict",
         element("p", "From the command line:"),
-        element("pre", element("code", report.predict_command)),
+        element("pre", element("code", code(report.predict_command))),
         element("p", "From Python:"),
-        element("pre", element("code", report.python_snippet)),
+        element("pre", element("code", code(report.python_snippet))),
     )
+
+
+def code(text: str) -> str:
+    """Lines to be copied, which are whole as long as the name of a file can be."""
+    return "\n".join(clipped(line, CODE) for line in text.split("\n"))
 
 
 def columns_section(report: Report) -> Markup:
     """The columns of the data."""
-    body = [(name, kind, content, number(missing)) for name, kind, content, missing in report.columns]
-    return section("Columns", table(("Column", "Kind", "Range or categories", "Missing"), body, numeric=(3,)))
+    body = [(name, kind, content, readable(missing)) for name, kind, content, missing in report.columns]
+    return section(
+        "Columns",
+        table(("Column", "Kind", "Range or categories", "Missing"), body, numeric=(3,)),
+        note("Missing cells are counted in all rows, also in those held out."),
+    )
 
 
 def network_section(report: Report) -> Markup:
     """The layers of the network."""
-    body = [(name, shape, number(count)) for name, shape, count in report.layers]
-    total = number(sum(layer.parameters for layer in report.layers))
+    body = [(name, shape, readable(count)) for name, shape, count in report.layers]
+    total = readable(sum(layer.parameters for layer in report.layers))
     return section(
         "Network",
         drawing(report.drawing),

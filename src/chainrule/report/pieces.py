@@ -1,13 +1,13 @@
-"""The small pieces that a page is made of: numbers in words, tables, sections."""
+"""The building blocks of the report's page: clipped texts, tables, sections."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-import numpy as np
-
-from chainrule.svg import Markup, element
+from chainrule import markup
+from chainrule.foreign_text import clipped
+from chainrule.markup import Markup, element, escape
+from chainrule.number_text import THIN_SPACE, readable
 
 # What is listed at most; where more was given, the page says so.
 TABLE_ROWS = 150
@@ -17,37 +17,19 @@ WIDTH = 560.0  # of a chart, in its own pixels
 
 
 def clip(text: object) -> str:
-    """The text, shortened where it is so long that it would swell the file."""
-    written = str(text)
-    return written if len(written) <= TEXT_LENGTH else written[: TEXT_LENGTH - 1] + "…"
+    """The text, shortened where it is so long that it would swell the file; the spaces in our numbers stay."""
+    return clipped(text, TEXT_LENGTH).replace(ascii(THIN_SPACE)[1:-1], THIN_SPACE)
 
 
-def number(value: float) -> str:
-    """Four digits, or all that stand before the point; a word for what is no number.
-
-    >>> number(12.3456), number(0.00001), number(float("nan"))
-    ('12.35', '1.000e-05', 'not a number')
-    """
-    if not np.isfinite(value):
-        return "not a number" if np.isnan(value) else "infinite"
-    if abs(value) >= 1e15 or 0 < abs(value) < 1e-4:
-        return f"{value:.3e}"
-    digits = 0 if float(value).is_integer() else max(0, 3 - math.floor(math.log10(abs(value))))
-    written = f"{round(value, digits):,.{digits}f}".replace(",", "\u202f")
-    return written.rstrip("0").rstrip(".") if digits else written
+def name(text: str) -> Markup:
+    """A name as it stands in a line; of a long one, more is told where the pointer rests on it."""
+    shown, more = clipped(text), clip(text)
+    return escape(shown) if shown == more else element("span", shown, title=more)
 
 
 def rows(count: int) -> str:
     """A number of rows, in words."""
-    return f"{number(count)} row" + ("" if count == 1 else "s")
-
-
-def duration(seconds: float) -> str:
-    """A time span as one would say it."""
-    if seconds < 100:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 100 else f"{minutes / 60:.1f} h"
+    return f"{readable(count)} row" + ("" if count == 1 else "s")
 
 
 def section(heading: str, *content: str) -> Markup:
@@ -58,19 +40,20 @@ def section(heading: str, *content: str) -> Markup:
 def table(titles: Sequence[str], body: Sequence[Sequence[str]], numeric: Sequence[int] = ()) -> Markup:
     """A table whose first column names the rows; the numeric columns stand right."""
     style = ["number" if i in numeric else None for i in range(len(titles))]
-    head = [element("th", text, scope="col", class_=kind) for text, kind in zip(titles, style, strict=True)]
+    head = [
+        element("th", name(text), scope="col", class_=kind) for text, kind in zip(titles, style, strict=True)
+    ]
     lines = []
     for cells in body[:TABLE_ROWS]:
-        first = element("th", clip(cells[0]), scope="row")
+        first = element("th", name(cells[0]), scope="row")
         rest = [
             element("td", clip(text), class_=kind) for text, kind in zip(cells[1:], style[1:], strict=True)
         ]
-        lines.append(element("tr", first, *rest))
+        lines.append([first, *rest])
     left_out = max(0, len(body) - TABLE_ROWS)
-    shown = f"the first {TABLE_ROWS} of {number(len(body))}" if left_out else f"all {len(body)}"
-    more = note(f"{number(left_out)} more are not listed.") if left_out else Markup()
-    inner = element("table", element("thead", element("tr", *head)), element("tbody", *lines))
-    framed = Markup(scroller(inner, f"Table: {titles[0]}") + more)
+    shown = f"the first {TABLE_ROWS} of {readable(len(body))}" if left_out else f"all {len(body)}"
+    more = note(f"{readable(left_out)} more are not listed.") if left_out else Markup()
+    framed = Markup(scroller(markup.table(head, lines), f"Table: {clipped(titles[0])}") + more)
     if len(body) <= OPEN_ROWS:
         return framed
     return element("details", element("summary", f"Show {shown}"), framed)
@@ -82,5 +65,5 @@ def scroller(content: str, label: str) -> Markup:
 
 
 def note(text: str) -> Markup:
-    """A remark in small letters."""
+    """A remark in a small font."""
     return element("p", text, class_="note")

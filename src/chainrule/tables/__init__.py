@@ -1,22 +1,35 @@
 """Networks for tables: from a data frame to a trained, scored, saved model, and back to predictions."""
 
+from chainrule.data.features.column_options import Columns
 from chainrule.tables.architecture import Architecture
+from chainrule.tables.finding import Finding
+from chainrule.tables.findings import findings_of
 from chainrule.tables.loading import load_model
+from chainrule.tables.metrics import Metric
 from chainrule.tables.model import Facts, Predictions, TableModel
+from chainrule.tables.recipe import Recipe
+from chainrule.tables.scored import Scored
 from chainrule.tables.scores import Score
 from chainrule.tables.settings import TrainingSettings
-from chainrule.tables.training import Prepared, Split, Trained, prepare, train, train_table
+from chainrule.tables.trained import Trained
+from chainrule.tables.training import Prepared, Split, prepare, train, train_table
 
 __all__ = [
     "Architecture",
+    "Columns",
     "Facts",
+    "Finding",
+    "Metric",
     "Predictions",
     "Prepared",
+    "Recipe",
     "Score",
+    "Scored",
     "Split",
     "TableModel",
     "Trained",
     "TrainingSettings",
+    "findings_of",
     "load_model",
     "prepare",
     "train",

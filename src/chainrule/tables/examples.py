@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
-from chainrule.report import Calibration, WorstRows, number
-from chainrule.tables.model import network_outputs
-from chainrule.tables.training import Trained
+import numpy as np
+
+from chainrule.number_text import readable as number
+from chainrule.report import Calibration, WorstRows
+
+if TYPE_CHECKING:
+    from chainrule.tables.trained import Trained
 
 BINS = 10
 WORST = 10
@@ -21,7 +24,7 @@ def calibration(trained: Trained) -> Calibration | None:
     """
     if trained.model.task == "regression":
         return None
-    probabilities, actual = _probabilities(trained)
+    probabilities, actual = trained.scored.predicted, trained.scored.actual
     sure, right = probabilities.max(1), probabilities.argmax(1) == actual
     edges = np.linspace(1 / probabilities.shape[1], 1.0, BINS + 1)
     place = np.clip(np.searchsorted(edges, sure, side="right") - 1, 0, BINS - 1)
@@ -34,20 +37,21 @@ def calibration(trained: Trained) -> Calibration | None:
     return Calibration(edges, confidence, accuracy, counts, error)
 
 
-def worst_rows(trained: Trained, columns: list[str]) -> WorstRows:
+def worst_rows(trained: Trained) -> WorstRows:
     """The ten rows with the highest loss among those that the score is of, with cells of the first columns."""
     rows = trained.prepared.split.scored
+    columns = [column.name for column in trained.importances.columns]
     shown = columns[:CELLS]
     if trained.model.task == "regression":
-        titles, cells, order = _furthest(trained)
+        titles, worst = _furthest(trained)
         kind = "Rows whose prediction is furthest off"
     else:
-        titles, cells, order = _least_likely(trained)
+        titles, worst = _least_likely(trained)
         kind = "Rows whose class the network holds least likely"
     frame = trained.prepared.frame
     body = [
-        [str(int(rows[i]) + 1), *cells[i], *(_cell(frame[name][int(rows[i])]) for name in shown)]
-        for i in order[:WORST].tolist()
+        [str(int(rows[i]) + 1), *cells, *(_cell(frame[name][int(rows[i])]) for name in shown)]
+        for i, cells in worst
     ]
     which = "the columns that matter most" if len(shown) < len(columns) else "all columns"
     explanation = (
@@ -57,33 +61,25 @@ def worst_rows(trained: Trained, columns: list[str]) -> WorstRows:
     return WorstRows(["Row", *titles, *shown], body, numeric, explanation)
 
 
-def _least_likely(trained: Trained) -> tuple[list[str], list[list[str]], NDArray[np.intp]]:
-    probabilities, actual = _probabilities(trained)
+Worst = list[tuple[int, list[str]]]
+"""The places of the worst rows among those that the score is of, each with what is written about it."""
+
+
+def _least_likely(trained: Trained) -> tuple[list[str], Worst]:
+    probabilities, actual = trained.scored.predicted, trained.scored.actual
     likely = probabilities[np.arange(len(actual)), actual]
     classes = trained.model.classes
-    cells = [
-        [classes[a], classes[p], f"{v:.4f}"]
-        for a, p, v in zip(actual, probabilities.argmax(1), likely, strict=True)
-    ]
-    return ["Actual", "Predicted", "Probability"], cells, np.argsort(likely, kind="stable")
+    worst = np.argsort(likely, kind="stable")[:WORST].tolist()
+    cells = [(i, [classes[actual[i]], classes[probabilities[i].argmax()], f"{likely[i]:.4f}"]) for i in worst]
+    return ["Actual", "Predicted", "Probability"], cells
 
 
-def _furthest(trained: Trained) -> tuple[list[str], list[list[str]], NDArray[np.intp]]:
-    features, encoded = trained.prepared.encoded(trained.prepared.split.scored)
-    outputs = network_outputs(trained.model.network, features)
-    decode = trained.model.preprocessor.decode
-    actual, predicted = decode(encoded).to_numpy(), decode(outputs).to_numpy()
+def _furthest(trained: Trained) -> tuple[list[str], Worst]:
+    actual, predicted = trained.scored.actual, trained.scored.predicted
     off = actual - predicted
-    cells = [[number(a), number(p), number(d)] for a, p, d in zip(actual, predicted, off, strict=True)]
-    return ["Actual", "Predicted", "Off by"], cells, np.argsort(-np.abs(off), kind="stable")
-
-
-def _probabilities(trained: Trained) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Probabilities [rows, classes] and labels [rows] of the rows that the score is of."""
-    features, actual = trained.prepared.encoded(trained.prepared.split.scored)
-    outputs = network_outputs(trained.model.network, features).astype(np.float64)
-    exponentials = np.exp(outputs - outputs.max(1, keepdims=True))
-    return exponentials / exponentials.sum(1, keepdims=True), actual
+    worst = np.argsort(-np.abs(off), kind="stable")[:WORST].tolist()
+    cells = [(i, [number(actual[i]), number(predicted[i]), number(off[i])]) for i in worst]
+    return ["Actual", "Predicted", "Off by"], cells
 
 
 def _cell(value: object) -> str:

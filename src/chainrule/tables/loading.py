@@ -10,13 +10,20 @@ from typing import Any
 import numpy as np
 
 from chainrule.data import Preprocessor
-from chainrule.data.records import Checks, is_finite_number, read_record
+from chainrule.data.features.records import Checks, is_finite_number, read_record
 from chainrule.errors import ChainruleError, ModelFileError
 from chainrule.files import load_tensors
-from chainrule.nn import MLP
+from chainrule.foreign_text import WIDTH, clipped
+from chainrule.nn.module import Module
 from chainrule.ops.record import Array
 from chainrule.tables.architecture import Architecture
 from chainrule.tables.model import Facts, TableModel
+from chainrule.tables.settings import EMBEDDINGS, SCALINGS
+
+NEW_FIELDS: Mapping[str, object] = MappingProxyType(
+    {"members": 1, "scaling": "standard", "embedding": "none", "numbers": [], "classes": False}
+)
+"""Fields of an architecture that files of version 0.1 do not have, and what they stand for there."""
 
 
 def load_model(path: str | PathLike[str]) -> TableModel:
@@ -53,14 +60,49 @@ def load_model(path: str | PathLike[str]) -> TableModel:
 def _assemble(tensors: Mapping[str, Array], metadata: Mapping[str, Any]) -> TableModel:
     if set(metadata) != {"architecture", "preprocessor", "facts"}:
         raise _malformed("the metadata", list(metadata), "the keys architecture, preprocessor, facts")
-    architecture = read_record(Architecture, metadata["architecture"], "architecture", CHECKS, _malformed)
+    architecture = _read_architecture(metadata["architecture"])
     preprocessor = Preprocessor.from_json(metadata["preprocessor"])
-    facts = read_record(Facts, metadata["facts"], "facts", CHECKS, _malformed)
+    facts = _read_facts(metadata["facts"])
     outputs = len(preprocessor.target.classes) or 1
     _require_widths(architecture, len(preprocessor.feature_names), outputs)
+    if architecture.classes != bool(preprocessor.target.classes) and architecture.members > 1:
+        raise _malformed("architecture.classes", architecture.classes, "what the target is")
     if not 0 <= facts.most_frequent < outputs:
         raise _malformed("facts.most_frequent", facts.most_frequent, f"a label from 0 to {outputs - 1}")
+    _require_share(facts.settings.get("label_smoothing"))
     return TableModel(architecture, _build(architecture, tensors), preprocessor, facts)
+
+
+def _read_architecture(value: object) -> Architecture:
+    """The architecture; files of single networks, before there were ensembles, say less."""
+    if isinstance(value, dict):
+        value = {**NEW_FIELDS, **value}
+    read = read_record(Architecture, value, "architecture", CHECKS, _malformed)
+    for name, known in (("scaling", SCALINGS), ("embedding", EMBEDDINGS)):
+        if getattr(read, name) not in known:
+            raise _malformed(f"architecture.{name}", getattr(read, name), " or ".join(known))
+    if read.members < 1:
+        raise _malformed("architecture.members", read.members, "a number of networks from 1 on")
+    if any(place >= read.widths[0] for place in read.numbers):
+        raise _malformed("architecture.numbers", read.numbers, f"places among {read.widths[0]} inputs")
+    return read
+
+
+def _read_facts(value: object) -> Facts:
+    """The facts; files of version 0.1 hold no errors."""
+    if isinstance(value, dict):
+        value = {"errors": [], **value}
+    facts = read_record(Facts, value, "facts", CHECKS, _malformed)
+    if any(error < 0 for error in facts.errors) or list(facts.errors) != sorted(facts.errors):
+        raise _malformed("facts.errors", facts.errors[:5], "sizes of errors in ascending order")
+    return facts
+
+
+def _require_share(smoothing: object) -> None:
+    """Probabilities are computed with it, so that it must be one."""
+    is_share = isinstance(smoothing, int | float) and 0 <= smoothing < 1
+    if smoothing is not None and not is_share:
+        raise _malformed("facts.settings.label_smoothing", smoothing, "a number from 0 to below 1")
 
 
 def _require_widths(architecture: Architecture, features: int, outputs: int) -> None:
@@ -73,15 +115,18 @@ def _require_widths(architecture: Architecture, features: int, outputs: int) -> 
         )
 
 
-def _build(architecture: Architecture, tensors: Mapping[str, Array]) -> MLP:
+def _build(architecture: Architecture, tensors: Mapping[str, Array]) -> Module:
     """The network with the file's parameters; built only once the file is known to hold as many."""
-    held, layers = sum(tensor.size for tensor in tensors.values()), len(architecture.widths) - 1
+    held = sum(tensor.size for tensor in tensors.values())
+    layers, weights = (
+        architecture.members * count for count in (len(architecture.widths) - 1, architecture.weights)
+    )
     if len(tensors) < layers:
         raise _malformed(
             "the tensors", f"{len(tensors)} tensors", f"at least one for each of {layers} layers"
         )
-    if architecture.weights > held:
-        raise _malformed("the tensors", f"{held} numbers", f"at least {architecture.weights}")
+    if weights > held:
+        raise _malformed("the tensors", f"{held} numbers", f"at least {weights}")
     try:
         network = architecture.build()
     except ChainruleError as error:
@@ -103,11 +148,10 @@ def _require_same(own: Mapping[str, Array], tensors: Mapping[str, Array]) -> Non
 
 
 def _malformed(where: str, got: object, expected: str) -> ModelFileError:
-    shown = got if isinstance(got, str) else ascii(got)
     return ModelFileError(
         "its parts do not fit together",
-        expected=expected if len(expected) <= 200 else expected[:200] + "...",
-        got=shown if len(shown) <= 200 else shown[:200] + "...",
+        expected=clipped(expected, WIDTH),
+        got=clipped(got),
         where=where,
     )
 
@@ -118,6 +162,10 @@ def _is_count(value: object) -> bool:
 
 def _is_widths(value: object) -> bool:
     return isinstance(value, list) and all(map(_is_count, value))
+
+
+def _is_numbers(value: object) -> bool:
+    return isinstance(value, list) and all(map(is_finite_number, value))
 
 
 def _is_settings(value: object) -> bool:
@@ -133,6 +181,7 @@ CHECKS: Checks = MappingProxyType(
         "int": ("a whole number from 0 on", _is_count),
         "float": ("a finite number with a decimal point", is_finite_number),
         "tuple[int, ...]": ("a list of whole numbers", _is_widths),
+        "tuple[float, ...]": ("a list of finite numbers with a decimal point", _is_numbers),
         "dict[str, Setting]": ("an object of texts and numbers", _is_settings),
     }
 )

@@ -13,15 +13,21 @@ from numpy.typing import NDArray
 from chainrule import functions as f
 from chainrule.data import Preprocessor, check_finite, rows_with_target
 from chainrule.data.describe import list_some
-from chainrule.data.frames import Library, as_frame, make_frame
-from chainrule.data.notices import Notice, add_up
-from chainrule.data.parts import CELLS, read_parts, shifted
-from chainrule.errors import DataError
+from chainrule.data.features.frames import Library, as_frame, make_frame
+from chainrule.data.features.notices import Notice, add_up
+from chainrule.data.files.formats import for_others
+from chainrule.data.files.text_format import TextFormat
+from chainrule.data.parts import CELLS, TablePart, read_parts, shifted
+from chainrule.errors import DataError, SettingError
 from chainrule.exchange.onnx_file import save_onnx
-from chainrule.files import save_tensors
-from chainrule.nn import MLP
+from chainrule.files import USUAL, save_tensors
+from chainrule.foreign_text import WIDTH, clipped, quoted, short_repr
+from chainrule.nn.module import Module
+from chainrule.nn.unsmoothing import Unsmoothing, unsmoothing
 from chainrule.notebook import html_table
+from chainrule.number_text import readable
 from chainrule.tables.architecture import Architecture
+from chainrule.tables.intervals import half_width, need_errors
 from chainrule.tables.scores import RunningScore, Score
 from chainrule.tables.writing import table_writer
 from chainrule.tensor import as_tensor, no_grad
@@ -32,13 +38,14 @@ if TYPE_CHECKING:
 Setting = str | int | float | bool | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Facts:
     """How a model came about: the same training gives the same facts.
 
     ``version`` is chainrule's, ``data`` the name of the file or bundled problem. ``scored_on`` says which
     rows the score is of, "held-out" or "training". ``most_frequent`` is the label of the training rows'
-    most frequent class, 0 for a regression. ``stopped`` says why training ended.
+    most frequent class, 0 for a regression. ``stopped`` says why training ended. ``errors`` are sizes of errors on rows
+    that did not train, in ascending order and in the target's units; none for classes.
 
     >>> from chainrule import data, tables
     >>> wine = data.load_bundled("wine")
@@ -61,15 +68,20 @@ class Facts:
     stopped: str
     most_frequent: int
     settings: dict[str, Setting] = field(default_factory=dict)
+    errors: tuple[float, ...] = ()
+
+    __repr__ = short_repr
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Predictions:
     """Predictions for the rows of a table, in its order.
 
     ``values`` is a Series [rows]: classes as they stand in the training table, or numbers in the target's
     units. ``probabilities`` is float64 [rows, classes] in the order of ``classes``, None for a regression.
-    ``notices`` say what was done to the table: columns ignored, values filled in, categories not known.
+    ``notices`` say what was done to the table: columns ignored, values filled in, categories not known. ``kept`` are
+    the columns that were to be kept (``Columns(keep=...)``), as they stand in the table. ``low`` and ``high``, float64
+    [rows], are the ends of the intervals that were asked for.
 
     >>> from chainrule import data, tables
     >>> wine = data.load_bundled("wine")
@@ -83,13 +95,22 @@ class Predictions:
     probabilities: NDArray[np.float64] | None
     classes: tuple[str, ...]
     notices: tuple[str, ...]
+    kept: pl.DataFrame | None = None
+    low: NDArray[np.float64] | None = None
+    high: NDArray[np.float64] | None = None
+
+    __repr__ = short_repr
 
     def to_frame(self, library: Library = "polars") -> Any:
-        """A table of the column ``prediction`` and, for classes, one ``probability_CLASS`` each.
+        """A table of the kept columns, the column ``prediction`` and, for classes, one ``probability_CLASS`` each.
 
-        ``library`` is "polars", "pandas" or "arrow".
+        With an interval ``prediction_low`` and ``prediction_high`` follow. ``library`` is "polars", "pandas" or
+        "arrow".
         """
-        columns: dict[str, Any] = {"prediction": self.values}
+        columns: dict[str, Any] = {} if self.kept is None else dict(self.kept.to_dict())
+        columns["prediction"] = self.values
+        if self.low is not None and self.high is not None:
+            columns |= {"prediction_low": self.low, "prediction_high": self.high}
         if self.probabilities is not None:
             columns |= {
                 f"probability_{name}": self.probabilities[:, i] for i, name in enumerate(self.classes)
@@ -97,7 +118,7 @@ class Predictions:
         return make_frame(columns, library)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Part:
     """Some rows of a table, the network's outputs [rows, outputs] for them, and what these mean."""
 
@@ -105,6 +126,8 @@ class Part:
     outputs: NDArray[np.float32]
     predictions: Predictions
     notices: tuple[Notice, ...]
+
+    __repr__ = short_repr
 
 
 def joined(parts: Iterable[Part]) -> Predictions:
@@ -120,6 +143,11 @@ def joined(parts: Iterable[Part]) -> Predictions:
         else np.concatenate([p.probabilities for _, _, p in found if p.probabilities is not None]),
         first.classes,
         add_up((rows, notices) for rows, notices, _ in found),
+        None if first.kept is None else pl.concat([p.kept for _, _, p in found if p.kept is not None]),
+        *(
+            None if end is None else np.concatenate([getattr(p, name) for _, _, p in found])
+            for name, end in (("low", first.low), ("high", first.high))
+        ),
     )
 
 
@@ -141,7 +169,7 @@ class TableModel:
     """
 
     architecture: Architecture
-    network: MLP
+    network: Module
     preprocessor: Preprocessor
     facts: Facts
 
@@ -155,120 +183,212 @@ class TableModel:
         """The classes' names in the order of the network's outputs; none for a regression."""
         return self.preprocessor.target.classes
 
+    @property
+    def unsmoothing(self) -> Unsmoothing:
+        """How probabilities follow from the softmax of the outputs, whose labels were smoothed in training."""
+        share = self.facts.settings.get("label_smoothing") or 0.0
+        return unsmoothing(float(share), len(self.classes), self.facts.training_rows)
+
+    def probabilities(self, outputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The probabilities of the classes [rows, classes] that the network's outputs [rows, classes] stand for."""
+        with no_grad():
+            smoothed = f.softmax(as_tensor(outputs.astype(np.float64)), -1).numpy()
+        return self.unsmoothing.probabilities(smoothed)
+
     def __repr__(self) -> str:
         facts, target = self.facts, self.preprocessor.target
-        score = f"{facts.metric} {facts.score:.4g} ({facts.scored_on})"
-        return f"<TableModel: {target.name} ({target.task}), {self.architecture.describe()}, {score}>"
+        score = f"{clipped(facts.metric)} {readable(facts.score)} ({clipped(facts.scored_on)})"
+        network = clipped(self.architecture.describe(), WIDTH)
+        return f"<TableModel: {clipped(target.name)} ({target.task}), {network}, {score}>"
 
     def _repr_html_(self) -> str:
         facts, target = self.facts, self.preprocessor.target
         rows = {
-            "target": f"{target.name} ({target.task})",
+            "target": f"{clipped(target.name)} ({target.task})",
             "classes": list_some(target.classes, limit=10),
-            "score": f"{facts.metric} {facts.score:.4g} on {facts.scored_on} rows (baseline {facts.baseline:.4g})",
+            "score": f"{clipped(facts.metric)} {readable(facts.score)} on {clipped(facts.scored_on)} rows "
+            f"(baseline {readable(facts.baseline)})",
             "columns": list_some([column.name for column in self.preprocessor.used], limit=20),
-            "network": self.architecture.describe(),
-            "trained on": f"{facts.data}: {facts.training_rows} rows, {facts.epochs} epochs ({facts.stopped})",
+            "network": clipped(self.architecture.describe(), WIDTH),
+            "trained on": f"{clipped(facts.data)}: {facts.training_rows} rows, {facts.epochs} epochs "
+            f"({clipped(facts.stopped)})",
         }
         return html_table((), [(name, text) for name, text in rows.items() if text], texts=2)
 
-    def predict(self, table: Any) -> Predictions:
+    def predict(
+        self,
+        table: Any,
+        *,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        header: bool | None = None,
+        sheet: str | None = None,
+        interval: float | None = None,
+    ) -> Predictions:
         """Predictions for a table: a frame of polars, pandas or Arrow, or a file's name.
 
         It needs the columns that the model was trained with, in any order; others are ignored, and so is
-        the target. A file is read in parts, so that only the predictions are held. Raises DataError for a column
+        the target. A file is read in parts, so that only the predictions are held; ``encoding``, ``delimiter``,
+        ``header`` and ``sheet`` are those of ``chainrule.data.read_table``, found out where they are not given. With
+        ``header=False`` the columns of a file are those of training, by their position. With ``interval``, such as 0.9,
+        numbers come with the ends of an interval that holds the truth with that probability. Raises SettingError for
+        an interval of classes, or of more than the rows of training allow; DataError for a column
         that is missing, for cells that are not of their column's kind, and for a table that cannot be read.
         """
-        return joined(self.predict_parts(table))
+        return joined(
+            self.predict_parts(
+                table, encoding=encoding, delimiter=delimiter, header=header, sheet=sheet, interval=interval
+            )
+        )
 
-    def predict_parts(self, table: Any, cells: int = CELLS) -> Iterator[Part]:
+    def predict_parts(
+        self,
+        table: Any,
+        cells: int = CELLS,
+        *,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        header: bool | None = None,
+        sheet: str | None = None,
+        interval: float | None = None,
+    ) -> Iterator[Part]:
         """As ``predict``, part by part: a file may be larger than memory, and a part has about ``cells`` cells.
 
         A frame is a single part. In errors about a part other than the first, ``where`` says from which row on
         rows are counted.
         """
-        for before, frame in self._parts_of(table, cells):
+        reach = None if interval is None else self.half_width(interval)
+        for part in self._parts_of(table, cells, TextFormat(encoding, delimiter, header, sheet)):
             try:
-                yield self._predict_part(frame)
+                yield self._predict_part(part, reach)
             except DataError as error:
-                raise shifted(error, before) from None
+                raise shifted(error, part.before) from None
 
-    def predict_to(self, table: Any, out: str | PathLike[str]) -> tuple[str, ...]:
+    def predict_to(
+        self,
+        table: Any,
+        out: str | PathLike[str],
+        escape_formulas: bool = False,
+        *,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        header: bool | None = None,
+        sheet: str | None = None,
+        interval: float | None = None,
+    ) -> tuple[str, ...]:
         """Predict for a table and write the predictions to a file, part by part; returns the notices.
 
-        CSV, or Parquet if the name ends in ``.parquet``: the columns of ``Predictions.to_frame``. Raises as
-        ``predict``, and FileWriteError; a previous file stays until the new one is whole.
+        CSV, Parquet if the name ends in ``.parquet``, or a workbook if it ends in ``.xlsx``: the columns of
+        ``Predictions.to_frame``. Classes are written as they are; with ``escape_formulas`` those that a spreadsheet
+        would run, such as ``=1+2``, get a ' before them. Raises as ``predict``, SettingError for another ending,
+        ExchangeError for a workbook without the package that writes it, and FileWriteError; a previous file stays
+        until the new one is whole.
         """
         found = []
-        with table_writer(out) as write:
-            for part in self.predict_parts(table):
+        with table_writer(out, escape_formulas) as write:
+            for part in self.predict_parts(
+                table, encoding=encoding, delimiter=delimiter, header=header, sheet=sheet, interval=interval
+            ):
                 write(part.predictions.to_frame())
                 found.append((part.frame.height, part.notices))
         return add_up(found)
 
-    def _parts_of(self, table: Any, cells: int) -> Iterator[tuple[int, pl.DataFrame]]:
+    def _parts_of(self, table: Any, cells: int, wanted: TextFormat) -> Iterator[TablePart]:
         if not isinstance(table, str | PathLike):
-            yield 0, as_frame(table)
+            if wanted.given:
+                raise SettingError(for_others(wanted.given_names), got=type(table).__name__)
+            yield TablePart(0, as_frame(table), ())
             return
         used = [column.name for column in self.preprocessor.used]
-        names = [*used, self.preprocessor.target.name]
-        yield from read_parts(table, names, self.preprocessor.text_columns, cells)
+        names = [*used, *self.preprocessor.keep, self.preprocessor.target.name]
+        order = [column.name for column in self.preprocessor.columns]
+        yield from read_parts(table, names, self.preprocessor.text_columns, cells, wanted, order)
 
-    def _predict_part(self, frame: pl.DataFrame) -> Part:
-        features, notices = self.preprocessor.encode(frame)
+    def half_width(self, interval: float) -> float:
+        """How far below and above a prediction its interval reaches, in the target's units; raises as ``predict``."""
+        need_errors(self.facts.errors, self.preprocessor.target.name, bool(self.classes))
+        return half_width(self.facts.errors, interval)
+
+    def _predict_part(self, part: TablePart, reach: float | None) -> Part:
+        frame, odd = self.preprocessor.read(part.frame, part.before)
+        features, found = self.preprocessor.encode(frame, canonical=True)
+        kept = part.frame.select(self.preprocessor.keep) if self.preprocessor.keep else None
+        notices = [*(Notice(f"the file is read with {what}") for what in part.assumed), *odd, *found]
         outputs = network_outputs(self.network, features)
         texts = tuple(map(str, notices))
         if self.task == "regression":
-            predictions = Predictions(self.preprocessor.decode(outputs), None, (), texts)
+            values = self.preprocessor.decode(outputs)
+            low, high = (
+                (None, None) if reach is None else (values.to_numpy() - reach, values.to_numpy() + reach)
+            )
+            predictions = Predictions(values, None, (), texts, kept, low, high)
         else:
-            with no_grad():
-                probabilities = f.softmax(as_tensor(outputs.astype(np.float64)), -1).numpy()
-            values = self.preprocessor.decode(probabilities.argmax(1))
-            predictions = Predictions(values, probabilities, self.classes, texts)
+            values = self.preprocessor.decode(outputs.argmax(1))
+            predictions = Predictions(values, self.probabilities(outputs), self.classes, texts, kept)
         return Part(frame, outputs, predictions, tuple(notices))
 
-    def score(self, table: Any) -> Score:
+    def score(
+        self,
+        table: Any,
+        *,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        header: bool | None = None,
+        sheet: str | None = None,
+    ) -> Score:
         """The score on those rows of a table that have a target; a frame or a file, as in ``predict``.
 
         Raises DataError if the target is not there, is empty, or has classes that training did not have.
         """
         running = self.running_score()
         target = self.preprocessor.target.name
-        for part in self.predict_parts(table):
-            if part.frame[target].null_count() < part.frame.height if target in part.frame.columns else True:
+        for part in self.predict_parts(
+            table, encoding=encoding, delimiter=delimiter, header=header, sheet=sheet
+        ):
+            columns = part.frame.columns
+            empty = target in columns and part.frame[target].null_count() == part.frame.height
+            if not empty:  # where the target is not there at all, ``add_to`` says so
                 self.add_to(running, part)
         if not running.rows:
-            raise DataError(f"no row has a value of the target {target!r}")
+            raise DataError(f"no row has a value of the target {quoted(target)}")
         return running.score()
 
     def running_score(self) -> RunningScore:
         """A score without rows yet."""
         return RunningScore(self.preprocessor.target, self.facts.most_frequent)
 
-    def add_to(self, running: RunningScore, part: Part) -> None:
-        """Count the rows of a part that have a target; raises as ``score``."""
-        rows, _ = rows_with_target(part.frame, self.preprocessor.target.name)
-        running.add(part.outputs[rows], self.preprocessor.encode_target(part.frame[rows]))
+    def add_to(self, running: RunningScore, part: Part) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """Count the rows of a part that have a target; returns their outputs and encoded target.
 
-    def save(self, path: str | PathLike[str]) -> None:
+        Raises as ``score``.
+        """
+        target = self.preprocessor.target
+        rows, _ = rows_with_target(part.frame, target.name, reading=target.reading)
+        outputs, encoded = part.outputs[rows], self.preprocessor.encode_target(part.frame[rows])
+        running.add(outputs, encoded)
+        return outputs, encoded
+
+    def save(self, path: str | PathLike[str], *, mode: int = USUAL) -> None:
         """Save to a file: safetensors with JSON metadata, numbers and text but no code.
 
-        The same model gives the same bytes. Raises FileWriteError if the file cannot be written; a previous
-        file of that name is then untouched.
+        The same model gives the same bytes. ``mode`` are the permissions of a new file, of which the umask takes some:
+        0o600 where the table was nobody else's business.
+
+        Raises FileWriteError if the file cannot be written; a previous file of that name is then untouched.
         """
         metadata = {
             "architecture": asdict(self.architecture),
             "preprocessor": self.preprocessor.to_json(),
             "facts": asdict(self.facts),
         }
-        save_tensors(path, self.network.state_dict(), metadata, kind="model")
+        save_tensors(path, self.network.state_dict(), metadata, kind="model", mode=mode)
 
-    def save_onnx(self, path: str | PathLike[str]) -> None:
+    def save_onnx(self, path: str | PathLike[str], *, mode: int = USUAL) -> None:
         """Save as ONNX, preprocessing and class names included; see :func:`chainrule.save_onnx`."""
-        save_onnx(self, path)
+        save_onnx(self, path, mode=mode)
 
 
-def network_outputs(network: MLP, features: NDArray[np.float32]) -> NDArray[np.float32]:
+def network_outputs(network: Module, features: NDArray[np.float32]) -> NDArray[np.float32]:
     """The outputs [rows, outputs] for encoded rows [rows, features]; DataError unless they are finite."""
     with np.errstate(over="ignore", invalid="ignore"):
         outputs = network.predict(features)

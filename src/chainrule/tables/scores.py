@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data import Target
+from chainrule.foreign_text import clipped, short_repr
+from chainrule.number_text import readable
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Score:
     """A metric over some rows, and what the baseline reaches on the same rows.
 
@@ -31,6 +33,8 @@ class Score:
     rows: int
     scored_on: str = ""
 
+    __repr__ = short_repr
+
     def describe(self) -> str:
         """One line: the figures and what they mean.
 
@@ -38,10 +42,10 @@ class Score:
         'accuracy 0.9 on 20 held-out rows (always predicting the most frequent class: 0.5)'
         """
         constant = "the most frequent class" if self.metric == "accuracy" else "the mean"
-        kind = f"{self.scored_on} row".strip() + ("" if self.rows == 1 else "s")
+        kind = f"{clipped(self.scored_on)} row".strip() + ("" if self.rows == 1 else "s")
         return (
-            f"{self.metric} {self.value:.4g} on {self.rows} {kind} "
-            f"(always predicting {constant}: {self.baseline:.4g})"
+            f"{clipped(self.metric)} {readable(self.value)} on {self.rows} {kind} "
+            f"(always predicting {constant}: {readable(self.baseline)})"
         )
 
 

@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from chainrule.errors import SettingError
-from chainrule.nn.activations import find_activation
+from chainrule.foreign_text import nearest, quoted
+from chainrule.nn.activations import ACTIVATIONS
 from chainrule.optim.settings import check_count, check_flag, check_number
 
 STEPS = 4_000  # about as many as a small table needs
+NOT_HIDDEN = (
+    "sign",
+    "step",
+    "softmax",
+)  # derivative 0, or one output's share of all: hidden layers learn nothing
+HIDDEN = ("relu", "tanh", "logistic", "gelu", "silu", "elu", "leaky_relu", "softplus")
+SCALINGS = ("standard", "robust")
+EMBEDDINGS = ("none", "periodic")
 EPOCHS = (20, 500)  # at least and at most, where their number is not given
+
+
+def check_activation(name: str) -> None:
+    """SettingError for what is no activation, and for one through which hidden layers do not learn."""
+    if name in ACTIVATIONS and name not in NOT_HIDDEN:
+        return
+    near = nearest(str(name).lower(), HIDDEN)
+    raise SettingError(
+        f"hidden layers do not learn through the activation {quoted(name)}"
+        if name in NOT_HIDDEN
+        else f"there is no activation {quoted(name)}",
+        expected=f"one of {', '.join(HIDDEN)}",
+        got=quoted(name),
+        hint=" or ".join(map(repr, near)),
+    )
 
 
 @dataclass(frozen=True)
@@ -21,10 +46,16 @@ class TrainingSettings:
     rows by which the best epoch and the best restart are chosen. A table of fewer than 10 rows is not split.
 
     The loss is the squared error or, for classes, the cross-entropy with ``label_smoothing``, without which
-    the validation loss punishes sure mistakes so much that training ends too early. ``penalty`` is the
+    the validation loss punishes sure mistakes so much that training ends too early (the probabilities that a model
+    gives have no smoothing in them). ``penalty`` is the
     strength of an L2 penalty (the sum of all squared weights, times this), ``weight_decay`` that of AdamW, the
     optimizer, whose rate falls from ``lr`` to 0 along half a cosine. ``epochs`` None means as many as make
     about 4000 steps, from 20 to 500; ``patience`` None means a quarter of the epochs, 10 at least.
+
+    With ``ensemble`` no rows are kept for validation: the rows are dealt into ``folds``, and for each a network is
+    trained on all the others, so that every row trains and every row judges; they answer together. ``restarts`` then
+    repeats this with other folds. ``scaling`` "robust" scales numbers by their median and quartiles, and clips them;
+    ``embedding`` "periodic" joins a vector of cosines to each of them.
 
     Raises SettingError for values out of range.
 
@@ -49,15 +80,24 @@ class TrainingSettings:
     held_out: float = 0.2
     patience: int | None = None
     seed: int = 0
+    ensemble: bool = False
+    folds: int = 8
+    scaling: str = "standard"
+    embedding: str = "none"
 
     def __post_init__(self) -> None:
         if self.task not in {None, "classification", "regression"}:
             raise SettingError(
-                "there is no such task", expected="classification or regression", got=repr(self.task)
+                "there is no such task", expected="classification or regression", got=quoted(self.task)
+            )
+        if isinstance(self.hidden, str | bytes) or not isinstance(self.hidden, Iterable):
+            raise SettingError(
+                "hidden is a tuple of numbers, such as (64, 64)",
+                got=quoted(self.hidden),
             )
         for width in self.hidden:
             check_count("the width of a hidden layer", width)
-        find_activation(self.activation)
+        check_activation(self.activation)
         for name in ("restarts", "batch_size"):
             check_count(name, getattr(self, name))
         for name in ("epochs", "patience"):
@@ -70,6 +110,18 @@ class TrainingSettings:
         check_number("lr", self.lr, above=0)
         check_count("seed", self.seed, least=0)
         check_flag("batch_norm", self.batch_norm)
+        check_flag("ensemble", self.ensemble)
+        check_count("folds", self.folds, least=2)
+        for name, known in (("scaling", SCALINGS), ("embedding", EMBEDDINGS)):
+            if getattr(self, name) not in known:
+                raise SettingError(
+                    f"there is no such {name}", expected=" or ".join(known), got=quoted(getattr(self, name))
+                )
+
+    @property
+    def needs_numbers(self) -> bool:
+        """Whether the network must know which of its inputs are numbers."""
+        return self.scaling == "robust" or self.embedding != "none"
 
     def epochs_for(self, rows: int) -> int:
         """The number of epochs for this many training rows.

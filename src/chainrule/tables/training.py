@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule import nn, optim
+from chainrule import optim
 from chainrule._version import __version__
-from chainrule.data import Preprocessor, find_task, fit_preprocessor, rows_with_target, split_rows
-from chainrule.data.frames import as_frame
-from chainrule.errors import user_line
+from chainrule.data import Columns, Preprocessor, find_task, rows_with_target, split_rows
+from chainrule.data.describe import known_name
+from chainrule.data.features.cell_types import Untyped
+from chainrule.data.features.frames import as_frame
+from chainrule.data.features.target import class_numbers
+from chainrule.data.features.training_table import fit_canonical, read_frame
+from chainrule.data.files.heading import find_column
+from chainrule.data.splitting import FEWEST_ROWS_TO_SPLIT
+from chainrule.data.tables import ReadTable, read_whole
+from chainrule.errors import SettingError, user_line
+from chainrule.foreign_text import quoted, short_repr
+from chainrule.nn.module import Module
+from chainrule.system.blas import one_blas_thread
 from chainrule.tables.architecture import Architecture
+from chainrule.tables.ensemble import ensemble_of, folds_for, number_places
+from chainrule.tables.intervals import kept_errors
 from chainrule.tables.model import Facts, TableModel, network_outputs
-from chainrule.tables.scores import Score, score_outputs
+from chainrule.tables.objective import loss_of, penalty_of
+from chainrule.tables.out_of_fold import OutOfFold
+from chainrule.tables.recipe import Recipe
+from chainrule.tables.scored import score_rows
+from chainrule.tables.scores import score_outputs
 from chainrule.tables.settings import TrainingSettings
-from chainrule.training import EarlyStopping, Epoch, History, fit
-from chainrule.training.life import SMALLER_STEPS, risen, warn
-from chainrule.training.step import Loss, Penalty
+from chainrule.tables.trained import Trained
+from chainrule.training import Checkpoint, EarlyStopping, Epoch, History, fit
+from chainrule.training.divergence import risen
+from chainrule.training.folds import Fold
+from chainrule.training.training_warning import warn
 
 if TYPE_CHECKING:
     import polars as pl
@@ -42,6 +60,9 @@ class Split:
     training: NDArray[np.int64]
     validation: NDArray[np.int64]
     held_out: NDArray[np.int64]
+    out_of_fold: NDArray[np.int64] | None = (
+        None  # training rows that networks judge which did not train on them
+    )
 
     @property
     def parts(self) -> tuple[NDArray[np.int64], ...]:
@@ -50,70 +71,132 @@ class Split:
 
     @property
     def scored(self) -> NDArray[np.int64]:
-        """The held-out rows; where there are none, those that train."""
-        return self.held_out if self.held_out.size else self.training
+        """The held-out rows; where there are none, those out of fold; without folds, those that train."""
+        if self.held_out.size:
+            return self.held_out
+        return self.training if self.out_of_fold is None else self.out_of_fold
 
     @property
     def scored_on(self) -> str:
-        """What ``scored`` are: "held-out" or "training" rows."""
-        return "held-out" if self.held_out.size else "training"
+        """What ``scored`` are: "held-out", "out-of-fold" or "training" rows."""
+        if self.held_out.size:
+            return "held-out"
+        return "training" if self.out_of_fold is None else "out-of-fold"
 
 
-@dataclass(frozen=True)
+class Encoded(NamedTuple):
+    """Rows as the network takes them: features, float32 [rows, features], and target, [rows] or [rows, 1]."""
+
+    features: NDArray[np.float32]
+    target: NDArray[Any]
+
+    def part(self, start: int, stop: int) -> Encoded:
+        """Some of the rows, in the same memory."""
+        return Encoded(self.features[start:stop], self.target[start:stop])
+
+    def rows(self, rows: NDArray[Any]) -> Encoded:
+        """Some of the rows, by their number or by a mask: a copy."""
+        return Encoded(self.features[rows], self.target[rows])
+
+    def every(self, step: int) -> Encoded:
+        """Every so many-th of the rows, in the same memory."""
+        return Encoded(self.features[::step], self.target[::step])
+
+
+@dataclass(frozen=True, repr=False)
 class Prepared:
     """A table made ready for training: encoded by what its training rows taught.
+
+    ``arranged`` holds the encoded rows once, those that train first, then those that choose the epoch, then those
+    that are held out; ``training``, ``validation``, ``held_out`` and more are parts of it. ``features`` and
+    ``target`` are of the table's rows in its own order, computed anew.
 
     >>> from chainrule import data, tables
     >>> wine = data.load_bundled("wine")
     >>> prepared = tables.prepare(wine.frame, wine.target)
-    >>> prepared.features.shape, prepared.architecture.widths
-    ((178, 13), (13, 64, 64, 3))
+    >>> prepared.features.shape, prepared.training.features.shape, prepared.architecture.widths
+    ((178, 13), (121, 13), (13, 64, 64, 3))
     """
 
     frame: pl.DataFrame
     preprocessor: Preprocessor
     split: Split
-    features: NDArray[np.float32]
-    target: NDArray[Any]
+    arranged: Encoded
     settings: TrainingSettings
     architecture: Architecture
     notices: tuple[str, ...]
 
-    def encoded(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[Any]]:
-        """Features [rows, features] and target, [rows] or [rows, 1], of some rows."""
-        return self.features[rows], self.target[rows]
+    __repr__ = short_repr
+
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """The features of all rows of the table, float32 [rows, features]."""
+        return self.preprocessor.transform(self.frame)
+
+    @property
+    def target(self) -> NDArray[Any]:
+        """The encoded target of all rows of the table, [rows] or [rows, 1]; zeros where there is none."""
+        known = self.arranged.target
+        every = np.zeros((self.frame.height, *known.shape[1:]), known.dtype)
+        every[np.concatenate(self.split.parts)] = known
+        return every
+
+    def encoded(self, rows: NDArray[np.int64]) -> Encoded:
+        """Features and target of some rows of the table."""
+        return Encoded(self.features[rows], self.target[rows])
+
+    @property
+    def training(self) -> Encoded:
+        """The rows that train the network."""
+        return self.arranged.part(0, self.split.training.size)
+
+    @property
+    def validation(self) -> Encoded:
+        """The rows that choose the best epoch; there may be none."""
+        start = self.split.training.size
+        return self.arranged.part(start, start + self.split.validation.size)
+
+    @property
+    def unseen(self) -> Encoded:
+        """The rows that do not train the network: validation, then held-out rows."""
+        return self.arranged.part(self.split.training.size, len(self.arranged.target))
+
+    @property
+    def scored(self) -> Encoded:
+        """The rows that the score is of: those held out or, where there are none, those that train."""
+        if not self.split.held_out.size:
+            known = self.split.out_of_fold
+            if known is None or known.size == self.split.training.size:
+                return self.training
+            mine = np.isin(self.split.training, known)
+            return self.training.rows(mine)
+        return self.arranged.part(
+            self.split.training.size + self.split.validation.size, len(self.arranged.target)
+        )
 
     @property
     def most_frequent(self) -> int:
         """The label of the training rows' most frequent class; 0 for a regression."""
         if self.preprocessor.target.task == "regression":
             return 0
-        return int(np.bincount(self.target[self.split.training]).argmax())
+        return int(np.bincount(self.training.target).argmax())
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A trained model, how its losses went, and its score: on held-out rows where there are any.
+def train_table(
+    frame: Any,
+    target: str,
+    settings: TrainingSettings | Recipe | None = None,
+    name: str = "",
+    *,
+    columns: Columns | None = None,
+) -> Trained:
+    """Train a network that predicts one column of a table from the others.
 
-    >>> from chainrule import data, tables
-    >>> wine = data.load_bundled("wine")
-    >>> trained = tables.train_table(wine.frame, wine.target, tables.TrainingSettings(epochs=10))
-    >>> trained.score.metric, trained.score.value > 0.8, trained.history.loss.shape
-    ('accuracy', True, (1, 10))
-    """
-
-    model: TableModel
-    history: History
-    score: Score
-    prepared: Prepared
-
-
-def train_table(frame: Any, target: str, settings: TrainingSettings | None = None, name: str = "") -> Trained:
-    """Train a network that predicts one column of a table (polars, pandas or Arrow) from the others.
-
-    The score is of held-out rows, which no choice depends on. The same table, settings and version give the
-    same model. ``name`` says in the model file where the table came from. Raises DataError for a table or a
-    target that cannot be learned from, SettingError for settings out of range.
+    ``frame`` is a table of polars, pandas or Arrow, or the name of a file or of whatever else ``data.read_table``
+    reads; then ``target`` may also be the number of a column. The score is of held-out rows, which no choice depends
+    on. The same table, settings and version give the same model. ``name`` says in the model file where the table came
+    from, ``columns`` what is known about the columns. Raises DataError for a table or a target that cannot be learned
+    from, SettingError for settings out of range.
 
     >>> from chainrule.data import load_bundled
     >>> wine = load_bundled("wine")
@@ -121,14 +204,21 @@ def train_table(frame: Any, target: str, settings: TrainingSettings | None = Non
     >>> trained.score.metric, trained.score.rows, trained.score.value > 0.8
     ('accuracy', 36, True)
     """
-    return train(prepare(frame, target, settings), name)
+    return train(prepare(frame, target, settings, columns=columns), name)
 
 
-def prepare(table: Any, target: str, settings: TrainingSettings | None = None) -> Prepared:
+def prepare(
+    table: Any,
+    target: str,
+    settings: TrainingSettings | Recipe | None = None,
+    *,
+    columns: Columns | None = None,
+) -> Prepared:
     """Split a table, learn its preprocessing from the rows that train, and encode it.
 
-    Rows without a target are left out, with a notice. Raises DataError for a table or a target that cannot be
-    learned from, SettingError for settings out of range.
+    ``columns`` says what is known about the columns. The frame that comes back has them in their canonical form. Rows
+    without a target are left out, with a notice. Raises DataError for a table or a target that cannot be learned from,
+    SettingError for settings out of range.
 
     >>> from chainrule import data, tables
     >>> wine = data.load_bundled("wine")
@@ -136,66 +226,114 @@ def prepare(table: Any, target: str, settings: TrainingSettings | None = None) -
     >>> prepared.architecture.describe(), prepared.split.held_out.size
     ('13-64-64-3, relu', 36)
     """
-    settings, frame = settings or TrainingSettings(), as_frame(table)
-    usable, notices = rows_with_target(frame, target)
-    found = find_task(frame[target])  # also where the task is given: it refuses what cannot be predicted
-    stratified = (settings.task or found) == "classification"
-    split = _split(frame[target], usable, settings, stratified)
-    preprocessor, more = fit_preprocessor(frame, target, settings.task, split.training)
-    encoded = preprocessor.encode_target(frame[usable])
-    every = np.zeros((frame.height, *encoded.shape[1:]), encoded.dtype)
-    every[usable] = encoded
+    asked, columns = _asked_for(settings, columns)
+    taken, target = _taken_in(table, target, columns)
+    frame = taken.frame
+    assumed = [f"the file is read with {', '.join(taken.assumed)}"] if taken.assumed else []
+    ready = read_frame(frame, target, columns, asked.task, taken.likely_decimal)
+    frame, reading = ready.frame, ready.found[target].reading
+    usable, notices = rows_with_target(frame, target, reading=reading)
+    found = find_task(frame[target], reading)  # in any case: it refuses what cannot be predicted
+    settings = asked.settings(len(usable)) if isinstance(asked, Recipe) else asked
+    split = _split(frame[target], usable, settings, (settings.task or found) == "classification")
+    preprocessor, more = fit_canonical(ready, target, settings.task, split.training)
+    order = np.concatenate(split.parts)
+    split = Split(*np.split(order, np.cumsum([len(part) for part in split.parts[:-1]])))  # the same memory
+    known = preprocessor.encode_target_column(frame[target][usable])
+    known = known[order if len(usable) == frame.height else np.searchsorted(usable, order)]
+    del usable  # as much memory as a column, where the most is needed
+    features, _ = preprocessor.encode(frame, order, canonical=True)
+    preprocessor.encode_training(frame, split.training, features)
     outputs = len(preprocessor.target.classes) or 1
     widths = (len(preprocessor.feature_names), *settings.hidden, outputs)
+    settings = _with_folds(settings, len(split.training))
     return Prepared(
         frame,
         preprocessor,
         split,
-        preprocessor.transform(frame),
-        every,
+        Encoded(features, known),
         settings,
-        Architecture(widths, settings.activation, settings.dropout, settings.batch_norm),
-        (*notices, *more, *_notice_unsplit(split, settings)),
+        Architecture(
+            widths,
+            settings.activation,
+            settings.dropout,
+            settings.batch_norm,
+            members=settings.folds * settings.restarts if settings.ensemble else 1,
+            scaling=settings.scaling,
+            embedding=settings.embedding,
+            numbers=number_places(preprocessor) if settings.needs_numbers else (),
+            classes=bool(preprocessor.target.classes),
+        ),
+        (*assumed, *ready.notices, *notices, *more, *_notice_unsplit(split, settings)),
     )
+
+
+def _asked_for(settings: object, columns: object) -> tuple[TrainingSettings | Recipe, Columns]:
+    """What was asked for, or what is usual; SettingError for another thing, such as a dictionary."""
+    settings = TrainingSettings() if settings is None else settings
+    columns = Columns() if columns is None else columns
+    if not isinstance(settings, TrainingSettings | Recipe):
+        raise SettingError(
+            "settings is a TrainingSettings, such as TrainingSettings(epochs=5), or a Recipe",
+            got=quoted(settings),
+        )
+    if not isinstance(columns, Columns):
+        raise SettingError("columns is a Columns, such as Columns(ignore=['id'])", got=quoted(columns))
+    return settings, columns
+
+
+def _taken_in(table: Any, target: str, columns: Columns) -> tuple[ReadTable, str]:
+    """A table, or that of a file's name, with what is known about the file; and the name of the target."""
+    if isinstance(table, str | PathLike):
+        read = read_whole(table, Untyped(columns.read_as_text, lambda names: find_column(names, target)))
+        return read, find_column(read.frame.columns, target)
+    taken = table if isinstance(table, ReadTable) else ReadTable(as_frame(table), ())
+    return taken, known_name(target, taken.frame.columns)
 
 
 def _split(
     column: pl.Series, usable: NDArray[np.int64], settings: TrainingSettings, stratified: bool
 ) -> Split:
-    import polars as pl
+    labels = class_numbers(column, usable) if stratified else None
+    rest, held_out = split_rows(len(usable), settings.held_out, labels, settings.seed)
+    labels = labels if labels is None else labels[rest]
+    share = 0.0 if settings.ensemble else settings.validation
+    training, validation = split_rows(len(rest), share, labels, settings.seed)
+    return Split(usable[rest[training]], usable[rest[validation]], usable[held_out])
 
-    labels = column.cast(pl.String).str.strip_chars().to_numpy()
-    rest, held_out = split_rows(
-        len(usable), settings.held_out, labels[usable] if stratified else None, settings.seed
-    )
-    rest, held_out = usable[rest], usable[held_out]
-    training, validation = split_rows(
-        len(rest), settings.validation, labels[rest] if stratified else None, settings.seed
-    )
-    return Split(rest[training], rest[validation], held_out)
+
+def _with_folds(settings: TrainingSettings, rows: int) -> TrainingSettings:
+    """The settings with as many folds as the rows allow; of very few rows there is no ensemble."""
+    if not settings.ensemble:
+        return settings
+    if rows < FEWEST_ROWS_TO_SPLIT:
+        return replace(settings, ensemble=False)
+    return replace(settings, folds=min(settings.folds, rows // 2))
 
 
 def _notice_unsplit(split: Split, settings: TrainingSettings) -> list[str]:
-    if settings.held_out and not split.held_out.size:
+    if settings.held_out and not split.held_out.size and not settings.ensemble:
         return [f"{split.training.size} rows are too few to hold some out: the score is of the training rows"]
-    if not settings.held_out:
+    if not settings.held_out and not settings.ensemble:
         return ["no rows are held out: the score is of the training rows"]
     return []
 
 
+@one_blas_thread()
 def train(
     prepared: Prepared,
     name: str = "",
     *,
     progress: bool | Literal["auto"] = "auto",
-    checkpoint: str | Path | None = None,
+    checkpoint: str | Path | Checkpoint | None = None,
     resume: bool = False,
     callbacks: tuple[Callable[[Epoch], object], ...] = (),
 ) -> Trained:
     """Train on a prepared table; ``name`` says in the model file where the table came from.
 
     ``progress``, ``checkpoint``, ``resume`` and ``callbacks`` are those of ``chainrule.fit``. After Ctrl-C
-    the model is that of the last finished epoch, and ``history.interrupted`` is true.
+    the model is that of the last finished epoch, and ``history.interrupted`` is true; so it is after Ctrl-C while
+    the model is being scored.
 
     >>> from chainrule import data, tables
     >>> wine = data.load_bundled("wine")
@@ -204,50 +342,58 @@ def train(
     True
     """
     settings, split = prepared.settings, prepared.split
-    network = prepared.architecture.build(settings.seed)
-    epochs = settings.epochs_for(len(split.training))
-    batches = -(-len(split.training) // settings.batch_size)
+    network = prepared.architecture.member(settings.seed, prepared.training.features)
+    sets = folds_for(prepared)
+    rows = len(sets[0].train) if sets else len(split.training)
+    epochs = settings.epochs_for(rows)
     history = fit(
         network,
-        prepared.encoded(split.training),
-        loss=loss_of(prepared),
-        optimizer=optim.AdamW(
-            optim.CosineDecay(settings.lr, epochs * batches), weight_decay=settings.weight_decay
-        ),
+        prepared.training,
+        loss=loss_of(prepared.preprocessor.target, settings),
+        optimizer=_optimizer(settings, rows),
         epochs=epochs,
         batch_size=settings.batch_size,
-        validation=prepared.encoded(split.validation) if split.validation.size else None,
-        restarts=settings.restarts,
-        penalty=penalty_of(prepared),
-        stop=EarlyStopping(settings.patience_for(epochs)) if split.validation.size else None,
+        validation=prepared.validation if split.validation.size else None,
+        restarts=len(sets) or settings.restarts,
+        rows=sets or None,
+        penalty=penalty_of(settings),
+        stop=EarlyStopping(settings.patience_for(epochs)) if sets or split.validation.size else None,
         callbacks=callbacks,
         progress=progress,
         seed=settings.seed,
         checkpoint=checkpoint,
         resume=resume,
     )
-    return _finish(prepared, name, network, history)
+    try:
+        return _finish(prepared, name, network, history, sets)
+    except KeyboardInterrupt:  # the second Ctrl-C, or one that came late: what was learned is not lost
+        history.interrupted = True
+        return _finish(prepared, name, network, history, sets)
 
 
-def loss_of(prepared: Prepared) -> Loss:
-    """What is minimised, apart from the penalty: a function of outputs and encoded targets."""
-    if prepared.preprocessor.target.task == "regression":
-        return nn.squared_error
-    return partial(nn.cross_entropy, label_smoothing=prepared.settings.label_smoothing)
+def _optimizer(settings: TrainingSettings, rows: int) -> optim.AdamW:
+    """AdamW, whose rate falls to 0 along half a cosine over all steps."""
+    steps = settings.epochs_for(rows) * -(-rows // settings.batch_size)
+    return optim.AdamW(optim.CosineDecay(settings.lr, steps), weight_decay=settings.weight_decay)
 
 
-def penalty_of(prepared: Prepared) -> Penalty | None:
-    """The penalty on the weights, if one was asked for."""
-    return nn.l2(prepared.settings.penalty) if prepared.settings.penalty else None
-
-
-def _finish(prepared: Prepared, name: str, network: nn.MLP, history: History) -> Trained:
-    split, kept = prepared.split, history.replicas[history.best]
+def _finish(
+    prepared: Prepared, name: str, network: Module, history: History, sets: Sequence[Fold] = ()
+) -> Trained:
+    kept = history.replicas[history.best]
     rise = risen(kept.loss)
     if rise:
-        warn(f"{rise}. {SMALLER_STEPS}", user_line())
-    features, actual = prepared.encoded(split.scored)
-    outputs = network_outputs(network, features)
+        warn(f"{rise}. Try a smaller learning rate: lr={prepared.settings.lr / 10:g}", user_line())
+    judged = None
+    if sets and kept.kept_epoch >= 0:
+        network, judged = ensemble_of(prepared, network, history, sets)
+        prepared = _scored_out_of_fold(prepared, judged)
+    split = prepared.split
+    features, actual = prepared.scored
+    if judged is None or split.held_out.size:
+        outputs = network_outputs(network, features)
+    else:
+        outputs = judged.outputs(features, np.flatnonzero(np.isin(split.training, split.scored)))
     target = prepared.preprocessor.target
     score = score_outputs(target, prepared.most_frequent, outputs, actual, split.scored_on)
     facts = Facts(
@@ -265,6 +411,25 @@ def _finish(prepared: Prepared, name: str, network: nn.MLP, history: History) ->
         stopped=kept.stopped,
         most_frequent=prepared.most_frequent,
         settings=prepared.settings.listed(),
+        errors=_errors(prepared, outputs, actual),
     )
     model = TableModel(prepared.architecture, network, prepared.preprocessor, facts)
-    return Trained(model, history, score, prepared)
+    return Trained(model, history, score, prepared, score_rows(model, outputs, actual), judged)
+
+
+def _errors(prepared: Prepared, outputs: NDArray[np.float32], actual: NDArray[Any]) -> tuple[float, ...]:
+    """The sizes of the errors on scored rows, for intervals; none of rows that trained, and none of classes."""
+    if prepared.preprocessor.target.classes or prepared.split.scored_on == "training":
+        return ()
+    decode = prepared.preprocessor.decode
+    return kept_errors(decode(outputs).to_numpy() - decode(actual).to_numpy())
+
+
+def _scored_out_of_fold(prepared: Prepared, judged: OutOfFold) -> Prepared:
+    """The same, with the rows that networks judge without having seen them, and as many networks as there are."""
+    rows = prepared.split.training[np.unique(np.concatenate(judged.unseen))]
+    return replace(
+        prepared,
+        split=replace(prepared.split, out_of_fold=rows),
+        architecture=replace(prepared.architecture, members=len(judged.members)),
+    )

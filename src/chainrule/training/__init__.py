@@ -2,22 +2,26 @@
 
 from chainrule.data.digits import DataWarning
 from chainrule.training.callbacks import CSVLog, ReduceOnPlateau, TensorBoardLog
-from chainrule.training.checkpoint import Checkpoint
+from chainrule.training.checkpoint import Checkpoint, CheckpointInUseError
+from chainrule.training.ensemble import Ensemble
 from chainrule.training.fit import fit
+from chainrule.training.folds import Fold, folds
 from chainrule.training.halving import Halving
-from chainrule.training.history import Ensemble, History, Replica
-from chainrule.training.life import TrainingWarning
+from chainrule.training.history import History, Replica
 from chainrule.training.progress import Epoch
 from chainrule.training.rate_finder import RateCurve, find_lr
 from chainrule.training.stopping import EarlyStopping, GradientNorm
+from chainrule.training.training_warning import TrainingWarning
 
 __all__ = [
     "CSVLog",
     "Checkpoint",
+    "CheckpointInUseError",
     "DataWarning",
     "EarlyStopping",
     "Ensemble",
     "Epoch",
+    "Fold",
     "GradientNorm",
     "Halving",
     "History",
@@ -28,4 +32,5 @@ __all__ = [
     "TrainingWarning",
     "find_lr",
     "fit",
+    "folds",
 ]

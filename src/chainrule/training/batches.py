@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,15 @@ from chainrule.data.checks import check_finite
 from chainrule.data.digits import need_exact, warn_of_loss
 from chainrule.errors import ChainruleError, DataError, DtypeError, ShapeError
 from chainrule.graph import new_leaf, topological
-from chainrule.nn.module import Module, at_inference, generator
+from chainrule.missing import as_array, need_whole
+from chainrule.nn.modes import at_inference
+from chainrule.nn.module import Module, generator
 from chainrule.ops.dtypes import check_dtype
 from chainrule.ops.movement import cast
 from chainrule.ops.record import Array, Form, is_float
 from chainrule.tensor import Tensor, no_grad
 from chainrule.trace import tracing
-from chainrule.training.sparse_rows import as_csr, is_sparse, written_out
+from chainrule.training.sparse_rows import as_csr, is_sparse, spread_of, written_out
 
 _ORDER = 0x0DE5  # keeps the stream of orders apart from those of initial values
 _BLOCK_ROWS, _BLOCK_EPOCHS = (
@@ -33,37 +35,52 @@ _BLOCK_ROWS, _BLOCK_EPOCHS = (
 class Rows:
     """Inputs [rows, features] and targets [rows] or [rows, outputs], checked: floats in the model's dtype.
 
-    ``x`` may be a matrix of SciPy's in compressed rows, which is written out for some minibatches at a time.
+    ``x`` may be a matrix of SciPy's in compressed rows, which is written out for some minibatches at a time. With
+    ``picked``, row numbers (int64, with repetitions if need be), only those rows of x and y are meant, in that order.
     """
 
     x: Any
     y: Array
+    picked: Array | None = None
 
     def __len__(self) -> int:
-        return len(self.y)
+        return len(self.y) if self.picked is None else len(self.picked)
+
+    def pick(self, numbers: Array) -> Rows:
+        """Some rows of x and y, which stay where they are."""
+        return replace(self, picked=numbers)
+
+    def numbers(self, places: Array) -> Array:
+        """The row numbers in x and y of the rows at these places, counted among the rows that are meant."""
+        return places if self.picked is None else self.picked[places]
+
+    def part(self, start: int = 0, stop: int | None = None) -> tuple[Array, Array]:
+        """Inputs and targets of the rows from place ``start`` to before ``stop``, written out."""
+        chosen = slice(start, stop) if self.picked is None else self.picked[start:stop]
+        return written_out(self.x[chosen]), self.y[chosen]
 
     def apart_from(self, arrays: Sequence[Array]) -> Rows:
-        """The same rows, in memory of their own where they lie in that of these arrays, which training changes."""
+        """The same rows, copied if they share memory with any of these arrays, which training changes."""
         shared = [
             isinstance(part, np.ndarray) and any(np.may_share_memory(part, array) for array in arrays)
             for part in (self.x, self.y)
         ]
         x, y = (part.copy() if own else part for part, own in zip((self.x, self.y), shared, strict=True))
-        return Rows(x, y) if any(shared) else self
+        return replace(self, x=x, y=y) if any(shared) else self
 
     def forms(self, count: int) -> tuple[Form, Form]:
         """The forms of a minibatch of ``count`` rows."""
         return Form((count, *self.x.shape[1:]), self.x.dtype), Form((count, *self.y.shape[1:]), self.y.dtype)
 
 
-def as_rows(data: Any, model: Module, prefix: str = "", *, sparse: bool = False) -> Rows:
-    """(X, y) as arrays in the model's dtype; integer targets stay integers, as labels are.
+def as_rows(data: object, model: Module, prefix: str = "", *, sparse: bool = False) -> Rows:
+    """Check (X, y) and convert floats to the model's dtype; integer targets stay integers, as labels are.
 
-    With ``sparse`` a sparse X stays so, otherwise it is written out. Integer X stay integers where the model takes
-    them, to pick rows of a table by; otherwise they become floats. Raises DataError for a wrong structure, no
-    rows, text or non-finite values (named by row and column), and for integers in X that the model's dtype cannot
-    hold, ShapeError for different lengths or X without columns. Warns (DataWarning) of differences within a
-    column for which the model's dtype has no digits.
+    With ``sparse`` a sparse X stays sparse, otherwise it is written out. Integers in X stay integers if the model uses
+    them to look rows up in a table; otherwise they become floats. Raises DataError for a wrong structure, no rows, text
+    or non-finite values (named by row and column), and for integers in X that the model's dtype cannot hold, ShapeError
+    for different lengths or X without columns. Warns (DataWarning) if values in a column differ by less than the
+    model's dtype can tell apart.
     """
     names = f"{prefix}X", f"{prefix}y"
     if not isinstance(data, tuple | list) or len(data) != 2:
@@ -73,6 +90,7 @@ def as_rows(data: Any, model: Module, prefix: str = "", *, sparse: bool = False)
             got=f"{len(data)} items" if isinstance(data, tuple | list) else type(data).__name__,
         )
     if is_sparse(data[0]):
+        need_whole(names[0], data[0])
         rows = _sparse_rows(as_csr(data[0]), data[1], model, names)
         return rows if sparse else Rows(written_out(rows.x), rows.y)
     x, y = (_as_array(part, name) for part, name in zip(data, names, strict=True))
@@ -96,6 +114,7 @@ def _sparse_rows(csr: Any, y: Any, model: Module, names: tuple[str, str]) -> Row
         need_exact(f"{names[0]}.data", entries, model.dtype)
         entries = entries.astype(model.dtype)
     entries = _finite(entries, model, f"{names[0]}.data")
+    warn_of_loss(f"{names[0]}.data", spread_of(csr), model.dtype)
     csr = type(csr)((entries[:, 0], csr.indices, csr.indptr), shape=csr.shape)
     y = _finite(y, model, names[1])
     warn_of_loss(names[1], y, model.dtype)
@@ -121,7 +140,7 @@ def _check_lengths(x: Any, y: Array, names: tuple[str, str]) -> None:
 
 
 def takes_integers(model: Module, form: Form) -> bool:
-    """Whether the model uses integers of this form as such, to pick from a table, and makes no floats of them."""
+    """Whether the model uses integers of this form as indices into a table, rather than casting them to floats."""
     try:
         with at_inference(model), no_grad(), tracing():
             x = Tensor(None, new_leaf(*form, "x"))
@@ -141,10 +160,12 @@ def takes_integers(model: Module, form: Form) -> bool:
     return picks
 
 
-def _as_array(part: Any, name: str) -> Array:
+def _as_array(part: object, name: str) -> Array:
     """The part as an array of numbers with rows."""
     try:
-        array = np.asarray(part)
+        array = as_array(part, name=name)
+    except DataError:
+        raise
     except ValueError:
         raise ShapeError(
             f"{name}: the rows have different lengths", expected="rows of equal length"
@@ -167,7 +188,7 @@ def _as_array(part: Any, name: str) -> Array:
 
 
 def _finite(array: Array, model: Module, name: str) -> Array:
-    """Contiguous, floats in the model's dtype, and finite before and after that conversion."""
+    """The array made contiguous, floats in the model's dtype; DataError if any is not finite before or after that."""
     if array.dtype.kind != "f":
         return np.ascontiguousarray(array)
     check_finite(name, array)
@@ -181,9 +202,10 @@ def _finite(array: Array, model: Module, name: str) -> Array:
 def row_orders(rows: int, *, shuffle: bool, key: tuple[int, int, int], count: int = 1) -> Array:
     """Row numbers [epochs, rows] in the order in which each of ``count`` epochs visits them.
 
-    Every row comes once (row B21); an epoch's order depends on (seed, replica, epoch) alone, and ``key`` is that
-    of the first one. Orders are drawn for blocks of epochs: drawing them one by one takes longer than a small
-    network's epoch.
+    Every row comes once. An epoch's order depends on (seed, replica, epoch) alone; ``key`` holds those of the
+    first epoch. Orders are drawn for blocks of epochs, since drawing one takes longer than a small network's epoch.
+
+    Lectures: B21.
     """
     seed, replica, first = key
     if not shuffle:

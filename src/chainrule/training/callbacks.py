@@ -1,6 +1,6 @@
-"""Callbacks to use as they are: the step size on a plateau, and logs as CSV and for TensorBoard.
+"""Ready-made callbacks: a lower learning rate on a plateau, and logs as CSV and for TensorBoard.
 
-A callback is any function of a ``cr.Epoch``, called after each epoch of each replica.
+A callback is any function of a ``cr.Epoch``; ``cr.fit`` calls it after each epoch of each replica.
 """
 
 from __future__ import annotations
@@ -10,24 +10,26 @@ import math
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from chainrule.errors import SettingError
 from chainrule.files import FileWriteError
+from chainrule.foreign_text import quoted
 from chainrule.optim.settings import check_count, check_number
+from chainrule.training.event_file import EventFile, need_tensorboard
 from chainrule.training.progress import Epoch
 
-CURVES = ("loss", "validation_loss", "gradient_norm", "lr")
+#: what logs say of an epoch, and under which names of it they find that
+CURVES = {name: name for name in ("loss", "validation_loss", "gradient_norm")} | {"lr": "lr_at_start"}
 
 
 @dataclass
 class ReduceOnPlateau:
-    """Multiplies the step size by ``factor`` when the loss has not improved for ``patience`` epochs.
+    """Multiplies the learning rate by ``factor`` when the loss has not improved for ``patience`` epochs.
 
-    The validation loss counts, without validation data the training loss; an improvement is a loss lower by more than
-    ``min_delta``. The step size never falls below ``least``. Each replica has its own. Needs an optimizer whose lr is a
-    number, not a schedule. A resumed run counts its epochs anew; the step size is part of the checkpoint.
-    Raises SettingError for settings out of range.
+    The validation loss counts, or without validation rows the training loss; an epoch improves if its loss is lower by
+    more than ``min_delta``. The learning rate never falls below ``least``. Each replica has its own. The optimizer's lr
+    must be a number, not a schedule. A resumed run continues with the learning rate of its checkpoint and counts epochs
+    from 0. Raises SettingError for settings out of range, and on an optimizer without such an lr.
 
     >>> import numpy as np
     >>> import chainrule as cr
@@ -50,19 +52,19 @@ class ReduceOnPlateau:
     _waited: dict[int, int] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_number("factor", self.factor, above=0, below=1)
-        check_count("patience", self.patience)
-        check_number("min_delta", self.min_delta, least=0)
-        check_number("least", self.least, least=0)
+        self.factor = check_number("factor", self.factor, above=0, below=1)
+        self.patience = check_count("patience", self.patience)
+        self.min_delta = check_number("min_delta", self.min_delta, least=0)
+        self.least = check_number("least", self.least, least=0)
 
     def __call__(self, epoch: Epoch) -> None:
-        """Look at an epoch; lower the step size if it is time to."""
+        """Lower the learning rate if the loss has not improved for long enough."""
         optimizer = epoch.optimizer
         if optimizer is None or any(callable(part.lr) for part in optimizer.parts()):
             raise SettingError(
-                "ReduceOnPlateau changes a step size that is a number",
+                "ReduceOnPlateau needs a learning rate that is a number",
                 expected="such as optim.Adam(1e-3)",
-                got="optim.LBFGS" if optimizer is None else repr(optimizer),
+                got="optim.LBFGS" if optimizer is None else quoted(optimizer),
             )
         if epoch.number == 1:  # perhaps of another run
             self._best.pop(epoch.replica, None)
@@ -80,11 +82,12 @@ class ReduceOnPlateau:
 
 @dataclass
 class CSVLog:
-    """Writes a line for each epoch of each replica to a CSV file, at once.
+    """Writes one line for each epoch of each replica to a CSV file, as soon as the epoch ends.
 
-    Columns: replica, epoch, loss, validation_loss (empty without validation data), gradient_norm, lr (of the next step;
-    empty with ``optim.LBFGS``), steps, seconds. The first epoch of a run replaces the file, unless ``append``.
-    Raises FileWriteError if it cannot be written.
+    Columns: replica, epoch, loss, validation_loss (empty without validation rows), gradient_norm, lr (the learning rate
+    at the start of the epoch; empty with ``optim.LBFGS``), steps, seconds. A new run replaces the file, or with
+    ``append`` adds to it; a resumed run continues it, and replaces the lines of epochs that it trains again. Raises
+    FileWriteError if the file cannot be written.
 
     >>> import numpy as np
     >>> import tempfile, pathlib
@@ -106,35 +109,58 @@ class CSVLog:
 
     path: str | PathLike[str]
     append: bool = False
-    _begun: bool = field(default=False, init=False, repr=False)
+    _last: dict[int, int] = field(default_factory=dict, init=False, repr=False)  # epoch of each replica
+    _place: Path = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._place = Path(self.path).absolute()  # whatever folder is the process's own later
 
     def __call__(self, epoch: Epoch) -> None:
         """Write an epoch's line."""
         row = {"replica": epoch.replica, "epoch": epoch.number}
-        row |= {name: getattr(epoch, name) for name in CURVES} | {
+        row |= {name: getattr(epoch, found) for name, found in CURVES.items()} | {
             "steps": epoch.steps,
             "seconds": epoch.seconds,
         }
-        path = Path(self.path)
+        path = self._place
+        resumed = 1 < epoch.number != self._last.get(epoch.replica, 0) + 1
         try:
-            header = not (self._begun or self.append) or not path.exists()
-            with path.open("w" if not (self._begun or self.append) else "a", newline="") as file:
+            if resumed and path.exists():
+                _forget_epochs(path, epoch)
+            anew = not (self._last or self.append or resumed)
+            header = anew or not path.exists()
+            with path.open("w" if anew else "a", newline="") as file:
                 writer = csv.DictWriter(file, row)
                 if header:
                     writer.writeheader()
                 writer.writerow(row)
         except OSError as error:
+            missing = isinstance(error, FileNotFoundError)
             raise FileWriteError(
-                f"could not write {path}: {error.strerror}", hint="make room, or name another file"
+                f"could not write {path}: {error.strerror}",
+                hint=f"create the folder {path.parent} first"
+                if missing
+                else "make room, or name another file",
             ) from error
-        self._begun = True
+        self._last[epoch.replica] = epoch.number
+
+
+def _forget_epochs(path: Path, epoch: Epoch) -> None:
+    """Remove the lines of this replica's last run from this epoch on."""
+    with path.open(newline="") as file:
+        lines = list(csv.reader(file))
+    own = [i for i, line in enumerate(lines) if line[:1] == [str(epoch.replica)]]
+    begin = max((i for i in own if lines[i][1] == "1"), default=0)
+    again = {i for i in own if i >= begin and lines[i][1].isdigit() and int(lines[i][1]) >= epoch.number}
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(line for i, line in enumerate(lines) if i not in again)
 
 
 class TensorBoardLog:
-    """Writes losses, gradient norm and step size for TensorBoard, replicas as runs of their own.
+    """Writes losses, gradient norm and learning rate of each epoch for TensorBoard, one run for each replica.
 
     ``folder`` is what ``tensorboard --logdir`` is given. Needs ``pip install 'chainrule[tensorboard]'``; raises
-    SettingError where that is missing.
+    SettingError where that is missing, and FileWriteError while training where the disk has no room.
 
     An example, in a script; then ``tensorboard --logdir runs`` shows it::
 
@@ -142,45 +168,28 @@ class TensorBoardLog:
     """
 
     def __init__(self, folder: str | PathLike[str]) -> None:
-        self.folder = Path(folder)
-        self._writers: dict[int, Any] = {}
-        _event_writer()
+        self.folder = Path(folder).absolute()  # whatever folder is the process's own later
+        self._writers: dict[int, EventFile] = {}
+        need_tensorboard()
 
-    def __getstate__(self) -> dict[str, Any]:
-        """What copies and pickles hold: they open files of their own."""
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out the open files: copies and unpickled logs open their own."""
         return vars(self) | {"_writers": {}}
 
     def __call__(self, epoch: Epoch) -> None:
         """Write an epoch's events."""
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
-        if epoch.replica not in self._writers:
-            name = f"replica-{epoch.replica}" if epoch.restarts > 1 else "."
-            self._writers[epoch.replica] = _event_writer()(str(self.folder / name))
-        writer = self._writers[epoch.replica]
-        values = {name: getattr(epoch, name) for name in CURVES}
-        summary = Summary(
-            value=[Summary.Value(tag=name, simple_value=v) for name, v in values.items() if v is not None]
-        )
-        writer.add_event(Event(step=epoch.number, wall_time=_now(), summary=summary))
-        writer.flush()
-        if epoch.number == epoch.epochs:
-            writer.close()
-            del self._writers[epoch.replica]
-
-
-def _event_writer() -> Any:
-    try:
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
-    except ImportError:
-        raise SettingError(
-            "TensorBoardLog needs TensorBoard", hint="pip install 'chainrule[tensorboard]'"
-        ) from None
-    return EventFileWriter
-
-
-def _now() -> float:
-    import time
-
-    return time.time()
+        name = f"replica-{epoch.replica}" if epoch.restarts > 1 else "."
+        values = {name: getattr(epoch, found) for name, found in CURVES.items()}
+        try:
+            if epoch.replica not in self._writers:
+                self._writers[epoch.replica] = EventFile(self.folder / name)
+            writer = self._writers[epoch.replica]
+            writer.add(epoch.number, {name: value for name, value in values.items() if value is not None})
+            if epoch.number == epoch.epochs:
+                writer.close()
+                del self._writers[epoch.replica]
+        except OSError as error:
+            raise FileWriteError(
+                f"could not write to {self.folder}: {error.strerror}",
+                hint="make room, or name another folder",
+            ) from error

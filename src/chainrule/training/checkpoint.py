@@ -1,33 +1,42 @@
-"""A run on disk: everything that a killed run needs to go on as if it had never been killed."""
+"""A run on disk: all that a killed run needs to continue as if it had never been killed."""
 
 from __future__ import annotations
 
-import hashlib
+import errno
 import json
-import re
+import math
+import os
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ModelFileError, SettingError, ShapeError
-from chainrule.files import load_tensors, save_tensors
+from chainrule.errors import ModelFileError, SettingError, ShapeError, SourceLine
+from chainrule.files import USUAL, FileWriteError, load_tensors, save_tensors
+from chainrule.foreign_text import WIDTH, clipped, quoted
 from chainrule.ops.record import Array
-from chainrule.training.batches import Rows
+from chainrule.optim.settings import check_count, check_number, keep_checked
+from chainrule.system.locks import FileLock, alone_in
+from chainrule.system.temporaries import remove_abandoned
 from chainrule.training.history import Replica
-from chainrule.training.sparse_rows import is_sparse
-from chainrule.training.trainer import MODEL
+from chainrule.training.replica_state import CURVES, ReplicaState, RunState, Unanswered, model_part
+from chainrule.training.training_warning import warn
 
-CURVES = ("loss", "validation_loss", "gradient_norm", "end_loss")
 _FACTS = ("steps", "stopped", "kept_epoch", "kept_loss", "dropped")  # of a replica
 _COUNTS = ("epochs", "steps", "best_epoch", "improved_epoch")  # of an unfinished one
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a run is saved; ``seconds`` is the least time between two saves (the end is always saved).
+    """The file that a run is saved to, at most once in ``seconds`` seconds; the end of a run is always saved.
+
+    ``mode`` holds the permissions of a new file, from which the process's umask is taken: 0o600 keeps it private.
+    ``settings`` are texts by name that the file keeps: where another run is to be resumed from it, the error names
+    those that differ. Raises SettingError for a path that is none, and for settings out of range.
 
     >>> import numpy as np
     >>> import tempfile, pathlib
@@ -45,46 +54,69 @@ class Checkpoint:
     (1, 5)
     """
 
-    path: str | Path
+    path: str | PathLike[str]
     seconds: float = 1.0
+    mode: int = USUAL
+    settings: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.path, str | PathLike) or "\0" in str(self.path):
+            raise SettingError(
+                "a checkpoint's path must be a text or a Path",
+                got=quoted(self.path),
+                hint='"run.safetensors"',
+            )
+        whole = isinstance(self.seconds, float) and self.seconds == math.inf  # the end alone is saved then
+        seconds = math.inf if whole else check_number("seconds", self.seconds, least=0)
+        keep_checked(self, seconds=seconds, mode=check_count("mode", self.mode, least=0, most=0o7777))
 
 
-@dataclass(frozen=True)
-class Live:
-    """An unfinished replica after its last finished epoch: one object, replaced whole, so never half true.
-
-    ``best`` and the two epochs (counted from 0; -1: none yet) serve early stopping: the model's tensors at
-    the lowest loss, and the last epoch that improved enough to go on waiting.
-    """
-
-    epochs: int
-    steps: int
-    tensors: dict[str, Array]
-    best: dict[str, Array]
-    best_epoch: int = -1
-    improved_epoch: int = -1
-
-    @classmethod
-    def start(cls, tensors: dict[str, Array]) -> Live:
-        """Before the first epoch."""
-        return cls(0, 0, tensors, {})
+_MAY_PASS = ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "ESTALE", "ETIMEDOUT", "EMFILE", "ENFILE")
+#: a disk that is full, a network that is away, too many open files; not every system has all of them
+PASSING = {getattr(errno, name) for name in _MAY_PASS if hasattr(errno, name)}
 
 
-@dataclass
-class RunState:
-    """A run between two epochs: the replicas begun so far by number, and of those under way their state."""
-
-    replicas: dict[int, Replica]
-    lives: dict[int, Live]
+#: what JSON holds of a replica
+Facts = dict[str, Any]
 
 
 class Saver:
-    """Writes a run's state to its checkpoint, not more often than asked; knows what run it belongs to."""
+    """Writes a run's state to its checkpoint, no more often than asked, and reads it back for the same run only.
 
-    def __init__(self, checkpoint: Checkpoint, description: dict[str, Any]) -> None:
-        self.path, self.pause = Path(checkpoint.path), checkpoint.seconds
-        self._description: dict[str, Any] = json.loads(json.dumps(description))
-        self._last = -np.inf
+    ``description`` identifies the run. ``settings`` describes what callbacks may change and the checkpoint does not
+    hold; ``changed`` names those settings that differ in the run that was loaded. From ``opened`` until ``close`` no
+    other run saves to the same file. A relative path is resolved once, at the start. Warnings point to ``line``.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        description: dict[str, object],
+        settings: Callable[[], dict[str, str]],
+        line: SourceLine | None = None,
+    ) -> None:
+        self.path, self.pause = Path(checkpoint.path).absolute(), checkpoint.seconds
+        self._mode, self._lock = checkpoint.mode, FileLock(Path(os.path.realpath(self.path)))
+        self._description: Facts = json.loads(json.dumps(description))
+        self._settings, self._line = settings, line
+        self._told = dict(checkpoint.settings)
+        self.changed: list[str] = []
+        self._last, self._failing = -np.inf, False
+
+    def keep(self, run: RunState, *, always: bool) -> None:
+        """Save as ``save`` does; a full disk is no reason to lose the training that the file protects."""
+        try:
+            self.save(run, always=always)
+            self._failing = False
+        except FileWriteError as error:
+            self._warn_once(error)
+
+    def _warn_once(self, error: FileWriteError) -> None:
+        """Warn that it could not be saved, once until that works again."""
+        if not self._failing:
+            self._failing = True
+            left = ", and the previous checkpoint is untouched" if os.path.lexists(self.path) else ""
+            warn(f"{error.what}; training goes on{left}; saving is tried again", self._line)
 
     def save(self, run: RunState, *, always: bool = False) -> None:
         """Save unless the last save was too recent; FileWriteError leaves the previous checkpoint."""
@@ -92,29 +124,66 @@ class Saver:
         if not always and now - self._last < self.pause:
             return
         self._last = now
-        replicas, lives = dict(run.replicas), dict(run.lives)  # other threads go on
+        # other threads go on: a replica that ends in between is there twice, and its end is what counts
+        unfinished, replicas = dict(run.unfinished), dict(run.replicas)
         tensors: dict[str, Array] = {}
-        for i, live in lives.items():
-            tensors |= {f"live/{i}/{k}": v for k, v in live.tensors.items()}
-            tensors |= {f"best/{i}/{k}": v for k, v in live.best.items()}
+        for i, state in unfinished.items():
+            tensors |= {f"live/{i}/{k}": v for k, v in state.tensors.items()}
+            tensors |= {f"best/{i}/{k}": v for k, v in state.best.items()}
         for i, replica in replicas.items():
+            finished = unfinished[i].epochs if i in unfinished and not replica.stopped else None
             for curve in CURVES:
-                values = getattr(replica, curve)[: lives[i].epochs if i in lives else None]
+                values = getattr(replica, curve)[:finished]
                 tensors[f"replica/{i}/{curve}"] = np.array(values, np.float64)
             tensors |= {f"replica/{i}/state/{k}": v for k, v in replica.state.items()}
         metadata = {
             "run": self._description,
+            "settings": self._settings(),
+            "told": self._told,
             "replicas": {str(i): {name: getattr(r, name) for name in _FACTS} for i, r in replicas.items()},
-            "lives": {str(i): {name: getattr(r, name) for name in _COUNTS} for i, r in lives.items()},
+            "lives": {str(i): _facts_of(state) for i, state in unfinished.items()},
         }
-        save_tensors(self.path, tensors, metadata, kind="checkpoint")
+        self._take()
+        save_tensors(self.path, tensors, metadata, kind="checkpoint", mode=self._mode, lock=self._lock)
+
+    def _take(self) -> None:
+        """Lock the file; CheckpointInUseError if another run holds it."""
+        if not self._lock.take():
+            raise CheckpointInUseError(
+                f"another run saves to {self.path}",
+                expected="a checkpoint for each run",
+                hint="name another file, or wait for that run to end",
+            )
+
+    def close(self) -> None:
+        """Unlock the file."""
+        self._lock.release()
+
+    def opened(self, fresh: RunState, like: dict[str, Array], resume: bool) -> RunState:
+        """Return the run to continue: the one in the file, or the fresh one, which is saved at once.
+
+        Raises as ``start`` and ``load``, and CheckpointInUseError where another run saves to the same file. A disk
+        that is full is no error but a TrainingWarning.
+        """
+        with alone_in(self.path.parent):  # two that begin at once: one of them sees the other's file
+            self._take()
+            remove_abandoned(self._lock.path)  # a run that has nothing left to do writes nothing
+            if resume and exists(self.path):
+                return self.load(like)
+            try:
+                self.start(fresh)
+            except FileWriteError as error:
+                if not may_pass(error):
+                    raise
+                self._warn_once(error)
+        return fresh
 
     def start(self, run: RunState) -> None:
         """Save before the first epoch, so that a path that cannot be written to shows at once.
 
         Raises FileWriteError, or SettingError rather than replace a file that is not a checkpoint.
         """
-        if self.path.is_file():
+        if exists(self.path) and self.path.is_file():
             try:
                 load_tensors(self.path, kind="checkpoint")
             except ModelFileError as error:
@@ -126,65 +195,75 @@ class Saver:
         self.save(run, always=True)
 
     def load(self, like: dict[str, Array]) -> RunState:
-        """Read a run back whose tensors are like these.
+        """Read back a run whose tensors have the names, shapes and dtypes of ``like``.
 
-        Raises SettingError where it was started with other settings, ModelFileError for a damaged file.
+        Raises SettingError if it was started with other settings, ModelFileError for a damaged file.
         """
         tensors, metadata = load_tensors(self.path, kind="checkpoint")
-        self._check_same(metadata.get("run"))
+        self._check_same(metadata.get("run"), metadata.get("told"))
         try:
+            settings = metadata["settings"]
+            self.changed = [name for name, text in self._settings().items() if settings[name] != text]
             replicas = {int(i): _read_replica(tensors, i, fact) for i, fact in metadata["replicas"].items()}
-            lives = {int(i): _read_live(tensors, i, counts) for i, counts in metadata["lives"].items()}
-            for live in lives.values():
-                _check_like(live.tensors, like)
+            unfinished = {int(i): _read_state(tensors, i, fact) for i, fact in metadata["lives"].items()}
+            for state in unfinished.values():
+                _check_like(state.tensors, like)
             kept = [
-                *(live.best for live in lives.values()),
+                *(state.best for state in unfinished.values()),
                 *(replica.state for replica in replicas.values()),
             ]
-            for state in kept:
-                if state:
-                    _check_like(state, model_part(like))
-        except (AttributeError, KeyError, TypeError, ValueError, ShapeError) as error:
-            raise ModelFileError(f"{self.path}: the checkpoint is damaged", got=repr(error)) from None
-        return RunState(replicas, lives)
+            for part in kept:
+                if part:
+                    _check_like(part, model_part(like))
+            _check_meaning(replicas, unfinished, self._description["restarts"])
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError, ShapeError) as error:
+            raise ModelFileError(f"{self.path}: the checkpoint is damaged", got=quoted(error)) from None
+        return RunState(replicas, unfinished)
 
-    def _check_same(self, saved: Any) -> None:
+    def _check_same(self, saved: object, told: object) -> None:
         if not isinstance(saved, dict):
-            raise ModelFileError(f"{self.path}: the checkpoint is damaged", got=f"run {saved!r}")
-        names = [name for name, value in self._description.items() if saved.get(name) != value]
-        if names:
-            raise SettingError(
-                f"{self.path}: the checkpoint belongs to another run",
-                expected="; ".join(f"{name} {saved.get(name)}" for name in names),
-                got="; ".join(f"{name} {self._description[name]}" for name in names),
-                hint="repeat that run's model, data and settings, or start afresh with resume=False",
-            )
+            raise ModelFileError(f"{self.path}: the checkpoint is damaged", got=f"run {quoted(saved)}")
+        if all(saved.get(name) == value for name, value in self._description.items()):
+            return
+        then, now = told if isinstance(told, dict) else {}, self._told
+        if not any(then.get(name) != value for name, value in now.items()):
+            then, now = _in_words(saved, "as they were"), _in_words(self._description, "as they are now")
+        names = [name for name in now if then.get(name) != now[name]]
+        raise SettingError(
+            f"{self.path}: the checkpoint belongs to another run",
+            expected="; ".join(f"{name} {clipped(then.get(name), WIDTH)}" for name in names),
+            got="; ".join(f"{name} {clipped(now[name], WIDTH)}" for name in names),
+            hint="repeat that run's model, data and settings, or name another checkpoint for a new run",
+        )
 
 
-def describe(thing: object) -> str:
-    """``repr`` without the memory addresses of functions, so that it is the same in another process."""
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(thing))
+def _in_words(description: dict[str, Any], when: str) -> dict[str, Any]:
+    """What makes a run the same, with words in place of most of the digest of its data."""
+    return description | {"data": f"rows {when} ({clipped(description.get('data'), 9)})"}
 
 
-def digest(*parts: Rows | None) -> str:
-    """Tells other data from these."""
-    sha = hashlib.sha256()
-    for part in parts:
-        for array in () if part is None else (*_arrays(part.x), part.y):
-            sha.update(f"{array.dtype.str}{array.shape}".encode())
-            sha.update(array.data if array.size else b"")
-        sha.update(b";")
-    return sha.hexdigest()
+class CheckpointInUseError(FileWriteError):
+    """Another run, of this process or another one, saves to the same checkpoint.
+
+    >>> from chainrule.files import FileWriteError
+    >>> from chainrule.training import CheckpointInUseError
+    >>> issubclass(CheckpointInUseError, FileWriteError)
+    True
+    """
 
 
-def _arrays(x: Any) -> tuple[Array, ...]:
-    """The memory of rows, be they sparse or not."""
-    return (x.data, x.indices, x.indptr, np.array(x.shape)) if is_sparse(x) else (x,)
+def exists(path: Path) -> bool:
+    """Whether the file exists; FileWriteError if that cannot be found out, as for a name that is too long."""
+    try:
+        return path.exists()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileWriteError(f"{path} cannot be looked up: {reason}", hint="name another file") from error
 
 
-def model_part(tensors: dict[str, Array]) -> dict[str, Array]:
-    """The model's own among a state's tensors, under the names that the model gives them."""
-    return _part(tensors, MODEL)
+def may_pass(error: FileWriteError) -> bool:
+    """Whether a later try to write may succeed."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in PASSING
 
 
 def _part(tensors: dict[str, Array], prefix: str) -> dict[str, Array]:
@@ -197,8 +276,14 @@ def _check_like(found: dict[str, Array], like: dict[str, Array]) -> None:
         raise ShapeError("the tensors are not those of this run", expected=forms[1], got=forms[0])
 
 
-def _read_replica(tensors: dict[str, Array], index: str, fact: dict[str, Any]) -> Replica:
-    curves = {curve: tensors[f"replica/{index}/{curve}"].tolist() for curve in CURVES}
+def _read_replica(tensors: dict[str, Array], index: str, fact: Facts) -> Replica:
+    arrays = {curve: tensors[f"replica/{index}/{curve}"] for curve in CURVES if curve != "lr"}
+    # in a file of before they were recorded, the learning rates of its epochs are not known
+    arrays["lr"] = tensors.get(f"replica/{index}/lr", np.full(len(arrays["loss"]), np.nan))
+    _require(
+        all(a.dtype == np.float64 and a.ndim == 1 for a in arrays.values()), "curves of float64 [epochs]"
+    )
+    curves = {curve: array.tolist() for curve, array in arrays.items()}
     kept_loss = fact["kept_loss"]
     return Replica(
         **curves,
@@ -211,9 +296,47 @@ def _read_replica(tensors: dict[str, Array], index: str, fact: dict[str, Any]) -
     )
 
 
-def _read_live(tensors: dict[str, Array], index: str, counts: dict[str, Any]) -> Live:
-    return Live(
-        **{name: int(counts[name]) for name in _COUNTS},
+def _facts_of(state: ReplicaState) -> Facts:
+    """What is no array of an unfinished replica."""
+    facts = {name: getattr(state, name) for name in _COUNTS}
+    return facts | {"unanswered": state.unanswered and asdict(state.unanswered), "stop": state.stop}
+
+
+def _read_state(tensors: dict[str, Array], index: str, facts: Facts) -> ReplicaState:
+    told = facts["unanswered"]
+    return ReplicaState(
+        **{name: int(facts[name]) for name in _COUNTS},
         tensors=_part(tensors, f"live/{index}/"),
         best=_part(tensors, f"best/{index}/"),
+        unanswered=told and Unanswered(steps=int(told["steps"]), seconds=float(told["seconds"])),
+        stop=str(facts["stop"]),
     )
+
+
+def _check_meaning(replicas: dict[int, Replica], unfinished: dict[int, ReplicaState], restarts: int) -> None:
+    """ShapeError unless curves, epochs and numbers of replicas fit together, as they do in what ``Saver`` writes."""
+    counts = [count for replica in replicas.values() for count in (replica.steps, replica.dropped or 0)]
+    counts += [count for state in unfinished.values() for count in (state.steps, state.epochs)]
+    _require(all(0 <= count < 2**63 for count in counts), "numbers of steps and epochs from 0 on")
+    known = all(0 <= index < restarts for index in (*replicas, *unfinished))
+    _require(known, f"replicas from 0 to {restarts - 1}")
+    begun = all(state.epochs == 0 for index, state in unfinished.items() if index not in replicas)
+    _require(begun, "the curves of every replica that has begun")
+    for index, replica in replicas.items():
+        epochs = len(replica.loss)
+        lengths = {len(replica.validation_loss), len(replica.end_loss)}
+        _require(len(replica.gradient_norm) == epochs and lengths <= {0, epochs}, "curves of one length")
+        # the epoch that diverged has a learning rate and nothing else; with L-BFGS there are none
+        _require(len(replica.lr) in (0, epochs, epochs + 1), "learning rates of the same epochs")
+        _require(-1 <= replica.kept_epoch < epochs, "a kept epoch that there was")
+        _require(bool(replica.state or not replica.stopped), "the parameters of every replica that has ended")
+        state = unfinished.get(index)
+        if state is not None and not replica.stopped:
+            _require(state.epochs == epochs == len(replica.lr or replica.loss), "curves up to the last epoch")
+            least, most = sorted((state.best_epoch, state.improved_epoch))
+            _require(least >= -1 and most < epochs, "a best epoch that there was")
+
+
+def _require(fits: bool, expected: str) -> None:
+    if not fits:
+        raise ShapeError(f"its parts do not fit together, there should be {expected}")

@@ -1,18 +1,19 @@
-"""How the losses of parts of the rows make up the loss of all of them: found by cutting the rows.
+"""Whether a loss is a mean over rows, a sum over rows or neither: found out by evaluating it on parts of the rows.
 
-A mean over rows is the mean of its parts' means, weighted by their rows; a total is the sum of their totals. A
-loss that is neither (one that ranks rows, weighs them by what else is there, or contrasts them) has to be
-evaluated on all rows at once.
+The mean over all rows is the mean of the parts' means, weighted by their rows; the sum is the sum of the parts' sums. A
+loss that is neither (one that ranks rows, contrasts them, or weighs them by the others) must be evaluated on all rows
+at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from typing import Literal
 
 import numpy as np
 
-from chainrule.nn.module import at_inference
+from chainrule.nn.modes import at_inference
 from chainrule.nn.prediction import rows_stand_apart
 from chainrule.ops.record import Array
 from chainrule.tensor import Tensor, no_grad
@@ -23,9 +24,18 @@ from chainrule.training.step import Loss, Objective
 Combination = Literal["mean", "sum", "whole"]
 
 _ROWS = 8192  # at most, by which a loss is judged
-_RARE = 1024  # of them, at most, one for each different target
+_CELLS = (
+    1 << 20
+)  # outputs, at most, that these rows have together, for losses are computed of all of them in float64
+_FEWEST = 64  # however many outputs there are
 _MODEL_ROWS = 32  # by which the model is judged
 _NOISE = 0.1  # about how much predictions are moved, so that they are neither equal nor perfect
+
+
+def combination_of(objective: Objective, rows: Rows, validation: Rows | None) -> Combination:
+    """Call ``combination`` for a run's training and validation rows, in a copy of the thread's context."""
+    parts = [part for part in (rows, validation) if part is not None]
+    return copy_context().run(combination, objective, parts)
 
 
 def combination(objective: Objective, parts: Sequence[Rows]) -> Combination:
@@ -41,7 +51,7 @@ def combination(objective: Objective, parts: Sequence[Rows]) -> Combination:
             outputs = _outputs(objective, rows)
             if outputs is None:
                 return "whole"
-            chosen = _telling_rows(rows.y)
+            chosen = _telling_rows(rows.y, outputs[0].size)
             if len(chosen) > 1:
                 is_mean, is_sum = _judge(objective.loss, outputs, rows.y[chosen])
                 if not (is_mean or is_sum):
@@ -51,22 +61,23 @@ def combination(objective: Objective, parts: Sequence[Rows]) -> Combination:
 
 
 def _outputs(objective: Objective, rows: Rows) -> Array | None:
-    """The model's outputs for the first rows; None where they depend on the rows beside them."""
+    """The model's outputs for the first rows; None if a row's output depends on other rows."""
     x = written_out(rows.x[:_MODEL_ROWS])
     outputs = np.asarray(objective.model(Tensor.leaf(x)).numpy())
     return outputs if len(x) < 2 or rows_stand_apart(objective.model, x) else None
 
 
-def _telling_rows(y: Array) -> Array:
-    """Numbers of rows: one of each different target first, then rows from everywhere."""
+def _telling_rows(y: Array, outputs: int) -> Array:
+    """Row numbers to judge the loss by: up to an eighth of them have distinct targets, the others are evenly spread."""
+    most = min(_ROWS, max(_FEWEST, _CELLS // max(outputs, 1)))
     flat = y.reshape(len(y), -1)
     _, first = np.unique(flat[:, 0], return_index=True)
-    spread = np.linspace(0, len(y) - 1, min(len(y), _ROWS - _RARE)).astype(np.int64)
-    return np.unique(np.concatenate([first[:_RARE], spread]))
+    spread = np.linspace(0, len(y) - 1, min(len(y), most - most // 8)).astype(np.int64)
+    return np.unique(np.concatenate([first[: most // 8], spread]))
 
 
 def _judge(loss: Loss, outputs: Array, y: Array) -> tuple[bool, bool]:
-    """Whether the loss of some rows is the mean, and whether it is the sum, of what it is on their parts."""
+    """Whether the loss of these rows is the mean, and whether it is the sum, of the losses of their parts."""
     rng = np.random.default_rng(0)
     near = outputs[np.arange(len(y)) % len(outputs)]
     if near.dtype.kind == "f":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -17,14 +16,16 @@ from chainrule.per_replica import PerReplica
 from chainrule.tensor import Tensor
 from chainrule.training.step import Penalty
 
-RATE = "optimizer.lr"  # the name of the step size among the state
+#: one penalty for all replicas, or one for each
+Penalties = Penalty | Sequence[Penalty | None] | None
+RATE = "optimizer.lr"  # the name of the learning rate in a trainer's state
 
 
 @dataclass(frozen=True)
 class Differences:
     """``penalties`` are those that need steps of their own, ``which[r]`` the one of replica r.
 
-    ``numbers`` are leaves that the steps read, ``rates`` the step sizes, one for each replica or none.
+    ``numbers`` are leaves that the steps read, ``rates`` the learning rates, one for each replica or none.
     """
 
     penalties: tuple[Penalty | None, ...]
@@ -42,7 +43,7 @@ class Differences:
         return found | ({RATE: np.array(self.rates[replica])} if self.rates else {})
 
 
-def differences(model: Module, optimizer: Any, penalty: Any, restarts: int) -> Differences:
+def differences(model: Module, optimizer: object, penalty: Penalties, restarts: int) -> Differences:
     """What the settings say about each of ``restarts`` replicas.
 
     Raises SettingError for a sequence of another length.
@@ -63,19 +64,18 @@ def differences(model: Module, optimizer: Any, penalty: Any, restarts: int) -> D
 def _need_length(name: str, length: int, restarts: int) -> None:
     if length not in (1, restarts):
         raise SettingError(
-            f"{name}: not one value for each replica",
-            expected=f"one value, or {restarts} of them (restarts={restarts})",
+            f"{name} must have one value, or one for each of the {restarts} replicas",
             got=f"{length} values",
             hint=f"restarts={length}, or a sequence of {restarts}",
         )
 
 
-def _choices(penalty: Any, restarts: int) -> tuple[tuple[Penalty | None, ...], tuple[int, ...]]:
+def _choices(penalty: Penalties, restarts: int) -> tuple[tuple[Penalty | None, ...], tuple[int, ...]]:
     """The distinct penalties of a list, and which of them each replica has.
 
     Those that differ in strength alone are joined into one, whose strength is read from memory: one program.
     """
-    if not isinstance(penalty, list | tuple):
+    if penalty is None or callable(penalty):
         return (penalty,), (0,) * restarts
     _need_length("penalty", len(penalty), restarts)
     if len(penalty) < restarts:  # a list of one, for all
@@ -92,10 +92,13 @@ def _kind(penalty: Penalty | None) -> object:
     return id(penalty)
 
 
-def _joined(penalties: Sequence[Any], which: Sequence[int], kind: int) -> Penalty | None:
+def _joined(penalties: Sequence[Penalty | None], which: Sequence[int], kind: int) -> Penalty | None:
     """The one penalty that stands for all of a kind; replicas of other kinds do not read its strength."""
     first = penalties[which.index(kind)]
     if not (isinstance(first, WeightPenalty) and isinstance(first.strength, float)):
         return first
-    strengths = [p.strength if own == kind else 0.0 for p, own in zip(penalties, which, strict=True)]
+    strengths = [
+        p.strength if own == kind and isinstance(p, WeightPenalty) and isinstance(p.strength, float) else 0.0
+        for p, own in zip(penalties, which, strict=True)
+    ]
     return replace(first, strength=tuple(strengths) if len(strengths) > 1 else strengths[0])

@@ -1,10 +1,10 @@
-"""Two ways to run traced steps: node by node with NumPy, or as machine code with a native loop."""
+"""Two ways to run traced steps: node by node with NumPy, or as machine code with a native loop over minibatches."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -30,13 +30,16 @@ SURELY_WORTH_THREADS = 4_000_000  # in a step as long as this they are faster un
 
 
 class Runner(Protocol):
-    """A step on the memory that it works on."""
+    """A traced step, bound to the memory that it works on."""
 
     def __call__(self, *arrays: Array) -> list[Array]:
-        """Run once: the outputs. Updated tensors change in place, all at the same time (row B18)."""
+        """Run once: the outputs. Updated tensors change in place, all at the same time.
+
+        Lectures: B18.
+        """
 
     def scratch_bytes(self) -> int:
-        """Memory for values in between, at most."""
+        """The most memory that intermediate values take, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,45 @@ class Work:
     order: Array | None
     steps: int
 
+    def share(self, number: int, count: int) -> Work:
+        """The share of this number, from 0, of ``count`` equal ones."""
+        steps = self.steps // count
+        if self.order is not None:
+            return replace(self, order=self.order[number * steps : (number + 1) * steps], steps=steps)
+        rows = steps * self.runner.rows
+        data = tuple(array[number * rows : (number + 1) * rows] for array in self.data)
+        return replace(self, data=data, steps=steps)
+
+
+def in_rounds(works: Sequence[Work], rounds: int) -> list[Work]:
+    """An equal share of each work in turn, round after round."""
+    return [work.share(number, rounds) for number in range(rounds) for work in works]
+
+
+def joined(shares: Sequence[Array], count: int) -> list[Array]:
+    """The outputs of ``count`` works, from those of their shares in turn."""
+    return [np.concatenate(shares[first::count]) for first in range(count)]
+
+
+class Preparing(Protocol):
+    """What makes traced steps ready to run."""
+
+    def prepare(self, step: Step) -> Callable[[Mapping[Node, Array]], Runner]:
+        """Once for each step; the result makes runners on any memory."""
+
+
+class RunsWork(Protocol):
+    """What runs traced steps again and again."""
+
+    def run(self, works: Sequence[Work], tick: Tick, watch: bool = False) -> list[Array]:
+        """Do all work in turn: the outputs [steps, outputs] of each."""
+
+    def run_rounds(self, works: Sequence[Work], rounds: int, tick: Tick) -> list[Array]:
+        """Do an equal share of each work in turn, round after round: the outputs [steps, outputs] of each work."""
+
 
 class CutShortError(Exception):
-    """Work was given up because an output, a loss or a gradient norm, is not finite."""
+    """Work was abandoned because a loss or a gradient norm is not finite."""
 
     def __init__(self, record: Array) -> None:
         names = ("loss", "gradient's norm") if len(record) > 1 else (None,)
@@ -61,8 +100,13 @@ class CutShortError(Exception):
         super().__init__(self.describe("evaluated loss"))
 
     def describe(self, evaluated: str) -> str:
-        """What it was, where a loss of a step without an update is called ``evaluated``."""
+        """Which number became what; the loss of a step without an update is called ``evaluated``."""
         return f"the {self.name or evaluated} became {self.value}"
+
+    def in_epoch(self, number: int, *, validated: bool) -> str:
+        """The reason for which a replica ends."""
+        evaluated = "validation loss" if validated else "loss at its end"
+        return f"diverged: {self.describe(evaluated)} in epoch {number}"
 
 
 def _check(records: Array) -> None:
@@ -79,7 +123,7 @@ class Interpreting:
         self.threads = threads
 
     def prepare(self, step: Step) -> Callable[[Mapping[Node, Array]], InterpretedStep]:
-        """Nothing to do beforehand; the result makes runners on any memory."""
+        """Return what makes runners on any memory; nothing is done beforehand."""
         return partial(InterpretedStep, step)
 
     def run(self, works: Sequence[Work], tick: Tick, watch: bool = False) -> list[Array]:
@@ -89,11 +133,15 @@ class Interpreting:
         """
         return [self._run(work, tick, watch) for work in works]
 
+    def run_rounds(self, works: Sequence[Work], rounds: int, tick: Tick) -> list[Array]:
+        """Do an equal share of each work in turn, round after round: the outputs [steps, outputs] of each work."""
+        return joined(self.run(in_rounds(works, rounds), tick), len(works))
+
     def _run(self, work: Work, tick: Tick, watch: bool) -> Array:
         records = []
         for step in range(work.steps):
             if work.order is None:
-                rows: Any = slice(step * work.runner.rows, (step + 1) * work.runner.rows)
+                rows: slice | Array = slice(step * work.runner.rows, (step + 1) * work.runner.rows)
             else:
                 rows = work.order[step]
             records.append([float(value) for value in work.runner(*(array[rows] for array in work.data))])
@@ -116,7 +164,10 @@ class InterpretedStep:
         self._changing = {id(buffer) for buffer in self._buffers}
 
     def __call__(self, *arrays: Array) -> list[Array]:
-        """Run once: the outputs; updated tensors change in place, all at the same time (row B18)."""
+        """Run once: the outputs; updated tensors change in place, all at the same time.
+
+        Lectures: B18.
+        """
         values = self._program(*arrays, *self._state)
         # a value that is a buffer, or a view of one, is about to change
         new = [
@@ -127,7 +178,7 @@ class InterpretedStep:
         return values[: self._count]
 
     def scratch_bytes(self) -> int:
-        """All values of the graph, as if none were dropped after its last use."""
+        """The bytes of all values of the graph, as if none were dropped after its last use."""
         return self._program.bytes()
 
 
@@ -145,9 +196,9 @@ class Compiling:
         self._calls = 0
 
     def prepare(self, step: Step) -> Callable[[Mapping[Node, Array]], CompiledStep]:
-        """Compile once; the result makes runners on any memory."""
+        """Compile the step and return what makes runners on any memory."""
+        from chainrule.compiler.costs import about_cycles
         from chainrule.compiler.program import Binary
-        from chainrule.compiler.shares import about_cycles
 
         updates = [(before, after) for _, before, after in step.updates]
         nodes = [*step.outputs, *(after for _, after in updates)]
@@ -187,10 +238,29 @@ class Compiling:
                     _check(part.records)
         return [found[0] if len(found) == 1 else np.concatenate(found) for found in records]
 
-    def _choice(self, shared_cycles: float) -> tuple[int, float]:
-        """How many threads are to do the next piece of work, and for about how long.
+    def run_rounds(self, works: Sequence[Work], rounds: int, tick: Tick) -> list[Array]:
+        """Do an equal share of each work in turn, round after round: the outputs [steps, outputs] of each work."""
+        from chainrule.compiler.program import run_rounds
 
-        ``shared_cycles`` is the length of the longest step that threads can share, 0 where there is none.
+        if self.threads > 1:
+            return joined(self.run(in_rounds(works, rounds), tick), len(works))
+        parts = [work.runner.program.part(work.data, work.order, work.steps, 1) for work in works]
+        cycles = sum(work.steps * work.runner.cycles for work in works) / rounds
+        done = 0
+        while done < rounds:
+            _, seconds = self._choice(0)
+            count = min(rounds - done, max(1, int(seconds / self._seconds.get(1, 1e-9) / cycles)))
+            began = time.perf_counter()
+            run_rounds(parts, rounds, done, count)
+            self._note(1, (time.perf_counter() - began) / (count * cycles))
+            done += count
+            tick()
+        return [part.records for part in parts]
+
+    def _choice(self, shared_cycles: float) -> tuple[int, float]:
+        """Choose the number of threads for the next piece of work, and the piece's length in seconds.
+
+        ``shared_cycles`` is the length of the longest step that several threads can run together, 0 if there is none.
         """
         if not shared_cycles:
             return 1, CALL_SECONDS if 1 in self._seconds else TRIAL_SECONDS
@@ -208,7 +278,7 @@ class Compiling:
         return best, CALL_SECONDS
 
     def _note(self, threads: int, seconds: float) -> None:
-        """Remember how fast so many threads were; later a single hiccup counts half."""
+        """Record the seconds per cycle of this many threads: at first the least, later a running mean of weight 1/2."""
         before = self._seconds.get(threads, seconds)
         early = self._calls < 2 * FIRST_TRIALS
         self._seconds[threads] = min(before, seconds) if early else (before + seconds) / 2
@@ -216,7 +286,7 @@ class Compiling:
 
 
 class Waiting:
-    """Work not yet done."""
+    """The work that is not done yet."""
 
     def __init__(self, works: Sequence[Work]) -> None:
         self._works, self._number, self._start = works, 0, 0
@@ -231,7 +301,7 @@ class Waiting:
             self._number, self._start = self._number + 1, 0
 
     def take(self, cycles: float, threads: int) -> Iterator[tuple[int, Part, float]]:
-        """Pieces of about so many cycles in all, at least a step: number of the work, what to run, its cycles."""
+        """Take pieces of about ``cycles`` cycles in all, at least one step: the work's number, the part, its cycles."""
         left = True
         while self and left:
             work, start, runner = self._works[self._number], self._start, self._works[self._number].runner
@@ -263,7 +333,7 @@ class CompiledStep:
         return self.program(*arrays)
 
     def scratch_bytes(self) -> int:
-        """The arena."""
+        """The bytes of the arena."""
         return self.program.arena_bytes
 
 

@@ -2,58 +2,51 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from contextvars import copy_context
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Literal
 
-import numpy as np
-
-from chainrule.compiler.host import available_cores
-from chainrule.errors import SettingError, ShapeError, describe_line, user_line
-from chainrule.graph import new_leaf
-from chainrule.guarded import Graph, trace_settled
-from chainrule.guards import Guards
-from chainrule.nn.module import Module, at_inference
+from chainrule.claims import claimed
+from chainrule.errors import user_line
+from chainrule.nn.module import Module
 from chainrule.nonfinite import NonFinite
-from chainrule.ops.record import Form, is_float
 from chainrule.optim.lbfgs import LBFGS
 from chainrule.optim.optimizer import Optimizer
-from chainrule.optim.schedules import Rate, rates
-from chainrule.optim.settings import check_count, check_number
-from chainrule.tensor import Tensor
-from chainrule.trace import tracing
-from chainrule.training.batches import Rows, as_rows, steps_per_epoch
-from chainrule.training.checkpoint import Checkpoint, Live, RunState, Saver, describe, digest
-from chainrule.training.combination import combination
+from chainrule.training.batches import steps_per_epoch
+from chainrule.training.checkpoint import Checkpoint
+from chainrule.training.checks import check_kinds, check_two_step, check_words, parts_of, rows_of
+from chainrule.training.combination import combination_of
+from chainrule.training.completion import complete, saved
+from chainrule.training.concurrency import MemoryLimit, check_memory_limit, workers_and_threads
 from chainrule.training.differences import differences
-from chainrule.training.executors import EXECUTORS, Executor
+from chainrule.training.executors import Executor
 from chainrule.training.full_batch import check_full_batch, train_full_batch
+from chainrule.training.given_rows import folds_of
 from chainrule.training.halving import Halving
 from chainrule.training.history import History
-from chainrule.training.life import ALL_EPOCHS
-from chainrule.training.progress import Display, say
-from chainrule.training.restarts import Callback, Run
-from chainrule.training.step import Loss, Objective, Penalty, Update, normalisation_parameters
+from chainrule.training.output_kind import output_kind
+from chainrule.training.progress import Display
+from chainrule.training.replica_state import ReplicaState, RunState
+from chainrule.training.replicas import train_replicas
+from chainrule.training.run import Callback, Run
+from chainrule.training.run_identity import checkpoint_of, saver_of
+from chainrule.training.settings import number_of_epochs, settings_of
+from chainrule.training.step import Loss, Objective, Penalty, Update
 from chainrule.training.stopping import EarlyStopping, StopRule, stop_rules
-from chainrule.training.trainer import Settings, Trainer
-from chainrule.training.waves import MemoryLimit, check_memory_limit, wave
-
-_CHECKED_ROWS = 8192  # targets at once, which bounds the memory that takes
+from chainrule.training.trainer import Trainer
 
 
 def fit(
     model: Module,
-    data: tuple[Any, Any],
+    data: tuple[object, object],
     *,
     loss: Loss,
     optimizer: Optimizer | LBFGS,
     epochs: int = 20,
     batch_size: int = 128,
-    validation: tuple[Any, Any] | None = None,
+    validation: tuple[object, object] | None = None,
+    rows: Iterable[object] | None = None,
     shuffle: bool = True,
     drop_last: bool = False,
     restarts: int | Halving = 1,
@@ -71,64 +64,82 @@ def fit(
     nonfinite: NonFinite = "warn",
     memory_limit: MemoryLimit = "auto",
 ) -> History:
-    """Train ``model`` on ``data = (X, y)``, X [rows, features], y [rows] or [rows, outputs].
+    """Train ``model`` on ``data = (X, y)``, X [rows, features], y [rows] or [rows, outputs]; returns its curves.
 
-    X may be a sparse matrix of SciPy's, of which only a few minibatches are written out at a time (with
-    ``optim.LBFGS`` all of it). Integers stay integers where the model picks from a table by them; otherwise they
-    become floats of the model's dtype, and those that it cannot hold are refused.
+    Afterwards the model is in inference mode and holds the parameters after the last epoch, or with
+    ``cr.EarlyStopping`` those after the best epoch; with several restarts, those of the best replica.
 
-    Afterwards the model holds the parameters after the last epoch, with ``cr.EarlyStopping`` those after the
-    best one, of several replicas the best one's; and it is in inference mode. Each epoch visits every row once,
-    in minibatches drawn without replacement (row B21); the last one may be smaller (``drop_last`` skips it),
-    and a ``batch_size`` beyond the number of rows means all of them. ``loss(prediction, target)`` gives a
-    scalar; ``penalty(model)`` is added to what is minimised but not to the reported losses. Those are the epoch's
-    mean over its minibatches, weighted by their rows, and the loss of all validation rows. A loss that is a total
-    (reduction="sum") stays one: the epoch's is the sum over its minibatches, the validation loss the total over
-    all validation rows. What a loss is shows when it is evaluated on parts of the rows; one that is neither a
-    mean nor a total over rows is evaluated on all validation rows at once. The optimizer is taken as a
-    description: its state starts anew, in a copy. In a model that is in training, parts that are at inference
-    (``model.norm.eval()``) stay so. Frozen parameters (``requires_grad`` False) stay as they are, in fresh starts
-    too, and a part that is frozen as a whole computes as at inference.
+    **Data.** X may be one of SciPy's sparse matrices, of which only a few minibatches are written out at a time
+    (all of it with ``optim.LBFGS``). Integers in X stay integers if the model uses them to look rows up in a table;
+    otherwise they become floats of the model's dtype, and integers that the dtype cannot hold are refused. Each
+    epoch visits every row once, in minibatches of ``batch_size`` rows drawn without replacement; ``shuffle=False``
+    keeps the order. The last minibatch may be smaller; ``drop_last`` skips it. A ``batch_size`` above the number of
+    rows means all rows.
 
-    ``restarts=1`` trains from the model's present parameters; ``restarts=R`` trains R networks
-    from fresh initial values drawn by (seed, replica) and keeps the one with the lowest validation loss
-    (without ``validation``: the lowest loss of all training rows at its end) (row A11, B20);
-    ``restarts=cr.Halving(R)`` drops the worse ones on the way. The optimizer's ``lr``, ``nn.Dropout``'s p and
-    the strength of ``nn.l2`` and ``nn.l1`` may be sequences of R numbers, and ``penalty`` a list of R penalties
-    or None: one for each replica, which trains as it would alone with its own. ``stop`` is
-    ``cr.EarlyStopping``, which keeps the
-    best epoch's parameters, ``cr.GradientNorm``, or a list of both. A callback receives a ``cr.Epoch`` after
-    each epoch, with the model in inference mode, and ends the replica by returning True. With
-    ``optim.LBFGS``, which sees all rows at once, an iteration counts as an epoch, and its ``max_iterations``
-    takes the place of ``epochs`` and ``batch_size``. ``update="two-step"`` updates the scales and shifts of
-    batch normalisation first, then everything else by gradients at their new values (row B25); "joint", the
-    default, takes all gradients at the previous values (row B18).
+    **Loss.** ``loss(prediction, target)`` returns a scalar. ``penalty(model)`` is added to what is minimised but not to
+    the losses that are reported: the training loss of an epoch is the mean over its minibatches, weighted by their
+    rows, the validation loss that of all validation rows. For a loss that is a sum over rows (reduction="sum") both are
+    sums. fit finds out which it is by evaluating the loss on parts of the rows; a loss that is neither a mean nor a sum
+    over rows is evaluated on all validation rows at once.
 
-    Where a loss, a gradient or the state is no longer finite, the replica ends with a TrainingWarning at its
-    last finite epoch. The warning names the first node that gave such a number, its line, the ranges of its
-    inputs, the step and the rows of the minibatch. ``nonfinite="raise"`` makes that a NonFiniteError, "ignore"
-    goes on regardless.
+    **Update.** fit trains with a fresh copy of ``optimizer``; its state is not used and does not change.
+    ``clip_norm`` is the largest norm that all gradients together may have. ``update="joint"`` takes all gradients
+    at the previous values; "two-step" updates the scales and shifts of batch normalisation first, then everything
+    else with gradients at their new values. ``optim.LBFGS`` uses all rows at once: its iterations count as epochs,
+    and its ``max_iterations`` takes the place of ``epochs`` and ``batch_size``. If the model is in training mode,
+    those of its parts that are in inference mode (``model.norm.eval()``) stay there. Frozen parameters
+    (``requires_grad`` False) never change, not even with several restarts, and a part whose parameters are all
+    frozen computes as in inference mode.
 
-    ``checkpoint`` names a file that the run is saved to; with ``resume=True`` a run that was killed goes on
-    from it and ends with the same bits (where there is no such file it starts). With restarts=1 it may be
-    given more ``epochs`` than before. When the disk fills up, training goes on with a TrainingWarning. Ctrl-C
-    ends the run, leaves the model at the last finished epoch and says so; so does an error, which is raised
-    again.
+    **Restarts.** ``restarts=1`` trains from the model's present parameters. ``restarts=R`` trains R replicas,
+    networks with initial values of their own drawn from (seed, replica), and keeps the one with the lowest
+    validation loss, or without ``validation`` the lowest loss of all training rows at its end.
+    ``restarts=cr.Halving(R)`` drops the worse ones on the way. The optimizer's ``lr``, the p of ``nn.Dropout`` and
+    the strength of ``nn.l2`` and ``nn.l1`` may be sequences of R numbers, and ``penalty`` a list of R penalties or
+    None, one for each replica: each trains exactly as it would alone with its own.
 
-    Steps are traced: model, loss and penalty run as Python once for each size of minibatch, and what they read
-    there (attributes, globals, arrays, whatever :func:`chainrule.compile` watches) is looked at before every epoch.
-    What a callback changes, such as ``model.dropout.p``, counts from the next epoch on.
+    **Rows of their own.** ``rows`` gives each replica its own rows of X and y: a sequence of R sets, made by
+    ``cr.folds`` or pairs (train, validation), each part row numbers (of which some may come several times, as in a
+    bootstrap) or a mask. X and y are shared, not copied. Each replica trains exactly as it would alone on X[train] and
+    y[train], validated by X[validation] and y[validation]: an epoch visits its own rows once, and schedules count its
+    own steps. Whether the loss is a mean or a sum is found out on all rows. ``history.out_of_fold()`` then predicts
+    every row by the replicas that did not train on it. Replicas are still compared by their validation losses, which
+    are now of different rows.
 
-    The same seed gives the same numbers. ``executor`` is "interpreted" (NumPy, node by node) or "compiled"
-    (the whole step as machine code, the loop over minibatches native); the two agree up to rounding.
-    Compiled replicas train at the same time, on ``threads`` threads (None: as many as there are processors that
-    this process may use), but only as many as fit into ``memory_limit`` bytes ("auto": half of what is free);
-    neither number, nor ``restarts``, changes a bit of a replica's result.
+    **Stopping.** ``stop`` is ``cr.EarlyStopping``, which keeps the best epoch's parameters, ``cr.GradientNorm``, or a
+    list of both. Each of ``callbacks`` is called with a ``cr.Epoch`` after every epoch, with the model in inference
+    mode, and ends the replica by returning True. If a loss, a gradient or the state is no longer finite, the replica
+    ends with a TrainingWarning and keeps its last finite epoch. The warning names the operation that produced the first
+    such number, its line, the ranges of its inputs, the step and the rows of the minibatch. ``nonfinite="raise"``
+    raises a NonFiniteError instead, "ignore" goes on regardless. Ctrl-C ends the run, leaves the model at the last
+    finished epoch and says so; so does an error, which is then re-raised.
 
-    Raises DataError for data that cannot be trained on (non-finite values are named by row and column),
-    ShapeError for shapes that do not fit, SettingError for settings out of range and for sequences of another
-    length than there are replicas, TracingError for a loss or a model that draws random numbers by NumPy, counts in
-    Python, asks for the value of what training changes, or gets other parameters on the way.
+    **Checkpoints.** ``checkpoint`` names a file that the run is saved to. With ``resume=True`` a run that was killed
+    continues from it and ends with the same bits; if there is no such file, the run starts. With restarts=1 a resumed
+    run may be given more ``epochs``. If the disk is full, training continues with a TrainingWarning and saving is
+    retried. With a checkpoint, SIGTERM and SIGHUP (unless the program handles them) save the run before they end the
+    process. Only one run at a time may save to a file: another one raises CheckpointInUseError. An epoch is saved
+    together with what its callbacks did: values they wrote into parameters, numbers they set as
+    ``epoch.optimizer.lr``, and their wish to stop. If they were interrupted, the resumed run calls all of them for that
+    epoch again. Whatever else a callback keeps, in itself or in other attributes of the model, is not saved.
+
+    **Tracing.** Model, loss and penalty run as Python once for each minibatch size. What they read there (attributes,
+    globals, arrays, all that :func:`chainrule.compile` watches) is compared before every epoch; a change that a
+    callback makes, such as to ``model.dropout.p``, counts from the next epoch on.
+
+    **Speed.** The same seed gives the same numbers. ``executor`` is "compiled" (the whole step as machine code, with a
+    native loop over minibatches) or "interpreted" (NumPy, operation by operation); they agree up to rounding. Compiled
+    replicas train at the same time on ``threads`` threads (None, or more than the processors that this process may use:
+    as many as those), but only as many as fit into ``memory_limit`` bytes ("auto": half of the free memory; None: no
+    limit). Neither number, nor ``restarts``, changes a bit of a replica's result. ``progress`` shows a bar; "auto" does
+    so on a terminal and in a notebook.
+
+    Raises DataError for data that cannot be trained on (missing and non-finite values are named by row and column),
+    ShapeError for shapes that do not fit, SettingError for settings out of range, for sequences whose length is not
+    the number of replicas, and for ``rows`` that X does not have, that are empty, that a replica both trains on and is
+    judged by, or that come with ``validation``, InTrainingError if another thread trains this model or one that shares
+    parts with it, and TracingError for a loss or model that draws random numbers with NumPy, counts in Python, asks for
+    a value that training changes, or gains other parameters on the way.
 
     >>> import numpy as np
     >>> import chainrule as cr
@@ -140,221 +151,75 @@ def fit(
     ... )
     >>> bool(history.loss[0, -1] < 0.01)
     True
+
+    Lectures: B21, B18, B25, A11, B20.
     """
-    _check_kinds(
+    check_kinds(
         model=model, loss=loss, optimizer=optimizer, penalty=penalty, callbacks=callbacks, progress=progress
     )
-    if resume and checkpoint is None:
-        raise SettingError(
-            "resume=True needs the checkpoint to go on from", hint='checkpoint="run.safetensors"'
+    check_words(update=update, nonfinite=nonfinite, executor=executor)
+    rules, limit, line = stop_rules(stop), check_memory_limit(memory_limit), user_line()
+    where = checkpoint_of(checkpoint, resume)
+    with claimed("the model", parts_of(model)):
+        if isinstance(optimizer, LBFGS):
+            check_full_batch(model, checkpoint=checkpoint, clip_norm=clip_norm, restarts=restarts)
+        if update == "two-step":
+            check_two_step(model)
+        epochs = number_of_epochs(optimizer, epochs)
+        settings = settings_of(
+            batch_size=batch_size,
+            shuffle=shuffle,
+            drop_last=drop_last,
+            seed=seed,
+            restarts=restarts,
+            clip_norm=clip_norm,
+            executor=executor,
+            update=update,
         )
-    rules = stop_rules(stop)
-    if isinstance(optimizer, LBFGS):
-        check_full_batch(model, checkpoint=checkpoint, clip_norm=clip_norm, restarts=restarts)
-        epochs = optimizer.max_iterations
-    epochs = check_count("epochs", epochs)
-    halving = restarts if isinstance(restarts, Halving) else None
-    restarts = restarts.restarts if isinstance(restarts, Halving) else check_count("restarts", restarts)
-    differing = differences(model, optimizer, penalty, restarts)
-    objective = Objective.of(model, loss, differing.penalties[0])
-    sparse = isinstance(optimizer, Optimizer)
-    rows = as_rows(data, model, sparse=sparse)
-    held_out = None if validation is None else as_rows(validation, model, "validation ", sparse=sparse)
-    settings = Settings(
-        min(check_count("batch_size", batch_size), len(rows)),
-        bool(shuffle),
-        bool(drop_last),
-        check_count("seed", seed, least=0),
-        restarts,
-        None if clip_norm is None else check_number("clip_norm", clip_norm, above=0),
-        executor,
-        _check_update(update, model),
-        halving,
-    )
-    if nonfinite not in get_args(NonFinite):
-        raise SettingError(
-            "nonfinite: not known", expected=" or ".join(get_args(NonFinite)), got=repr(nonfinite)
+        differing = differences(model, optimizer, penalty, settings.restarts)
+        objective = Objective.of(model, loss, differing.penalties[0])
+        every, held_out = rows_of(objective, data, validation, sparse=isinstance(optimizer, Optimizer))
+        own = folds_of(rows, count=len(every), restarts=settings.restarts, validation=validation)
+        most = max((len(fold.train) for fold in own), default=len(every))
+        settings = settings.for_rows(most)
+        steps = steps_per_epoch(most, settings.batch_size, settings.drop_last)
+        judged = held_out is not None or any(len(fold.validation) for fold in own)
+        workers, together = workers_and_threads(executor, threads, settings.restarts, optimizer)
+        trainer = Trainer(
+            objective=objective,
+            rows=every,
+            validation=held_out,
+            folds=own,
+            optimizer=_own_optimizer(optimizer, epochs, steps),
+            settings=settings,
+            differences=differing,
+            threads=together,
+            combination=combination_of(objective, every, held_out),
+            look_back=not judged and any(isinstance(rule, EarlyStopping) for rule in rules),
         )
-    limit = check_memory_limit(memory_limit)
-    workers, together = _workers(executor, threads, settings.restarts, optimizer)
-    parts = [part for part in (rows, held_out) if part is not None]
-    for part in parts:
-        copy_context().run(_check_loss, objective, part)
-    steps = steps_per_epoch(len(rows), settings.batch_size, settings.drop_last)
-    stepping = None if isinstance(optimizer, LBFGS) else optimizer.own(epochs * steps)
-    how = copy_context().run(combination, objective, parts)
-    look_back = held_out is None and any(isinstance(rule, EarlyStopping) for rule in rules)
-    trainer = Trainer(objective, rows, held_out, stepping, settings, differing, together, how, look_back)
-    saver, state = None, RunState({}, {0: Live.start(trainer.snapshot())})
-    if checkpoint is not None:
-        saver = _saver(checkpoint, trainer, optimizer, penalty, rules, epochs)
-        state = _open(saver, state, resume, settings)
-    display, line = Display(progress, epochs, restarts), user_line()
-    run = Run([trainer], epochs, rules, callbacks, display, saver, state, line, nonfinite)
-    work = (
-        partial(train_full_batch, run, optimizer)
-        if isinstance(optimizer, LBFGS)
-        else partial(_train_in_waves, run, workers, limit)
-    )
-    history = _train(run, work)
-    history.optimizer, history.batch_size = optimizer.describe(), settings.batch_size
-    if stepping is not None:
-        found = rates(cast(Rate, stepping.lr), steps * np.arange(epochs))
-        if differing.rates:
-            found = np.array(differing.rates)[:, None]
-        history.lr = np.broadcast_to(found, (settings.restarts, epochs)).copy()
-    return history
-
-
-def _train(run: Run, work: Callable[[], None]) -> History:
-    """Do the work; whatever ends it, and whenever, leave the model settled."""
-    started, ended = time.perf_counter(), None
-    while True:
-        try:
-            if ended is None:
-                with run.display:
-                    # a tracing or no_grad block that an interruption left half closed ends with this copy
-                    copy_context().run(work)
-            history = run.settle(isinstance(ended, KeyboardInterrupt), time.perf_counter() - started)
-            break
-        except BaseException as error:
-            if ended is not None and not isinstance(error, KeyboardInterrupt):
-                raise
-            ended = ended or error  # Ctrl-C again, while settling: settle once more
-    if history.interrupted:
-        say(f"interrupted; the model holds its parameters {history.describe_kept()}")
-    elif ended is not None:
-        raise ended
-    run.trainer.check_parts()
-    return history
-
-
-def _train_in_waves(run: Run, workers: int, limit: MemoryLimit) -> None:
-    """Train as many replicas at a time as there are workers, or as memory allows."""
-    trainer = run.trainer
-    if trainer.settings.restarts > 1 or isinstance(limit, int):
-        workers = wave(trainer, workers, limit, run.saver is not None)
-    if workers > 1:
-        run.trainers = [trainer.twin() for _ in range(workers)]
-    run.train()
-
-
-def _check_kinds(**given: Any) -> None:
-    """SettingError for things of the wrong kind, such as a class where an instance belongs."""
-    callbacks, penalty = given["callbacks"], given["penalty"]
-    penalties = penalty if isinstance(penalty, list | tuple) else [penalty]
-    for name, good, expected in (
-        ("model", isinstance(given["model"], Module), "an nn.Module"),
-        ("loss", callable(given["loss"]), "a function of (prediction, target), such as nn.squared_error"),
-        ("optimizer", isinstance(given["optimizer"], Optimizer | LBFGS), "such as optim.Adam(1e-3)"),
-        (
-            "penalty",
-            all(each is None or callable(each) for each in penalties),
-            "a function of the model, such as nn.l2(1e-4), or one for each replica",
-        ),
-        (
-            "callbacks",
-            isinstance(callbacks, list | tuple) and all(map(callable, callbacks)),
-            "a list of functions of a cr.Epoch",
-        ),
-        ("progress", given["progress"] in (True, False, "auto"), 'True, False or "auto"'),
-    ):
-        if not good:
-            raise SettingError(f"fit: {name} is of the wrong kind", expected=expected, got=repr(given[name]))
-
-
-def _check_update(update: Update, model: Module) -> Update:
-    if update not in get_args(Update):
-        raise SettingError("update: not known", expected=" or ".join(get_args(Update)), got=repr(update))
-    if update == "two-step" and not normalisation_parameters(model):
-        raise SettingError(
-            "a two-step update begins with the scales of batch normalisation, and the model has none",
-            expected="a model with nn.BatchNorm1d",
-            got=type(model).__name__,
-            hint='leave out update="two-step"',
+        given = {"penalty": penalty, "optimizer": optimizer, "stop": rules}
+        saver = None if where is None else saver_of(where, trainer, epochs, line, **given)
+        run = Run(
+            trainer=trainer,
+            epochs=epochs,
+            rules=rules,
+            callbacks=callbacks,
+            display=Display(progress, epochs, settings.restarts),
+            saver=saver,
+            state=RunState({}, {0: ReplicaState.start(trainer.snapshot())}),
+            line=line,
+            nonfinite=nonfinite,
+            optimizer=optimizer.describe(),
+            output_kind=output_kind(objective, every.forms(min(len(every), 2))),
         )
-    return update
+        if isinstance(optimizer, LBFGS):
+            work = partial(train_full_batch, run, optimizer)
+        else:
+            work = partial(train_replicas, run, workers, limit)
+        with saved(run, resume):
+            return complete(run, work)
 
 
-def _workers(executor: str, threads: int | None, restarts: int, optimizer: object) -> tuple[int, int]:
-    """How many replicas train at the same time, and how many threads may work on a step of each."""
-    if executor not in EXECUTORS:
-        raise SettingError("executor: not known", expected=" or ".join(EXECUTORS), got=repr(executor))
-    count = available_cores() if threads is None else check_count("threads", threads)
-    # NumPy's interpreter and SciPy's L-BFGS hold Python's lock, so threads would only get in each other's way
-    if executor == "interpreted" or isinstance(optimizer, LBFGS):
-        return 1, 1
-    workers = max(1, min(count, restarts))
-    return workers, max(1, count // workers)
-
-
-def _check_loss(objective: Objective, rows: Rows) -> None:
-    """Call the loss on all targets: labels out of range or shapes that do not fit show at once."""
-    model = objective.model
-    starts = range(0, len(rows), _CHECKED_ROWS)
-    guesses: dict[int, Tensor] = {}
-    with at_inference(model):
-        for start in starts:
-            y = rows.y[start : start + _CHECKED_ROWS]
-            if len(y) not in guesses:
-                guards = partial(Guards, {"the model": model}, modes_of=Module)
-                record = partial(_record, model, rows.forms(len(y))[0])
-                traced = trace_settled(guards, record, lambda graph: graph).made
-                zeros = np.zeros(traced.ends[0].shape, traced.ends[0].dtype)
-                guesses[len(y)] = Tensor.leaf(
-                    zeros, is_float(zeros.dtype)
-                )  # as in training, for NumPy's functions
-            value = objective.loss(guesses[len(y)], Tensor.leaf(y))
-    shape = value.shape if isinstance(value, Tensor) else f"a {type(value).__name__}"
-    if shape != ():
-        raise ShapeError(
-            "the loss is not a scalar tensor",
-            expected="shape ()",
-            got=shape,
-            where=describe_line(user_line()),
-            hint='use reduction="mean"',
-        )
-
-
-def _record(model: Module, form: Form) -> Graph:
-    """The model's forward pass for rows of this form."""
-    leaf = new_leaf(*form, "x")
-    with tracing() as trace:
-        output = model(Tensor(None, leaf))
-    return Graph((leaf,), (output.node,), trace=trace)
-
-
-def _saver(
-    checkpoint: str | Path | Checkpoint,
-    trainer: Trainer,
-    optimizer: object,
-    penalty: object,
-    rules: object,
-    epochs: int,
-) -> Saver:
-    """A saver that knows what makes this run the same as another."""
-    where = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
-    objective, settings = trainer.objective, trainer.settings
-    description = {
-        "model": describe(trainer.model),
-        "loss": describe(objective.loss),
-        "penalty": describe(penalty),
-        "optimizer": describe(optimizer),
-        "stop": describe(rules),
-        "data": digest(trainer.rows, trainer.validation),
-        # a single replica may go on for longer; of several, the first ones are already done
-        "epochs": epochs if settings.restarts > 1 else None,
-        **asdict(settings),
-    }
-    return Saver(where, description)
-
-
-def _open(saver: Saver, fresh: RunState, resume: bool, settings: Settings) -> RunState:
-    """The run in the checkpoint to be resumed, or the fresh one, which is saved at once."""
-    if not (resume and saver.path.exists()):
-        saver.start(fresh)
-        return fresh
-    state = saver.load(fresh.lives[0].tensors)
-    if settings.restarts == 1 and 0 in state.replicas and state.replicas[0].stopped == ALL_EPOCHS:
-        state.replicas[0].stopped = ""  # there may be more epochs now
-    return state
+def _own_optimizer(optimizer: Optimizer | LBFGS, epochs: int, steps: int) -> Optimizer | None:
+    """An optimizer of the run's own, for so many epochs of so many steps; None for L-BFGS, which has no steps."""
+    return None if isinstance(optimizer, LBFGS) else optimizer.fresh_for(epochs * steps, steps)

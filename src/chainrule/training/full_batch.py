@@ -10,10 +10,11 @@ from chainrule.errors import SettingError
 from chainrule.nn.module import Module, flatten_parameters, unflatten_parameters
 from chainrule.ops.record import Array
 from chainrule.optim.lbfgs import LBFGS
+from chainrule.training.epoch_result import EpochResult
 from chainrule.training.halving import Halving
-from chainrule.training.life import rules_say
-from chainrule.training.restarts import Run
-from chainrule.training.trainer import EpochResult, norm
+from chainrule.training.run import Run
+from chainrule.training.stopping import reason_to_stop
+from chainrule.training.trainer import norm
 
 
 def check_full_batch(
@@ -21,14 +22,15 @@ def check_full_batch(
 ) -> None:
     """SettingError for what L-BFGS cannot do."""
     halving = isinstance(restarts, Halving)
-    if model.buffers() or checkpoint is not None or clip_norm is not None or halving:
+    changing = any(buffer.redrawn for buffer in model.buffers())  # the others are data, such as edges of bins
+    if changing or checkpoint is not None or clip_norm is not None or halving:
         raise SettingError(
             "LBFGS needs a loss that depends on the parameters alone, and runs in one go",
             expected="a model without dropout and batch normalisation, no checkpoint, no clip_norm, no Halving",
             got="; ".join(
                 text
                 for text, found in (
-                    ("a model with buffers", model.buffers()),
+                    ("a model with buffers", changing),
                     ("checkpoint", checkpoint is not None),
                     ("clip_norm", clip_norm is not None),
                     ("Halving", halving),
@@ -46,7 +48,7 @@ def train_full_batch(run: Run, optimizer: LBFGS) -> None:
         search = _Search(run, index)
         start = flatten_parameters(run.trainer.model)
         result = optimizer.minimise(search.value_and_gradient, start, search.after_iteration)
-        run.finish(index, search.reason or result.message)
+        run.finish(index, run.state.ended(index, search.reason or result.message))
 
 
 class _Search:
@@ -60,22 +62,20 @@ class _Search:
 
     def value_and_gradient(self, theta: Array) -> tuple[float, Array]:
         """The objective over all rows at ``theta`` and its gradient, flat, float64."""
-        value, gradients = self._at(theta)
-        return value, np.concatenate([g.ravel().astype(np.float64) for g in gradients])
-
-    def _at(self, theta: Array) -> tuple[float, list[Array]]:
-        """Put ``theta`` into the model and evaluate, unless that was the last thing done."""
         unflatten_parameters(self._trainer.model, theta)
-        if self._last is None or not np.array_equal(self._last[0], theta):
+        if self._last is None or not np.array_equal(self._last[0], theta):  # it is asked for again at once
             self._last = (theta.copy(), *self._trainer.objective_and_gradient())
-        return self._last[1], self._last[2]
+        _, value, gradients = self._last
+        return value, np.concatenate([g.ravel().astype(np.float64) for g in gradients])
 
     def after_iteration(self, _: int, theta: Array, value: float) -> bool:
         """Enter an iteration into the run as an epoch of one step; whether to stop."""
         trainer, run, started = self._trainer, self._run, self._clock
-        objective, gradients = self._at(theta)
+        self.value_and_gradient(theta)
+        assert self._last is not None
+        objective, gradients = self._last[1:]
         self._clock = time.perf_counter()
-        loss = objective if trainer.objective.penalty is None else trainer.training_loss()
+        loss = objective if trainer.objective.penalty is None else trainer.loss_of(trainer.rows)
         result = EpochResult(
             loss=loss,
             gradient_norm=norm(gradients),
@@ -83,6 +83,9 @@ class _Search:
             validation_loss=trainer.validation_loss(),
             end_loss=loss,
         )
-        told = run.after_epochs(self._index, [result], self._clock - started, trainer)
-        self.reason = told or rules_say(run.rules, run.state.lives[self._index], trainer)
+        told = run.enter(self._index, [result], self._clock - started, trainer)
+        now = run.state.unfinished[self._index]
+        self.reason = told or reason_to_stop(
+            run.rules, now.epochs, now.improved_epoch, trainer.full_gradient_norm
+        )
         return bool(self.reason)

@@ -1,6 +1,6 @@
-"""Goes back to the first step of a run that gave a number that is not finite, and says what happened in it.
+"""Finds the first step of an epoch that produced a number that is not finite, and says what happened in it.
 
-While all goes well nothing is recorded for it: a run is repeated, bit for bit, from its last snapshot.
+Nothing is recorded for this while a run goes well: the epoch is repeated, bit for bit, from its last snapshot.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from chainrule.graph import Node
 from chainrule.nonfinite import BadNumber, first_bad_number
 from chainrule.ops.record import Array
 from chainrule.training.batches import epoch_orders
-from chainrule.training.sparse_rows import written_out
 from chainrule.training.step import Step
 from chainrule.training.trainer import MODEL, Trainer
 
@@ -25,9 +24,9 @@ _SHOWN = 12  # row numbers in a message
 def first_bad_step(
     trainer: Trainer, replica: int, start: Mapping[str, Array], epoch: int, steps: int, tick: Tick
 ) -> NonFiniteError | None:
-    """What went wrong in the epoch that began with the state ``start``, after ``epoch`` epochs and ``steps`` steps.
+    """Explain what went wrong in the epoch that began with state ``start``, after ``epoch`` epochs and ``steps`` steps.
 
-    None if the epoch, run again, is finite throughout. The trainer is left in an earlier state.
+    None if every number is finite when the epoch is run again. The trainer is left in an earlier state.
     """
     minibatches = _minibatches(trainer, replica, epoch)
     found = _bad_minibatch(trainer, start, minibatches, tick)
@@ -38,26 +37,27 @@ def first_bad_step(
     graph, leaves = trainer.step_graph(len(rows))
     x, y = graph.inputs
     given = {node: trainer.arrays[name] for node, name in leaves.items()}
-    given |= {x: written_out(trainer.rows.x[rows]), y: trainer.rows.y[rows]}
-    bad = first_bad_number(
-        _ends(graph), given, {node: _title(name) for node, name in leaves.items()} | {x: "X", y: "y"}
-    )
+    rows = trainer.rows.numbers(rows)
+    given |= dict(zip((x, y), trainer.rows.pick(rows).part(), strict=True))
+    names = {node: _title(name) for node, name in leaves.items()} | {x: "X", y: "y"}
+    bad = first_bad_number(_ends(graph), given, names, data=(x, y))
     when = f"step {steps + found + 1} of replica {replica}, minibatch {found + 1} of epoch {epoch + 1}"
     if bad is None:
         return NonFiniteError(
             f"{when}: the compiled step gave a number that is not finite",
             expected="finite numbers",
             got="finite numbers everywhere when NumPy computes the same step node by node",
-            hint="values close to the largest that fit: a smaller step size, clip_norm=1.0, or float64",
+            hint="values close to the largest that fit: a smaller lr, clip_norm=1.0, or float64",
         )
     return _error(bad, when, rows, trainer, is_data=bad.node in (x, y))
 
 
 def _minibatches(trainer: Trainer, replica: int, epoch: int) -> list[Array]:
-    """The row numbers of each minibatch of an epoch."""
+    """Which of the replica's rows each minibatch of an epoch has."""
     s = trainer.settings
     key = (s.seed, replica, epoch)
-    parts = epoch_orders(len(trainer.rows), s.batch_size, shuffle=s.shuffle, drop_last=s.drop_last, key=key)
+    size = trainer.batch_size
+    parts = epoch_orders(len(trainer.rows), size, shuffle=s.shuffle, drop_last=s.drop_last, key=key)
     return [rows for part in parts for rows in part]
 
 
@@ -81,7 +81,7 @@ def _bad_minibatch(
 
 
 def _repeat(trainer: Trainer, start: Mapping[str, Array], minibatches: Sequence[Array], tick: Tick) -> Array:
-    """The same steps again from the same state: their losses and gradient norms [steps, 2]."""
+    """Take these steps again from the same state and return their losses and gradient norms [steps, 2]."""
     trainer.restore(start)
     sizes = [len(rows) for rows in minibatches]
     cut = next((i for i, size in enumerate(sizes) if size != sizes[0]), len(sizes))  # the smaller last one
@@ -94,21 +94,21 @@ def _ends(graph: Step) -> list[Node]:
 
 
 def _in_validation(trainer: Trainer, replica: int, epochs: int) -> NonFiniteError | None:
-    """What makes the loss after an epoch non-finite, if that is it."""
+    """Explain why the loss after an epoch is not finite; None if it is."""
     rows = trainer.watched
     if rows is None:
         return None
     name = "loss" if trainer.validation is None else "validation loss"
     at_once = trainer.evaluation_rows(rows)
     for start in range(0, len(rows), at_once):
-        x, y = written_out(rows.x[start : start + at_once]), rows.y[start : start + at_once]
+        x, y = rows.part(start, start + at_once)
         graph, leaves = trainer.loss_graph(len(x))
         given = {node: trainer.arrays[name] for node, name in leaves.items()}
         given |= dict(zip(graph.inputs, (x, y), strict=True))
         bad = first_bad_number(graph.outputs, given, {node: _title(name) for node, name in leaves.items()})
         if bad is not None:
             when = f"the {name} of replica {replica} after epoch {epochs}"
-            return _error(bad, when, np.arange(start, start + len(x)), trainer)
+            return _error(bad, when, rows.numbers(np.arange(start, start + len(x))), trainer)
     return None
 
 
@@ -129,7 +129,7 @@ def _error(bad: BadNumber, when: str, rows: Array, trainer: Trainer, is_data: bo
         affected = rows[bad.rows()]
         lines.append(f"rows affected: {'all' if len(affected) == len(rows) else _list(affected)}")
     lines.append(f"rows of the minibatch: {_list(rows)}")
-    error.got = "\n            ".join(map(str, lines))
+    error.got = "\n".join(map(str, lines))
     return error
 
 

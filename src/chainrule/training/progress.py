@@ -14,13 +14,13 @@ from chainrule.optim.optimizer import Optimizer
 
 @dataclass(frozen=True)
 class Epoch:
-    """What is known at the end of an epoch.
+    """What a callback is told at the end of an epoch.
 
-    ``number`` counts from 1 to ``epochs``, ``replica`` from 0 to ``restarts`` - 1. ``loss`` and
-    ``gradient_norm`` are means over the epoch's minibatches, as each was visited; ``validation_loss`` (None
-    without validation data) is taken at its end. The epoch took ``steps`` steps and ``seconds`` seconds.
-    ``model`` holds its parameters; ``optimizer`` is the run's own (None with ``optim.LBFGS``), and ``lr`` the size of
-    its next step. A callback that sets ``epoch.optimizer.lr`` to a number changes it for this replica.
+    ``number`` counts from 1 to ``epochs``, ``replica`` from 0 to ``restarts`` - 1. ``loss`` and ``gradient_norm`` are
+    means over the epoch's minibatches, each taken before its update; ``validation_loss`` (None without validation rows)
+    is that at the end of the epoch. The epoch took ``steps`` steps and ``seconds`` seconds, and began with the learning
+    rate ``lr_at_start``. ``model`` holds the parameters now; ``optimizer`` is the run's own copy (None with
+    ``optim.LBFGS``). A callback that sets ``epoch.optimizer.lr`` to a number changes the learning rate of this replica.
 
     >>> import numpy as np
     >>> import chainrule as cr
@@ -46,65 +46,71 @@ class Epoch:
     seconds: float
     model: Module
     optimizer: Optimizer | None = None
+    lr_at_start: float | None = None
 
     @property
     def lr(self) -> float | None:
-        """The size of the next step; None with ``optim.LBFGS``, which searches for it."""
+        """The learning rate of the next step; None with ``optim.LBFGS``, whose line search chooses steps."""
         return None if self.optimizer is None else float(self.optimizer.rate().numpy())
 
-    def describe(self) -> str:
-        """One short line: losses and rate."""
+    def describe(self, rate: bool = True) -> str:
+        """One short line: losses and, unless there is no room for it, steps per second."""
         validation = "" if self.validation_loss is None else f"  validation {self.validation_loss:.4g}"
-        rate = self.steps / self.seconds if self.seconds > 0 else 0.0
-        return f"loss {self.loss:.4g}{validation}  {rate:,.0f} steps/s"
+        steps = self.steps / self.seconds if self.seconds > 0 else 0.0
+        return f"loss {self.loss:.4g}{validation}" + (f"  {steps:,.0f} steps/s" if rate else "")
+
+
+WIDE = 100  # columns of a terminal
 
 
 class Bar(Protocol):
-    """What shows how far a run is."""
+    """What shows the progress of a run; ``wide`` if there is room for more than the losses."""
+
+    wide: bool
 
     def show(self, done: int, description: str, status: str) -> None:
-        """Draw it anew: ``done`` epochs, which replica, and how it goes."""
+        """Draw ``done`` epochs, which replica trains, and its losses."""
 
 
 class TerminalBar:
-    """A bar on standard error."""
+    """A bar on standard error, and the time that is left."""
 
     def __init__(self, total: int) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+        console = Console(stderr=True)
+        self.wide = console.width >= WIDE
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=24 if self.wide else 14),
             MofNCompleteColumn(),
             TextColumn("{task.fields[status]}"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            TextColumn("left"),
+            console=console,
             auto_refresh=False,
         )
         self._bar.start()
         self._task = self._bar.add_task("epochs", total=total, status="")
 
     def show(self, done: int, description: str, status: str) -> None:
-        """Draw it anew."""
+        """Draw the bar again."""
         self._bar.update(self._task, completed=done, description=description, status=status)
         self._bar.refresh()
 
     def stop(self) -> None:
-        """Leave it as it is, and the terminal as it was."""
+        """Leave the bar as it stands and release the terminal."""
         self._bar.stop()
 
 
 class Display:
-    """A bar over the epochs of all replicas while a run goes on, or nothing at all.
-
-    "auto" shows it on a terminal and in a notebook.
-    """
+    """A progress bar over the epochs of all replicas, or nothing; "auto" shows it on a terminal and in a notebook."""
 
     def __init__(self, progress: bool | Literal["auto"], epochs: int, restarts: int) -> None:
         terminal = sys.stderr is not None and sys.stderr.isatty()
         self._notebook = in_notebook()
-        self._shown = terminal or self._notebook if progress == "auto" else progress
+        self.shown = terminal or self._notebook if progress == "auto" else progress
         self._epochs, self._restarts = epochs, restarts
         self._done: dict[int, int] = {}  # epochs of each replica
         self._bar: Bar | None = None
@@ -112,7 +118,7 @@ class Display:
         self._drawn = 0.0
 
     def __enter__(self) -> Display:
-        if self._shown:
+        if self.shown:
             total = self._epochs * self._restarts
             self._bar = NotebookBar(total) if self._notebook else TerminalBar(total)
         return self
@@ -129,11 +135,11 @@ class Display:
             return
         self._done[epoch.replica] = epoch.number
         which = f"restart {epoch.replica + 1}/{epoch.restarts}" if epoch.restarts > 1 else "epochs"
-        self._said = which, epoch.describe()
+        self._said = which, epoch.describe(rate=self._bar.wide)
         self.tick()
 
     def ended(self, replica: int) -> None:
-        """A replica will not have any more epochs; may be called by any thread."""
+        """Count all epochs of a replica as done; may be called by any thread."""
         self._done[replica] = self._epochs
 
     def tick(self) -> None:
@@ -148,6 +154,6 @@ class Display:
 
 
 def say(text: str) -> None:
-    """One line on standard error that a user must not miss."""
+    """Print a line that the user must not miss to standard error."""
     if sys.stderr is not None:  # a program without a console
         print(f"chainrule: {text}", file=sys.stderr)

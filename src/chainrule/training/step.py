@@ -11,10 +11,12 @@ from typing import Literal
 
 import numpy as np
 
-from chainrule.errors import SettingError
+from chainrule.endings import has_no_derivative, without_gradient
+from chainrule.errors import GradientError, SettingError, describe_line, place_in_short
 from chainrule.graph import Node, describe_form, new_leaf
 from chainrule.guarded import Graph, check_closed
-from chainrule.nn.module import Module, Parameter, at_inference
+from chainrule.nn.modes import at_inference
+from chainrule.nn.module import Module, Parameter
 from chainrule.nn.normalisation import BatchNorm1d
 from chainrule.ops.record import Form
 from chainrule.optim.clipping import clip_norm as clip_gradients
@@ -28,23 +30,23 @@ Penalty = Callable[[Module], Tensor]
 Update = Literal["joint", "two-step"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Objective:
-    """What training makes small: a model's loss, and a penalty that is not part of the reported losses."""
+    """What training minimises: a model's loss plus a penalty, which is not part of the losses that are reported."""
 
     model: Module
     loss: Loss
     penalty: Penalty | None = None
-    at_inference: tuple[Module, ...] = ()  # those of the model's parts that stay there while it trains
+    at_inference: tuple[Module, ...] = ()  # the model's parts that stay in inference mode while it trains
 
     @classmethod
     def of(cls, model: Module, loss: Loss, penalty: Penalty | None = None) -> Objective:
-        """The objective of a model as it is given: in one that is in training, some parts may be at inference."""
+        """The objective of a model as given: parts that are in inference mode while the model trains stay there."""
         parts = [module for _, module in model.named_modules() if model.training and not module.training]
-        return cls(model, loss, penalty, tuple(parts))
+        return cls(model=model, loss=loss, penalty=penalty, at_inference=tuple(parts))
 
     def train(self) -> None:
-        """Switch the model to training, but for the parts that stay at inference."""
+        """Switch the model to training mode, except for the parts that stay in inference mode."""
         self.model.train()
         for part in self.at_inference:
             part.training = False
@@ -68,15 +70,16 @@ class Step:
     outputs: tuple[Node, ...]
     updates: tuple[tuple[Tensor, Node, Node], ...] = ()
     trace: Trace = field(default_factory=Trace)  # what else is known of how it was made
+    untrained: tuple[str, ...] = ()  # sentences on parameters that get no gradient
 
     @property
     def graph(self) -> Graph:
-        """What it computes, without what that is for."""
+        """The computation as a plain graph: outputs and updated values alike."""
         ends = (*self.outputs, *(after for _, _, after in self.updates))
         return Graph(self.inputs, ends, trace=self.trace)
 
     def checked(self) -> Step:
-        """The step itself; TracingError where it is none that can run on its own."""
+        """The step itself; TracingError if it depends on anything that is not one of its inputs or a leaf."""
         check_closed(self.inputs, self.graph.ends, self.updates)
         return self
 
@@ -90,14 +93,17 @@ def training_step(
 ) -> Step:
     """The step for a minibatch of these forms (x, y); its outputs are the loss and the gradient's norm.
 
-    With ``update="two-step"`` the scales and shifts of batch normalisation are updated first, and everything
-    else by gradients taken at their new values (row B25). The loss is the one before either.
+    With ``update="two-step"`` the scales and shifts of batch normalisation are updated first, and everything else
+    by gradients taken at their new values. The loss is the one before either.
+
+    Lectures: B25.
     """
     model = objective.model
     objective.train()
     model.zero_grad()
     with tracing() as trace:
         x, y, loss, penalised = objective.traced(forms)
+        untrained = _untrained(penalised, model)
         norm = _backward(penalised, model, clip_norm)
         _check_all_known(trace, model)
         if update == "two-step":
@@ -107,24 +113,52 @@ def training_step(
             for p in scales:
                 p.grad = None
         optimizer.step()
-    return Step((x.node, y.node), (loss.node, norm.node), tuple(trace.updates), trace).checked()
+    outputs = (loss.node, norm.node)
+    return Step((x.node, y.node), outputs, tuple(trace.updates), trace, untrained).checked()
+
+
+def _untrained(loss: Tensor, model: Module) -> tuple[str, ...]:
+    """What to say of parameters that would silently stay as they are; GradientError where that is all of them.
+
+    Where no derivative leads to any, ``backward`` says so itself.
+    """
+    trainable = {p.node: name for name, p in model.named_parameters() if p.requires_grad}
+    missed = without_gradient(loss.node, trainable)
+    zero = next((at for at in missed.values() if at is not None and not has_no_derivative(at)), None)
+    if len(missed) == len(trainable) and zero is not None:
+        raise GradientError(
+            f"the loss's gradient is 0 everywhere: it depends on the parameters only through {zero.op.name}",
+            expected="a path of operations whose derivatives are not 0 from the parameters to the loss",
+            where=describe_line(zero.line),
+            hint=f"leave {zero.op.name} out, or use a smooth function in its place, such as cr.tanh for cr.sign",
+        )
+    return tuple(_reason(trainable[node], at) for node, at in missed.items())
+
+
+def _reason(name: str, at: Node | None) -> str:
+    """Why a parameter is not trained."""
+    if at is None:
+        return f"parameter {name} gets no gradient: the loss does not depend on it"
+    line = f" ({place_in_short(at.line)})" if at.line else ""
+    what = "has no derivative" if has_no_derivative(at) else "has the derivative 0"
+    return f"parameter {name} gets no gradient: the loss depends on it only through {at.op.name}{line}, which {what}"
 
 
 def _backward(loss: Tensor, model: Module, clip_norm: float | None) -> Tensor:
-    """Leave gradients in the parameters, clipped where that is wanted; gives their norm."""
+    """Compute the gradients of the parameters, clip them if ``clip_norm`` is given, and return their norm."""
     loss.backward()
     parameters = model.parameters()
     return gradient_norm(parameters) if clip_norm is None else clip_gradients(parameters, clip_norm)
 
 
 def _check_all_known(trace: Trace, model: Module) -> None:
-    """SettingError where the loss depends on something that requires a gradient and would not be trained."""
+    """SettingError if the loss depends on a tensor that requires a gradient but is not one of the model's."""
     known = {id(p) for p in model.parameters()}
     strays = [t for t in trace.gradients if t.requires_grad and id(t) not in known]
     if strays:
         raise SettingError(
-            "the loss depends on tensors that require a gradient, and the model does not have them",
-            expected="parameters of the model: attributes of it or of the modules in it",
+            "the loss depends on tensors that require a gradient but are not parameters of the model",
+            expected="parameters that are attributes of the model or of modules in it",
             got=", ".join(describe_form(t.node) for t in strays),
             hint="make them attributes, self.layers = [...] or self.w = nn.Parameter(array), or detach() them",
         )
@@ -137,7 +171,7 @@ def normalisation_parameters(model: Module) -> list[Parameter]:
 
 
 def _update_only(chosen: list[Parameter], model: Module, optimizer: Optimizer, trace: Trace) -> None:
-    """Step the chosen parameters alone; the rest of the state, such as moments and counters, is as before."""
+    """Update the chosen parameters alone and leave all other state, such as moments and counters, as it was."""
     others = (*model.buffers(), *optimizer.counters())
     before = {tensor: trace.assigned.get(tensor, tensor.node) for tensor in others}
     for p in model.parameters():
@@ -147,6 +181,15 @@ def _update_only(chosen: list[Parameter], model: Module, optimizer: Optimizer, t
     for tensor, node in before.items():
         tensor.assign(Tensor(None, node))
     model.zero_grad()
+
+
+def rate_step(optimizer: Optimizer) -> Step:
+    """Set the learning rate of an optimizer without a schedule to the number that comes in [1]."""
+    with tracing() as trace:
+        given = Tensor(None, new_leaf((1,), np.dtype(np.float64), "rate"))
+        rate = given.reshape(())
+        optimizer.base_rate.assign(rate)
+    return Step((given.node,), (rate.node,), tuple(trace.updates), trace).checked()
 
 
 def loss_step(objective: Objective, forms: Sequence[Form]) -> Step:

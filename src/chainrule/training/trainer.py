@@ -1,80 +1,64 @@
-"""What a run needs for every epoch: traced steps for each batch size, and all state that an epoch changes."""
+"""Trains one network epoch by epoch: its arrays, the order of rows, the steps for each minibatch size, the losses.
+
+``prepared_steps.py`` traces and compiles the steps, ``executors.py`` runs them.
+"""
 
 from __future__ import annotations
 
 import copy
 import math
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from chainrule.errors import TracingError, describe_line
+from chainrule.errors import TracingError, user_line
 from chainrule.graph import Node
-from chainrule.guarded import Guarded, difference, trace_settled
-from chainrule.guards import Guards
-from chainrule.nn.module import Module, at_inference
+from chainrule.nn.module import Module, generator
 from chainrule.ops.record import Array, is_float
 from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.schedules import Listed, Listing
+from chainrule.system.forks import free_in_children
 from chainrule.tensor import Tensor
-from chainrule.training.batches import Rows, minibatches, row_orders
+from chainrule.training.batches import Rows, minibatches, row_orders, steps_per_epoch
 from chainrule.training.combination import Combination
 from chainrule.training.differences import Differences
-from chainrule.training.executors import EXECUTORS, Executor, Runner, Work
-from chainrule.training.halving import Halving
-from chainrule.training.sparse_rows import in_parts, is_sparse, written_out
-from chainrule.training.step import Objective, Step, Update, gradient_step, loss_step, training_step
+from chainrule.training.epoch_rates import EpochRates
+from chainrule.training.epoch_result import EpochResult
+from chainrule.training.executors import EXECUTORS, Runner, RunsWork, Work
+from chainrule.training.folds import Fold
+from chainrule.training.prepared_steps import PreparedSteps
+from chainrule.training.settings import Settings
+from chainrule.training.sparse_rows import WrittenOut, is_sparse
+from chainrule.training.step import Objective, Step, gradient_step, loss_step, rate_step, training_step
+from chainrule.training.training_warning import warn
 
 EVALUATION_ROWS = 1024  # rows at once where no gradient is needed
 MODEL = "model."  # prefix of the model's tensors among those of the state
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a run was asked to do, in plain numbers; a resumed run must have the same."""
-
-    batch_size: int
-    shuffle: bool
-    drop_last: bool
-    seed: int
-    restarts: int
-    clip_norm: float | None
-    executor: Executor = "compiled"
-    update: Update = "joint"
-    halving: Halving | None = None
-
-
-@dataclass(slots=True)
-class EpochResult:
-    """Loss and mean gradient norm of an epoch's minibatches, and how many there were.
-
-    ``validation_loss`` and ``end_loss``, that of the training rows, are taken at its end, where that was asked for.
-    """
-
-    loss: float
-    gradient_norm: float
-    steps: int
-    validation_loss: float | None = None
-    end_loss: float | None = None
+RATE = "optimizer.lr"  # the learning rate of an optimizer without a schedule
 
 
 class Trainer:
     """Runs epochs of one model on ``arrays``: its parameters and buffers, and the optimizer's state, by name.
 
-    These are the tensors' own memory; a ``twin`` shares everything but has arrays of its own, so that several
-    replicas train at the same time. Without an optimizer only the objective and its gradient are to be had.
-    ``threads`` is how many may work on one step, ``combination`` how the losses of parts make up that of all rows.
-    With ``look_back`` the loss of the training rows is taken at the end of every epoch.
+    The arrays are the tensors' own memory. A ``twin`` shares the steps but has arrays of its own, so that several
+    replicas train at the same time. Without an optimizer there is only the objective with its gradient. At most
+    ``threads`` threads work on one step. ``combination`` says whether the loss is a mean, a sum over rows, or neither.
+    With ``look_back`` the loss of all training rows is computed at the end of every epoch. With ``folds`` each replica
+    has rows of its own among ``rows``, from ``become`` on.
     """
 
     def __init__(
         self,
+        *,
         objective: Objective,
         rows: Rows,
-        validation: Rows | None,
+        validation: Rows | None = None,
+        folds: Sequence[Fold] = (),
         optimizer: Optimizer | None,
         settings: Settings,
         differences: Differences,
@@ -89,23 +73,55 @@ class Trainer:
         self.optimizer, self.settings = optimizer, settings
         if optimizer is not None:
             optimizer.attach(self.model)
-        self.tensors = self._named_tensors()
-        self.arrays = {name: tensor.numpy() for name, tensor in self.tensors.items()}
-        changing = list(self.arrays.values())
-        self.rows = rows.apart_from(changing)
-        self.validation = None if validation is None else validation.apart_from(changing)
-        self._start = {
-            name: _compact(array) for name, array in self.arrays.items() if not name.startswith(MODEL)
+        parts = [] if optimizer is None else optimizer.parts()
+        #: learning rates that are listed for the steps to come; no part of the state, which says how many were taken
+        self._listed = {
+            f"rates {i}": (Listing(part.lr), part.steps)
+            for i, part in enumerate(parts)
+            if isinstance(part.lr, Listed)
         }
-        self._lock = threading.Lock()  # tracing, initialising and callbacks go through the model itself
-        self._prepared: dict[object, _Prepared] = {}
+        self.tensors = self._named_tensors()
+        listings = [listing for listing, _ in self._listed.values()]
+        self._epoch_rates = EpochRates(listings)
+        self.arrays = {name: tensor.numpy() for name, tensor in self.tensors.items()}
+        self._list_rates(0)  # the first ones now: an error shows before training
+        changing = list(self.arrays.values())
+        self.shared, self.folds = rows.apart_from(changing), folds
+        self.rows = self.shared
+        self.validation = None if validation is None else validation.apart_from(changing)
+        self._choose_rows(0)
+        self._counted = self._names_of_counts(parts)
+        self._drawn = [(i, f"{MODEL}{name}", part) for i, name, part in self.model.drawn_parts()]
+        drawn = {name for _, name, _ in self._drawn}
+        self._start = {name: _compact(array) for name, array in self.arrays.items() if name not in drawn}
+        # tracing and callbacks go through the model itself
+        self._lock = free_in_children(threading.RLock())
+        self._prepared = PreparedSteps(
+            self.model, self.tensors, self._executor, self._check_change, self._lock
+        )
         self._runners: dict[object, tuple[Step, Runner]] = {}
+        self._line, self._told = user_line(), False
 
     def _named_tensors(self) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {f"{MODEL}{name}": tensor for name, tensor in self.model.named_state()}
         if self.optimizer is not None:
             found |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.named_state()}
+        for name, (listing, _) in self._listed.items():
+            found |= {name: listing.listed.table, f"{name} from": listing.listed.first}
         return found | self._differences.tensors()
+
+    def _names_of_counts(self, parts: Sequence[Optimizer]) -> tuple[str, str]:
+        """Under which names the state has the first optimizer's count of steps and its learning rate."""
+        tensors = [parts[0].steps, parts[0].base_rate] if parts else []
+        found = (next(n for n, own in self.tensors.items() if own is tensor) for tensor in tensors)
+        return next(found, ""), next(found, "")
+
+    def _state(self) -> list[tuple[str, Array]]:
+        """The arrays that a snapshot holds: all but the listed learning rates."""
+        if not self._listed:
+            return list(self.arrays.items())
+        listed = {x for name in self._listed for x in (name, f"{name} from")}
+        return [(name, array) for name, array in self.arrays.items() if name not in listed]
 
     def twin(self) -> Trainer:
         """A trainer of the same steps on memory of its own."""
@@ -119,47 +135,51 @@ class Trainer:
 
     def snapshot(self) -> dict[str, Array]:
         """Copies of the state."""
-        return {name: array.copy(order="K") for name, array in self.arrays.items()}  # in memory's order
+        return {name: array.copy(order="K") for name, array in self._state()}  # in memory's order
 
     def copy_into(self, snapshot: Mapping[str, Array]) -> None:
-        """Make an earlier snapshot one of the present state."""
-        for name, array in self.arrays.items():
+        """Overwrite an earlier snapshot with the present state."""
+        for name, array in self._state():
             np.copyto(snapshot[name], array)
 
     def restore(self, snapshot: Mapping[str, Array]) -> None:
-        """Put a snapshot back."""
-        for name, array in self.arrays.items():
+        """Return to the state of a snapshot."""
+        for name, array in self._state():
             np.copyto(array, snapshot[name])
+
+    def take_over(self, state: Mapping[str, Array]) -> None:
+        """Overwrite parameters and buffers, given by their names in the model."""
+        for name, value in state.items():
+            np.copyto(self.arrays[MODEL + name], value)
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """The model itself in this trainer's state, at inference; what is done to it is done to the trainer."""
-        own = [
-            (t.numpy(), self.arrays[n]) for n, t in self.tensors.items() if t.numpy() is not self.arrays[n]
-        ]
+        """In this block the model holds this trainer's state, in inference mode; changes to it reach the trainer."""
+        state = self._state()
+        own = [(v, array) for name, array in state if (v := self.tensors[name].numpy()) is not array]
         with self._lock:
             for visible, array in own:
                 np.copyto(visible, array)
             self.model.eval()  # who calls the model must not drop units or move moments
             yield
-            for name, tensor in self.tensors.items():  # data may be other arrays now
-                if tensor.numpy() is not self.arrays[name]:
-                    np.copyto(self.arrays[name], tensor.numpy())
+            for name, array in state:  # data may be other arrays now
+                if (now := self.tensors[name].numpy()) is not array:
+                    np.copyto(array, now)
 
     def load(self, state: Mapping[str, Array]) -> None:
-        """Give the model these parameters and buffers, by their names in it."""
+        """Assign these parameters and buffers, given by their names in the model, to the model itself."""
         for name, tensor in self.tensors.items():
             if name.startswith(MODEL):
                 tensor.assign(state[name.removeprefix(MODEL)])
 
     def other_parts(self) -> list[str]:
-        """The model's parameters and buffers, by name, that are others than those that are trained."""
+        """The names under which the model now has other parameters or buffers than those that are trained."""
         own = {n.removeprefix(MODEL): x for n, x in self.tensors.items() if n.startswith(MODEL)}
         now = dict(self.model.named_state())
         return [name for name in {**own, **now} if own.get(name) is not now.get(name)]
 
     def check_parts(self, change: str = "") -> None:
-        """TracingError where the model has other parameters or buffers than those that are trained."""
+        """TracingError if the model no longer has the parameters and buffers that are trained."""
         others = self.other_parts()
         if others:
             raise TracingError(
@@ -170,80 +190,151 @@ class Trainer:
             )
 
     def is_finite(self) -> bool:
-        """Whether every number of the state is."""
-        return all(bool(np.isfinite(array).all()) for array in self.arrays.values() if is_float(array.dtype))
+        """Whether every number of the state is finite."""
+        return all(bool(np.isfinite(array).all()) for _, array in self._state() if is_float(array.dtype))
 
     def begin(self, replica: int) -> None:
-        """Start a replica: its own first parameters where there are several, a fresh optimizer."""
+        """Start a replica: initial values of its own if there are several, and new optimizer state."""
         if self.settings.restarts > 1:
-            with self._lock:
-                self.model.initialise(self.settings.seed, replica)
-                for name, tensor in self.tensors.items():
-                    if name.startswith(MODEL):
-                        np.copyto(self.arrays[name], tensor.numpy())
+            self._initialise(replica)
         for name, value in self._start.items():
             np.copyto(self.arrays[name], value)
         self.become(replica)
 
+    def _initialise(self, replica: int) -> None:
+        """Draw initial values as ``Module.initialise`` does, but straight into the arrays: it is done very often."""
+        seed = self.settings.seed
+        if type(self.model).initialise is Module.initialise:
+            for index, name, part in self._drawn:
+                np.copyto(self.arrays[name], part.first(generator(seed, replica, index)))
+            return
+        with self._lock:
+            self.model.initialise(seed, replica)
+            for name, tensor in self.tensors.items():
+                if name.startswith(MODEL):
+                    np.copyto(self.arrays[name], tensor.numpy())
+
     def become(self, replica: int) -> None:
-        """Take over the numbers and the penalty that are this replica's own."""
+        """Put this replica's own rows, numbers and penalty in place."""
+        self._choose_rows(replica)
         for name, value in self._differences.of(replica).items():
             np.copyto(self.arrays[name], value)
         self._choice = self._differences.which[replica]
         self.objective = replace(self.objective, penalty=self._differences.penalties[self._choice])
 
+    def _choose_rows(self, replica: int) -> None:
+        """Where every replica has rows of its own, take this one's."""
+        if self.folds:
+            fold = self.folds[replica]
+            self.rows = self.shared.pick(fold.train)
+            self.validation = self.shared.pick(fold.validation) if len(fold.validation) else None
+
     # Work
+
+    @property
+    def batch_size(self) -> int:
+        """The rows of a minibatch: no more than the replica has."""
+        return min(self.settings.batch_size, len(self.rows))
 
     def run_epochs(
         self, replica: int, first: int, count: int, tick: Callable[[], None], watch: bool = False
     ) -> list[EpochResult]:
-        """Visit the training rows ``count`` times, in the orders that belong to (seed, replica, epoch).
+        """Train for ``count`` epochs from epoch ``first`` on, in the orders of rows of (seed, replica, epoch).
 
-        After each epoch the losses that were asked for are taken. With ``watch``, CutShortError may cut that short.
+        After each epoch the losses that were asked for are computed. With ``watch``, CutShortError is raised soon after
+        a number that is not finite.
         """
-        s, rows = self.settings, len(self.rows)
+        s, rows, size = self.settings, len(self.rows), self.batch_size
+        self._list_rates(count * self._steps_per_epoch(rows))
+        rates = self.learning_rates(self.arrays, count)
         orders = row_orders(rows, shuffle=s.shuffle, key=(s.seed, replica, first), count=count)
-        whole = rows // s.batch_size * s.batch_size
+        whole = rows // size * size
         looked_at = self.watched
         if looked_at is None and (s.drop_last or whole == rows):  # one long piece of work
-            order = np.ascontiguousarray(orders[:, :whole]).reshape(-1, s.batch_size)
-            (records,) = self._run([self._training(order)], tick, watch)
-            return [self._result([part], [s.batch_size]) for part in records.reshape(count, -1, 2)]
-        epochs = [
-            [self._training(part) for part in minibatches(o, s.batch_size, s.drop_last)] for o in orders
-        ]
+            order = np.ascontiguousarray(orders[:, :whole]).reshape(-1, size)
+            works = [self._training(order)]
+            (records,) = self._runs(works).run(works, tick, watch)
+            return self._results([records.reshape(count, -1, 2)], [size], rates)
+        epochs = [[self._training(part) for part in minibatches(o, size, s.drop_last)] for o in orders]
         looking = [] if looked_at is None else self._looking(looked_at)
-        found = self._run([work for epoch in epochs for work in (*epoch, *looking)], tick, watch)
-        results, sizes = [], [work.order.shape[1] for work in epochs[0] if work.order is not None]
+        works = [work for epoch in epochs for work in (*epoch, *looking)]
+        found = self._runs(works).run(works, tick, watch)
+        sizes = [work.order.shape[1] for work in epochs[0] if work.order is not None]
         step, name = len(sizes) + len(looking), "end_loss" if self._look_back else "validation_loss"
-        for start in range(0, len(found), step):
-            result = self._result(found[start : start + len(sizes)], sizes)
-            if looking:
-                setattr(result, name, self._combined(found[start + len(sizes) : start + step], looking))
-            results.append(result)
+        results = self._results([np.array(found[i::step]) for i in range(len(sizes))], sizes, rates)
+        for i, result in enumerate(results if looking else ()):
+            setattr(result, name, self._combined(found[i * step + len(sizes) : (i + 1) * step], looking))
         return results
 
-    def run_minibatches(self, parts: Sequence[Array]) -> EpochResult:
-        """Visit minibatches, given by the row numbers in each [minibatches, rows], part after part."""
-        return self._result(self.run_steps(parts, _no_tick), [part.shape[1] for part in parts])
+    def visit(
+        self, orders: Array, batch_size: int, rates: Sequence[float], tick: Callable[[], None]
+    ) -> list[EpochResult]:
+        """Visit the training rows in these orders [epochs, rows], in minibatches of which the last may be smaller.
+
+        The learning rate of each epoch is given; it replaces the optimizer's own, which is a number.
+        """
+        count, rows = orders.shape
+        whole = rows // batch_size * batch_size
+        parts = [orders[:, :whole].reshape(-1, batch_size), orders[:, whole:]]
+        works = [self._training(part) for part in parts if part.size]
+        sizes = [part.shape[1] for part in parts if part.size]
+        if any(rate != self.arrays[RATE] for rate in rates):
+            setting = self._ready("rate", self._traced_rate)
+            works.insert(0, Work(setting, (np.array(rates),), None, count))
+        found = self._runs(works).run_rounds(works, count, tick)
+        return self._results([records.reshape(count, -1, 2) for records in found[-len(sizes) :]], sizes)
+
+    def _traced_rate(self) -> Step:
+        assert self.optimizer is not None
+        return rate_step(self.optimizer)
 
     def run_steps(self, parts: Sequence[Array], tick: Callable[[], None]) -> list[Array]:
-        """The same, and what is known of each step: loss and gradient norm, for each part [minibatches, 2]."""
-        return self._run([self._training(part) for part in parts], tick)
+        """Visit minibatches, given by the row numbers in each [minibatches, rows], part after part.
 
-    def _run(self, works: Sequence[Work], tick: Callable[[], None], watch: bool = False) -> list[Array]:
-        """Do all work in turn: the outputs [steps, outputs] of each."""
-        if not any(is_sparse(work.data[0]) for work in works):
-            return self._executor.run(works, tick, watch)
-        found = []
-        for work in works:
-            parts = in_parts(work) if is_sparse(work.data[0]) else [work]
-            found.append(np.concatenate([self._executor.run([part], tick, watch)[0] for part in parts]))
-        return found
+        Of each step the loss and the gradient's norm, for each part [minibatches, 2].
+        """
+        self._list_rates(sum(map(len, parts)))
+        works = [self._training(part) for part in parts]
+        return self._runs(works).run(works, tick)
+
+    def most_epochs(self) -> int:
+        """How many epochs may be run at once: their learning rates have to be listed."""
+        steps = self._steps_per_epoch(len(self.rows))
+        return min(
+            (max(1, listing.listed.block // steps) for listing, _ in self._listed.values()),
+            default=sys.maxsize,
+        )
+
+    def _steps_per_epoch(self, rows: int) -> int:
+        return steps_per_epoch(rows, self.batch_size, self.settings.drop_last)
+
+    def learning_rates(self, state: Mapping[str, Array], epochs: int) -> list[float]:
+        """The learning rate at the start of each of the next epochs from this state on.
+
+        Of ``optim.groups`` it is the first group's.
+        """
+        assert self.optimizer is not None
+        rate = self.optimizer.lr
+        steps, number = self._counted
+        if not callable(rate):
+            return [float(state[number])] * epochs
+        per_epoch = self._steps_per_epoch(len(self.rows))
+        return self._epoch_rates.at(rate, int(state[steps]), per_epoch, epochs)
+
+    def _list_rates(self, steps: int) -> None:
+        """Make the tables that the traced step reads hold the learning rates of the next steps."""
+        for name, (listing, taken) in self._listed.items():
+            begin = next(int(self.arrays[n]) for n, tensor in self.tensors.items() if tensor is taken)
+            listing.fill(self.arrays[name], self.arrays[f"{name} from"], begin, steps)
+
+    def _runs(self, works: Sequence[Work]) -> RunsWork:
+        """What runs this work: sparse rows are written out for some minibatches at a time."""
+        sparse = any(is_sparse(work.data[0]) for work in works)
+        return WrittenOut(self._executor) if sparse else self._executor
 
     def _training(self, order: Array) -> Work:
-        """Training steps for these minibatches [minibatches, rows]."""
-        order = np.ascontiguousarray(order)
+        """Training steps for these minibatches [minibatches, rows] of the replica's rows."""
+        order = np.ascontiguousarray(self.rows.numbers(order))
         return Work(self._step(order.shape[1]), (self.rows.x, self.rows.y), order, len(order))
 
     def _step(self, count: int) -> Runner:
@@ -253,7 +344,14 @@ class Trainer:
     def _traced_step(self, count: int) -> Step:
         assert self.optimizer is not None
         s = self.settings
-        return training_step(self.objective, self.optimizer, s.clip_norm, self.rows.forms(count), s.update)
+        step = training_step(self.objective, self.optimizer, s.clip_norm, self.rows.forms(count), s.update)
+        told, self._told = (
+            self._told,
+            True,
+        )  # others follow: for the last minibatch, or where a callback changed something
+        if step.untrained and not told:
+            warn("\n".join(step.untrained), self._line)
+        return step
 
     def step_graph(self, count: int) -> tuple[Step, dict[Node, str]]:
         """The training step for minibatches of so many rows as a graph, and what its leaves are called."""
@@ -261,7 +359,7 @@ class Trainer:
             return self._traced_step(count), {tensor.node: name for name, tensor in self.tensors.items()}
 
     def scratch_bytes(self) -> int:
-        """What a training step needs besides the state: gradients and activations of one minibatch."""
+        """The bytes that a training step needs besides the state: gradients and activations of one minibatch."""
         return self._step(self.settings.batch_size).scratch_bytes()
 
     def loss_graph(self, count: int) -> tuple[Step, dict[Node, str]]:
@@ -271,48 +369,25 @@ class Trainer:
             return step, {tensor.node: name for name, tensor in self.tensors.items()}
 
     def _ready(self, key: object, make: Callable[[], Step]) -> Runner:
-        """A step on this trainer's arrays; traced and compiled once for all twins, and again after a change.
-
-        What the trace has read in Python is looked at here, so before every epoch.
-        """
-        prepared = self._prepared.get(key)
-        if prepared is None or not prepared.guards.hold():
-            with self._lock:  # a callback may be at work on the model, or another thread trace it
-                prepared = self._prepared.get(key)
-                if prepared is None or not prepared.guards.hold():
-                    prepared = self._prepared[key] = self._prepare(make, prepared)
+        """The step of this key on the trainer's arrays; ``make`` traces it."""
+        prepared = self._prepared.get(key, make, self._read())
         mine, runner = self._runners.get(key, (None, None))
         if runner is None or mine is not prepared.step:
             runner = prepared.bind({node: self.arrays[name] for node, name in prepared.leaves.items()})
             self._runners[key] = prepared.step, runner
         return runner
 
-    def _prepare(self, make: Callable[[], Step], former: _Prepared | None) -> _Prepared:
-        """Trace under guards, and compile unless the former step turns out to be the same."""
-        if former is not None and not former.guards.blind:
-            self._check_change(former.guards.changed())
-        leaves = {tensor.node: name for name, tensor in self.tensors.items()}
-        found = trace_settled(self._guards, make, lambda step: step.graph)
-        self._check_values(found)
-        if former is not None and difference(former.step.graph, found.made.graph, found.guards) is None:
-            return replace(former, guards=found.guards)
-        bind = self._executor.prepare(found.made)
-        return _Prepared(bind, leaves, found.guards, found.made)
-
-    def _guards(self) -> Guards:
-        """Over all that a step may read in Python."""
-        objective = self.objective
-        roots = {  # what is reached from several is named after the last
+    def _read(self) -> dict[str, object]:
+        """What a step may read in Python, by what a message calls it."""
+        return {  # what is reached from several is named after the last
             "the optimizer": self.optimizer,
-            "the penalty": objective.penalty,
-            "the loss": objective.loss,
+            "the penalty": self.objective.penalty,
+            "the loss": self.objective.loss,
             "the model": self.model,
         }
-        with at_inference(self.model):  # which gives every module its own mode, an attribute
-            return Guards(roots, modes_of=Module)
 
     def _check_change(self, name: str) -> None:
-        """TracingError where something was changed that a run cannot follow."""
+        """TracingError if a run cannot follow the change of what this name stands for."""
         self.check_parts(f"a change of {name}")
         if self.settings.restarts > 1:
             raise TracingError(
@@ -321,46 +396,26 @@ class Trainer:
                 hint="restarts=1; or lr, dropout and penalties as sequences",
             )
 
-    def _check_values(self, found: Guarded[Step]) -> None:
-        """TracingError where a step was made with the value that something had which training changes."""
-        for name, tensor in self.tensors.items():
-            if tensor in found.made.trace.values:
-                raise TracingError(
-                    f"the value of {name} was asked for while the step was traced, where it would stay for good",
-                    expected="operations on tensors only",
-                    where=describe_line(found.made.trace.values[tensor][1]),
-                    hint="compute with the tensor itself; use cr.where instead of if",
-                )
-
     @property
     def watched(self) -> Rows | None:
-        """The rows whose loss is taken after every epoch."""
+        """The rows whose loss is computed after every epoch; None if there are none."""
         return self.rows if self._look_back else self.validation
 
     def validation_loss(self) -> float | None:
-        """Loss of the validation rows at inference; None where there are none."""
-        return None if self.validation is None else self._loss_of(self.validation)
+        """The loss of the validation rows in inference mode; None if there are none."""
+        return None if self.validation is None else self.loss_of(self.validation)
 
-    def training_loss(self) -> float:
-        """Loss of the training rows at inference."""
-        return self._loss_of(self.rows)
-
-    def training_loss_with(self, state: Mapping[str, Array]) -> float:
-        """The same with these parameters and buffers; those of the trainer are lost."""
-        for name, value in state.items():
-            np.copyto(self.arrays[MODEL + name], value)
-        return self.training_loss()
-
-    def _loss_of(self, rows: Rows) -> float:
+    def loss_of(self, rows: Rows) -> float:
+        """The loss of these rows in inference mode."""
         looking = self._looking(rows)
-        return self._combined(self._run(looking, _no_tick), looking)
+        return self._combined(self._runs(looking).run(looking, _no_tick), looking)
 
     def evaluation_rows(self, rows: Rows) -> int:
-        """How many of these rows are evaluated at once: some where the loss of all follows from that of parts."""
+        """How many rows are evaluated at once: all of them, unless their loss follows from the losses of parts."""
         return len(rows) if self._combination == "whole" else min(len(rows), EVALUATION_ROWS)
 
     def _looking(self, rows: Rows) -> list[Work]:
-        """The loss of all rows at inference, some at a time where that gives the same."""
+        """The work of evaluating the loss of these rows in inference mode."""
         at_once = self.evaluation_rows(rows)
         whole = len(rows) // at_once * at_once
         works = []
@@ -368,28 +423,36 @@ class Trainer:
             if stop > start:
                 forms = rows.forms(count)
                 step = self._ready(forms, partial(loss_step, self.objective, forms))
-                data = rows.x[start:stop], rows.y[start:stop]
-                works.append(Work(step, data, None, (stop - start) // count))
+                steps, picked = (stop - start) // count, rows.picked
+                if picked is None:
+                    works.append(Work(step, (rows.x[start:stop], rows.y[start:stop]), None, steps))
+                else:
+                    order = picked[start:stop].reshape(steps, count)
+                    works.append(Work(step, (rows.x, rows.y), order, steps))
         return works
 
     def _combined(self, losses: Sequence[Array], works: Sequence[Work]) -> float:
         """The loss of all rows, from the losses [steps, 1] of the rows of each step."""
         total = self._is_total
-        sizes = [1 if total else len(work.data[1]) // work.steps for work in works]
+        sizes = [1 if total else work.runner.rows for work in works]
         found = sum(float(part.sum()) * size for part, size in zip(losses, sizes, strict=True))
-        return found if total else found / sum(len(work.data[1]) for work in works)
+        return found if total else found / sum(work.runner.rows * work.steps for work in works)
 
-    def _result(self, records: Sequence[Array], sizes: Sequence[int]) -> EpochResult:
-        """An epoch from the losses and gradient norms [minibatches, 2] of minibatches of each size.
+    def _results(
+        self, records: Sequence[Array], sizes: Sequence[int], rates: Sequence[float | None] = ()
+    ) -> list[EpochResult]:
+        """Epochs from the losses and gradient norms [epochs, minibatches, 2] of minibatches of each size.
 
         Means are weighted by the minibatches' rows; of totals, the loss is the sum.
         """
-        rows = sum(len(part) * size for part, size in zip(records, sizes, strict=True))
+        steps = sum(part.shape[1] for part in records)
+        rows = sum(part.shape[1] * size for part, size in zip(records, sizes, strict=True))
         sums = [_sums(part) for part in records]
-        loss, norm = (np.sum([x * size for x, size in zip(sums, sizes, strict=True)], axis=0) / rows).tolist()
+        means = np.sum([x * size for x, size in zip(sums, sizes, strict=True)], axis=0) / rows
         if self._is_total:
-            loss = float(np.sum(sums, axis=0)[0])
-        return EpochResult(loss, norm, sum(map(len, records)))
+            means[:, 0] = np.sum(sums, axis=0)[:, 0]
+        found = zip(means.tolist(), rates or [None] * len(means), strict=True)
+        return [EpochResult(loss=loss, gradient_norm=norm, steps=steps, lr=lr) for (loss, norm), lr in found]
 
     @property
     def _is_total(self) -> bool:
@@ -398,28 +461,20 @@ class Trainer:
     def objective_and_gradient(self) -> tuple[float, list[Array]]:
         """Loss plus penalty over all training rows at inference, and its gradient for each parameter."""
         make = partial(gradient_step, self.objective, self.rows.forms(len(self.rows)))
-        value, *gradients = self._ready(("gradient", self._choice), make)(
-            written_out(self.rows.x), self.rows.y
-        )
+        key = ("gradient", self._choice, len(self.rows))
+        value, *gradients = self._ready(key, make)(*self.rows.part())
         return float(value), gradients
 
     def full_gradient_norm(self) -> float:
-        """Norm of the objective's gradient over all training rows (row A10, erratum 10)."""
+        """Norm of the objective's gradient over all training rows.
+
+        Lectures: A10; erratum 10.
+        """
         return norm(self.objective_and_gradient()[1])
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """A step that was traced and made ready to run: ``bind`` gives a runner on memory by the names of leaves."""
-
-    bind: Callable[[Mapping[Node, Array]], Runner]
-    leaves: dict[Node, str]
-    guards: Guards
-    step: Step
-
-
 def _compact(array: Array) -> Array:
-    """A copy; of an array of equal numbers, as optimizers begin with, just one of them."""
+    """A copy of an array; a single number if all of its numbers are equal, as in new optimizer state."""
     first = array.ravel(order="K")[:1].copy()
     return first.reshape(()) if array.size and bool((array == first).all()) else array.copy()
 
@@ -430,9 +485,9 @@ def norm(gradients: list[Array]) -> float:
 
 
 def _sums(records: Array) -> Array:
-    """Sums over the last axis but one, each in an order that does not depend on how many there are."""
+    """Sums over the second last axis, each in an order of its own terms only, so that others change no bit."""
     return np.ascontiguousarray(records.swapaxes(-1, -2)).sum(-1)
 
 
 def _no_tick() -> None:
-    """Nobody watches."""
+    """A tick that does nothing."""

@@ -11,7 +11,8 @@ from chainrule.errors import place_in_short
 from chainrule.graph import Node, as_node, new_leaf, topological
 from chainrule.inspect.module_view import watched
 from chainrule.nn.activations import ACTIVATIONS
-from chainrule.nn.module import Module, at_inference
+from chainrule.nn.modes import at_inference
+from chainrule.nn.module import Module
 from chainrule.ops import movement
 from chainrule.ops.record import Form, is_float
 from chainrule.tensor import Tensor

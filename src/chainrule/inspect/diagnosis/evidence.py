@@ -21,6 +21,8 @@ from chainrule.training.history import History, Replica
 
 Floats = NDArray[np.float64]
 FITTED = 0.95  # of the baseline's mistakes or loss gone: then a layer's oddities do no harm
+POOR = 0.1  # of a constant's loss gone: hardly better than a constant
+BEHIND = 0.15  # below the nearest neighbours' skill
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,16 @@ class Evidence:
         return max(self.training.fit, self.training.skill) >= FITTED
 
     @property
+    def behind(self) -> bool:
+        """Whether it predicts its own rows clearly worse than their neighbours, who have not seen them, would."""
+        return self.neighbours is not None and self.training.skill < self.neighbours.skill - BEHIND
+
+    @property
+    def falls_short(self) -> bool:
+        """Whether it does not do on its own rows what the data allow: otherwise a layer's oddities cost nothing."""
+        return self.behind or not max(self.training.fit, self.training.skill) >= POOR
+
+    @property
     def replica(self) -> Replica | None:
         """The kept replica's curves, of at least one epoch."""
         if self.history is None:
@@ -66,24 +78,26 @@ class Evidence:
         return () if self.probed is None else self.probed.readings
 
     @property
-    def step_sizes(self) -> Floats:
-        """The step size at the start of each epoch that was run; none where it is not known."""
+    def learning_rates(self) -> Floats:
+        """The learning rate at the start of each epoch that was run; none where it is not known."""
         replica = self.replica
         return (
-            self.step_sizes_asked[: len(replica.loss)] if replica is not None else self.step_sizes_asked[:1]
+            self.planned_learning_rates[: len(replica.loss)]
+            if replica is not None
+            else self.planned_learning_rates[:1]
         )
 
     @property
-    def step_sizes_asked(self) -> Floats:
-        """The same for each epoch that the run could have had."""
-        if self.history is not None and self.history.lr.size:
-            return self.history.lr[self.history.best]
+    def planned_learning_rates(self) -> Floats:
+        """The same, also of the epoch in which the run ended before its time."""
+        if self.history is not None and (rates := self.history.replicas[self.history.best].lr):
+            return np.array(rates)
         lr = self.optimizer.get("lr")
         return np.array([float(lr)]) if isinstance(lr, int | float) else np.zeros(0)
 
     @property
     def plain_steps(self) -> bool:
-        """Whether a step is the gradient times the step size, with or without momentum."""
+        """Whether a step is the gradient times the learning rate, with or without momentum."""
         return self.optimizer.get("name") == "SGD"
 
     @property

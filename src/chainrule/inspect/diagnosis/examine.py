@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule import nn
 from chainrule.errors import SettingError
+from chainrule.foreign_text import quoted
 from chainrule.inspect.diagnosis.curvature import WHOLE, Curvature, curvature, hessian_product
 from chainrule.inspect.diagnosis.evidence import Evidence, weight_sizes
 from chainrule.inspect.diagnosis.finding import Diagnosis, Figure
@@ -22,7 +23,8 @@ from chainrule.inspect.diagnosis.probe import Probe, Probed
 from chainrule.inspect.diagnosis.recorder import Recorder
 from chainrule.inspect.diagnosis.slopes import dead, saturated_share
 from chainrule.inspect.second_derivative import SecondDerivativeTest, second_derivative_test
-from chainrule.nn.module import Module, at_inference
+from chainrule.nn.modes import at_inference
+from chainrule.nn.module import Module
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.settings import check_count
 from chainrule.tensor import Tensor
@@ -54,7 +56,7 @@ def diagnose(
     ``optimizer`` and ``batch_size`` stand in where there is no history to tell. Layers, gradient and curvature
     are measured on ``rows`` of the training rows, drawn by ``seed``. Nothing is changed, model and data included.
 
-    Looked at are: saturated, dead and identical units; gradients and activations across depth; step sizes
+    Looked at are: saturated, dead and identical units; gradients and activations across depth; learning rates
     against curvature and weights; the gradient's noise; saddles and flat regions by the extreme eigenvalues of
     the Hessian; over- and underfitting; the scales of columns and target, contradictions and noise in the
     labels. Raises what ``cr.fit`` raises for data that cannot be trained on.
@@ -72,7 +74,7 @@ def diagnose(
     "smaller first weights (Glorot's), scaled columns, batch normalisation, or ReLU"
     """
     if not isinstance(model, Module):
-        raise SettingError("diagnose: model is of the wrong kind", expected="an nn.Module", got=repr(model))
+        raise SettingError("diagnose: model is of the wrong kind", expected="an nn.Module", got=quoted(model))
     given = as_rows(data, model)
     held_out = None if validation is None else as_rows(validation, model, "validation ")
     evidence = _gather(
@@ -187,11 +189,11 @@ def _figures(e: Evidence) -> dict[str, Figure]:
             "bounds on their errors": f"{c.lowest_error:.2g}, {c.highest_error:.2g}",
             "second-derivative test": kind_of_point(e),
         }
-        if len(e.step_sizes):
-            figures["last step size times curvature"] = (
-                float(e.step_sizes[-1]) * c.highest * e.curvature_of_step
+        if len(e.learning_rates):
+            figures["last learning rate times curvature"] = (
+                float(e.learning_rates[-1]) * c.highest * e.curvature_of_step
             )
-    if e.replica is not None and len(e.step_sizes):
+    if e.replica is not None and len(e.learning_rates):
         size = float(np.sqrt(sum(w**2 for w in weight_sizes(e.model).values())))
         figures["path of all steps over weights' norm"] = path_length(e) / size if size > 0 else float("inf")
     return figures
@@ -227,14 +229,14 @@ def _ratio(e: Evidence, probed: Probed, name: str) -> float:
 
 
 def _update(e: Evidence, name: str, ratio: Figure) -> float | None:
-    """How far a step moves a weight, relative to its norm: recorded, or from the last step size."""
+    """How far a step moves a weight, relative to its norm: recorded, or from the last learning rate."""
     if e.record is not None and e.history is not None:
         _, moved = e.record.series("update", name, e.history.best)
         if len(moved) and np.isfinite(moved[-1]) and e.steps_per_epoch:
             return float(moved[-1] / e.steps_per_epoch)
-    if not len(e.step_sizes):
+    if not len(e.learning_rates):
         return None
-    lr = float(e.step_sizes[-1])
+    lr = float(e.learning_rates[-1])
     if e.plain_steps:
         return lr * float(ratio) / (1 - e.momentum)
     parameter = dict(e.model.named_parameters())[name]

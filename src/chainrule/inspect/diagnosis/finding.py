@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from chainrule.foreign_text import clipped
 from chainrule.inspect.diagnosis.lectures import reason
-from chainrule.svg import Markup, element
+from chainrule.markup import Markup, element, table
+from chainrule.number_text import significant
 
 Severity = Literal["note", "warning", "severe"]
 Figure = float | int | str
-WIDTH = 88  # letters of a line
+WIDTH, LONGEST = 88, 640  # characters of a line, and of a finding's text
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,9 @@ class Finding:
         return ", ".join(f"{name} {show(value)}" for name, value in self.evidence.items())
 
     def __str__(self) -> str:
-        title = f"{self.severity}: {self.kind}" + (f" ({self.where})" if self.where else "")
+        title = f"{self.severity}: {self.kind}" + (f" ({clipped(self.where)})" if self.where else "")
         parts = [
-            ("", self.what),
+            ("", clipped(self.what, LONGEST)),
             ("evidence: ", self.describe_evidence()),
             ("try: ", self.remedy),
             *(("why: ", text) for text in self.reasons),
@@ -128,9 +130,9 @@ def show(value: Figure) -> str:
     """A figure with three digits, as it is read in a sentence.
 
     >>> show(0.123456), show(1e-7), show(12), show("Adam")
-    ('0.123', '1e-07', '12', 'Adam')
+    ('0.123', '1e-7', '12', 'Adam')
     """
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return significant(value, 3) if isinstance(value, float) else clipped(value)
 
 
 def _table(rows: Sequence[Mapping[str, Figure]]) -> list[list[str]]:
@@ -147,19 +149,19 @@ def _columns(table: list[list[str]]) -> list[str]:
 
 
 def _as_html(finding: Finding) -> Markup:
-    where = f" ({finding.where})" if finding.where else ""
+    where = f" ({clipped(finding.where)})" if finding.where else ""
     rows = [
         ("evidence", finding.describe_evidence()),
         ("try", finding.remedy),
         *(("why", text) for text in finding.reasons),
     ]
-    cells = [
-        element(
-            "tr", element("th", name, style="text-align: left"), element("td", text, style="text-align: left")
-        )
-        for name, text in rows
-    ]
+    left = "text-align: left"
+    cells = [[element("th", name, style=left), element("td", text, style=left)] for name, text in rows]
     title = element(
-        "p", element("b", f"{finding.severity}: {finding.kind}"), where, Markup("<br />"), finding.what
+        "p",
+        element("b", f"{finding.severity}: {finding.kind}"),
+        where,
+        Markup("<br />"),
+        clipped(finding.what, LONGEST),
     )
-    return Markup(title + element("table", *cells))
+    return Markup(title + table([], cells))

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import nn
+from chainrule.inspect.diagnosis.ranks import Ranks, ranks_of
 from chainrule.nn.module import Module
 from chainrule.ops.record import Array
 from chainrule.tensor import Tensor, no_grad
 from chainrule.training.batches import Rows
 from chainrule.training.step import Loss
 
+Floats = NDArray[np.float64]
 MOST_ROWS = 8192  # that are predicted
 
 
@@ -23,8 +25,10 @@ class Outcome:
     """A network on some rows.
 
     ``baseline`` is the loss of the best constant output, ``fit`` 1 - loss / baseline: 1 is perfect, 0 no better
-    than a constant. For classes, ``accuracy`` is the share of right rows and ``chance`` that of always
-    predicting the most frequent class; NaN for a regression.
+    than a constant. For classes, ``accuracy`` is the share of right rows, ``chance`` that of always predicting the
+    most frequent class, ``ranks`` how well the probabilities order the rows; NaN for a regression. ``skill`` is
+    the share that is gone of what always predicting the classes' shares (or the best constant) gets wrong, by the
+    squared error of the probabilities (Brier's score), which rewards neither luck nor sureness.
     """
 
     rows: int
@@ -32,18 +36,22 @@ class Outcome:
     baseline: float
     accuracy: float
     chance: float
+    skill: float
+    ranks: Ranks
 
     @property
     def fit(self) -> float:
         """The share of the baseline's loss that is gone; NaN where the baseline's is 0."""
         return 1 - self.loss / self.baseline if self.baseline > 0 else float("nan")
 
-    @property
-    def skill(self) -> float:
-        """The share of the baseline's mistakes that are gone; ``fit`` for a regression."""
-        if np.isnan(self.accuracy):
-            return self.fit
-        return (self.accuracy - self.chance) / (1 - self.chance) if self.chance < 1 else float("nan")
+
+def brier_skill(probabilities: Floats, labels: NDArray[np.int64]) -> float:
+    """The share of the squared error of the classes' shares [classes] that ``probabilities`` [rows, classes] avoid."""
+    n, shares = len(labels), np.bincount(labels, minlength=probabilities.shape[1]) / len(labels)
+    spread = n * (1 - float(np.square(shares).sum()))
+    mine = probabilities[np.arange(n), labels]  # one-hot rows of thousands of classes would not fit in memory
+    squares = float(np.einsum("ij,ij->i", probabilities, probabilities).sum() - 2 * mine.sum()) + n
+    return 1 - squares / spread if len(np.unique(labels)) > 1 else float("nan")
 
 
 def labels_of(y: Array, outputs: Array) -> NDArray[np.int64] | None:
@@ -66,6 +74,21 @@ def predicted_labels(outputs: Array, loss: Loss) -> NDArray[np.int64]:
     return (outputs.reshape(-1) > (0.0 if _plain(loss) is nn.binary_cross_entropy else 0.5)).astype(np.int64)
 
 
+def probabilities_of(outputs: Array, loss: Loss) -> Floats:
+    """The probabilities of the classes, [rows, classes], that outputs stand for."""
+    with np.errstate(all="ignore"):
+        raw = np.nan_to_num(outputs.astype(np.float64))
+        if raw.ndim == 2 and raw.shape[1] > 1:
+            if (raw >= 0).all() and np.allclose(raw.sum(1), 1, atol=1e-3):
+                return raw
+            grown = np.exp(raw - raw.max(1, keepdims=True))
+            return np.asarray(grown / grown.sum(1, keepdims=True))
+        flat = raw.reshape(-1)
+        logits = _plain(loss) is nn.binary_cross_entropy
+        second = 1 / (1 + np.exp(-np.clip(flat, -500, 500))) if logits else np.clip(flat, 0, 1)
+        return np.stack([1 - second, second], 1)
+
+
 def some_of(rows: Rows) -> Rows:
     """At most 8192 rows, from everywhere: tables are often sorted."""
     if len(rows) <= MOST_ROWS:
@@ -82,11 +105,15 @@ def evaluate(model: Module, loss: Loss, rows: Rows) -> Outcome:
         outputs = model.predict(x)
         value = loss_value(loss, outputs, y)
         baseline = min((loss_value(loss, guess, y) for guess in _constants(outputs, y)), default=float("nan"))
-    labels = labels_of(y, outputs)
+    labels, nan = labels_of(y, outputs), float("nan")
     if labels is None:
-        return Outcome(len(x), value, baseline, float("nan"), float("nan"))
+        skill = 1 - value / baseline if baseline > 0 else nan
+        return Outcome(len(x), value, baseline, nan, nan, skill, Ranks(nan, nan))
     right = float(np.mean(predicted_labels(outputs, loss) == labels))
-    return Outcome(len(x), value, baseline, right, float(np.bincount(labels).max() / len(labels)))
+    chance = float(np.bincount(labels).max() / len(labels))
+    probabilities = probabilities_of(outputs, loss)
+    skill = brier_skill(probabilities, labels)
+    return Outcome(len(x), value, baseline, right, chance, skill, ranks_of(probabilities, labels))
 
 
 def _constants(outputs: Array, y: Array) -> list[Array]:
@@ -108,7 +135,10 @@ def _constants(outputs: Array, y: Array) -> list[Array]:
 
 
 def adds_up(loss: Loss, outputs: Array, y: Array) -> bool:
-    """Whether the loss sums over rows instead of averaging (erratum 23)."""
+    """Whether the loss sums over rows instead of averaging.
+
+    Lectures: erratum 23.
+    """
     half = len(y) // 2
     if not half:
         return False

@@ -91,7 +91,7 @@ class Probe:
         start = 2 + 2 * count
         names = list(self._anatomy.parameters)
         gradients = [[np.asarray(part[start + i], np.float64) for i in range(len(names))] for part in parts]
-        mean = [np.mean([g[i] for g in gradients], axis=0) for i in range(len(names))]
+        mean = [_mean([g[i] for g in gradients]) for i in range(len(names))]
         slopes = iter([_joined(parts, i) for i in range(start + len(names), len(parts[0]))])
         return Probed(
             float(np.mean(losses)),
@@ -110,6 +110,14 @@ class Probe:
             return float("nan")
         spread = sum(norm([a - b for a, b in zip(g, mean, strict=True)]) ** 2 for g in gradients)
         return self._size * spread / (len(gradients) - 1)
+
+
+def _mean(arrays: list[Floats]) -> Floats:
+    """The mean of arrays of one shape, which are not copied next to each other: they may be large."""
+    total = arrays[0].copy()
+    for more in arrays[1:]:
+        total += more
+    return total / len(arrays)
 
 
 def norm(arrays: list[Floats]) -> float:

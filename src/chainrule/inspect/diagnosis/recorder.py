@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule.data.describe import list_some
 from chainrule.errors import SettingError
+from chainrule.foreign_text import clipped, quoted
 from chainrule.inspect.diagnosis.probe import Probe, Reading, norm, root_mean_square
 from chainrule.inspect.diagnosis.slopes import dead, saturated_share
 from chainrule.optim.settings import check_count
@@ -114,9 +116,11 @@ class Recorder:
         if any(value is None for value in found):
             known = {**snapshots[0].layers, **snapshots[0].parameters}
             raise SettingError(
-                f"the record has no {statistic!r} of {name!r}",
-                expected="; ".join(f"{part}: {', '.join(values)}" for part, values in known.items()),
-                got=f"{statistic!r} of {name!r}",
+                f"the record has no {quoted(statistic)} of {quoted(name)}",
+                expected="; ".join(
+                    f"{clipped(part)}: {list_some(list(values))}" for part, values in known.items()
+                ),
+                got=f"{quoted(statistic)} of {quoted(name)}",
             )
         return np.array([s.epoch for s in snapshots], np.int64), np.array(found, np.float64)
 

@@ -1,4 +1,4 @@
-"""Plots with matplotlib: each draws on ``ax`` or on a new figure, and returns the axes."""
+"""Plots with matplotlib: each draws on ``ax`` or on a new figure and returns the axes."""
 
 from chainrule.inspect.plots.decision import plot_decision_regions
 from chainrule.inspect.plots.fit import plot_fit

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.charts import COLOURS, canvas
 from chainrule.errors import ShapeError
+from chainrule.missing import as_array
 from chainrule.nn.module import Module
 from chainrule.ops.record import Array
+from chainrule.tensor import TensorLike
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 GRID = 160  # points along each axis
@@ -19,13 +24,14 @@ MARKERS = "os^Dv*P"  # classes differ in shape as well as in colour
 
 
 def plot_decision_regions(
-    model: Module, data: tuple[Any, Any], *, threshold: float = 0.5, ax: Any = None
-) -> Any:
-    """The class that a network with two inputs predicts everywhere, and the rows on top of it.
+    model: Module, data: tuple[TensorLike, TensorLike], *, threshold: float = 0.5, ax: Axes | None = None
+) -> Axes:
+    """Plot the class that a network with two inputs predicts at every point, and the rows on top.
 
-    ``data = (X, y)``, X [rows, 2], y the labels [rows] or [rows, 1]. With several outputs the largest one is the
-    class; a single output says class 1 from ``threshold`` on (0.5 for a probability, 0 for a logit). Returns the
-    axes (matplotlib's); draws on ``ax`` if given. Raises ShapeError unless there are two inputs.
+    ``data = (X, y)`` with X [rows, 2] and labels y [rows] or [rows, 1]. With several outputs the largest one is the
+    class; a single output of at least ``threshold`` means class 1 (0.5 for a probability, 0 for a logit). Returns
+    matplotlib's axes; draws on ``ax`` if given. Raises ShapeError unless there are two inputs, SettingError if
+    matplotlib is not installed.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
@@ -33,11 +39,9 @@ def plot_decision_regions(
     >>> ax.get_xlabel()
     'x1'
     """
-    x, y = np.asarray(data[0], np.float64), np.asarray(data[1]).reshape(-1)
+    x, y = as_array(data[0], np.float64, "X"), as_array(data[1], name="y").reshape(-1)
     if x.ndim != 2 or x.shape[1] != 2:
-        raise ShapeError(
-            "decision regions are drawn for two inputs", expected="X [rows, 2]", got=list(x.shape)
-        )
+        raise ShapeError("decision regions need two inputs", expected="X [rows, 2]", got=list(x.shape))
     with canvas(ax, (4.0, 3.6)) as axes:
         regions(axes, x, y, lambda points: predicted_class(model.predict(points), threshold))
         axes.set(xlabel="x1", ylabel="x2", title="Decision regions")
@@ -45,13 +49,13 @@ def plot_decision_regions(
 
 
 def predicted_class(outputs: Array, threshold: float) -> NDArray[np.int64]:
-    """The largest output, or whether a single one reaches the threshold."""
+    """The index of the largest output, or 1 where a single output reaches the threshold."""
     flat = outputs.reshape(len(outputs), -1)
     return flat.argmax(1) if flat.shape[1] > 1 else (flat[:, 0] >= threshold).astype(np.int64)
 
 
-def regions(axes: Any, points: Floats, labels: Array, classify: Callable[[Floats], Array]) -> None:
-    """The plane in the colours of the classes, and the points in their labels' colours and shapes."""
+def regions(axes: Axes, points: Floats, labels: Array, classify: Callable[[Floats], Array]) -> None:
+    """Colour the plane by class, and plot the points in the colours and shapes of their labels."""
     low, high = points.min(0), points.max(0)
     room = 0.15 * np.maximum(high - low, 1e-9)
     across, up = (np.linspace(a, b, GRID) for a, b in zip(low - room, high + room, strict=True))
@@ -64,8 +68,8 @@ def regions(axes: Any, points: Floats, labels: Array, classify: Callable[[Floats
     scatter(axes, points, labels)
 
 
-def scatter(axes: Any, points: Floats, labels: Array) -> None:
-    """The points, each class with its own colour and shape."""
+def scatter(axes: Axes, points: Floats, labels: Array) -> None:
+    """Plot the points, with a colour and a shape for each class."""
     for label in np.unique(labels).astype(int):
         mine = points[labels == label]
         axes.scatter(

@@ -1,28 +1,39 @@
-"""Approximations of a function of one input, with the hidden units that they are made of."""
+"""Plots how a network approximates a function of one input, and the hidden units that it combines."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from chainrule.charts import BLUE, GREY, RED, canvas
 from chainrule.errors import ShapeError
 from chainrule.inspect.plots.hidden import hidden_layer
+from chainrule.missing import as_array
 from chainrule.nn.module import Module
+from chainrule.tensor import TensorLike
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 POINTS = 400
 MOST_UNITS = 30
 
 
 def plot_fit(
-    model: Module, data: tuple[Any, Any], *, layer: str | None = None, output: int = 0, ax: Any = None
-) -> Any:
-    """The rows as points, the outputs of the hidden units dashed, the network's output in red (row E12).
+    model: Module,
+    data: tuple[TensorLike, TensorLike],
+    *,
+    layer: str | None = None,
+    output: int = 0,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot the rows as points, the hidden units' outputs dashed and the network's output in red.
 
-    ``data = (X, y)``, X [rows, 1], y [rows] or [rows, outputs], of which ``output`` is drawn. ``layer`` names the
-    activation whose units are drawn, the last hidden one by default; a network without one has none. At most 30
-    units are drawn. Returns the axes. Raises ShapeError unless there is one input.
+    ``data = (X, y)`` with X [rows, 1] and y [rows] or [rows, outputs]; ``output`` is the column that is plotted.
+    ``layer`` names the activation whose units are plotted, by default the last hidden one; at most 30 units are.
+    Returns matplotlib's axes; draws on ``ax`` if given. Raises ShapeError unless there is one input, SettingError
+    for an unknown layer or if matplotlib is not installed.
 
     >>> import numpy as np
     >>> import chainrule as cr
@@ -30,11 +41,13 @@ def plot_fit(
     >>> x = np.linspace(-1, 1, 50)[:, None]
     >>> len(cr.plot_fit(nn.MLP([1, 3, 1], "tanh", seed=0), (x, x**2)).lines)
     5
+
+    Lectures: E12.
     """
-    x = np.asarray(data[0], np.float64)
-    y = np.asarray(data[1], np.float64).reshape(len(x), -1)
+    x = as_array(data[0], np.float64, "X")
+    y = as_array(data[1], np.float64, "y").reshape(len(x), -1)
     if x.ndim != 2 or x.shape[1] != 1:
-        raise ShapeError("a fit is drawn for one input", expected="X [rows, 1]", got=list(x.shape))
+        raise ShapeError("plot_fit needs one input", expected="X [rows, 1]", got=list(x.shape))
     along = np.linspace(x.min(), x.max(), POINTS)[:, None]
     says = model.predict(along).reshape(POINTS, -1)[:, output]
     with canvas(ax) as axes:

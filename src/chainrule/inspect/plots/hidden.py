@@ -1,25 +1,26 @@
-"""What the layers of a network say on some rows."""
+"""Computes the outputs of a network's hidden layers for some rows."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import functions as f
+from chainrule.data.describe import list_some
 from chainrule.errors import SettingError
+from chainrule.foreign_text import quoted
 from chainrule.inspect.diagnosis.anatomy import anatomy
 from chainrule.interpret import Interpreted
 from chainrule.nn.module import Module
+from chainrule.ops.record import Array
 from chainrule.tensor import Tensor
 from chainrule.training.batches import as_rows
 
 Floats = NDArray[np.float64]
 
 
-def hidden_layers(model: Module, x: Any) -> tuple[dict[str, Floats], Floats]:
-    """The outputs [rows, units] of every hidden activation, by name in order, and the network's outputs."""
+def hidden_layers(model: Module, x: Array) -> tuple[dict[str, Floats], Floats]:
+    """Return the outputs [rows, units] of every hidden activation by name, in order, and the network's outputs."""
     rows = as_rows((x, np.zeros(len(x))), model)
     a = anatomy(model, _sum, None, rows.forms(len(rows)))
     chosen = [layer for layer in a.layers if layer.activation and layer.output is not a.output]
@@ -28,14 +29,14 @@ def hidden_layers(model: Module, x: Any) -> tuple[dict[str, Floats], Floats]:
     return named, np.asarray(outputs, np.float64).reshape(len(rows), -1)
 
 
-def hidden_layer(model: Module, x: Any, layer: str | None) -> tuple[str, Floats]:
-    """One hidden activation, the last one unless named; SettingError where there is none."""
+def hidden_layer(model: Module, x: Array, layer: str | None) -> tuple[str, Floats]:
+    """Return name and outputs of a hidden activation, by default the last. Raises SettingError if there is none."""
     values, _ = hidden_layers(model, x)
     if not values or (layer is not None and layer not in values):
         raise SettingError(
-            "there is no such hidden layer",
-            expected=", ".join(values) or "a network with a hidden activation",
-            got=repr(layer) if layer is not None else "none",
+            "the network has no such hidden layer",
+            expected=list_some(list(values)) or "a network with a hidden activation",
+            got=quoted(layer) if layer is not None else "none",
         )
     name = layer or list(values)[-1]
     return name, values[name]

@@ -1,15 +1,20 @@
-"""How weights or activations are spread, over the epochs of a run."""
+"""Plots the distribution of weights or activations over the epochs of a run."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.charts import canvas
+from chainrule.data.describe import list_some
 from chainrule.errors import SettingError
+from chainrule.foreign_text import clipped, quoted
 from chainrule.inspect.diagnosis.recorder import Recorder, Snapshot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 BINS = 80
@@ -21,12 +26,13 @@ def plot_histograms(
     *,
     of: Literal["weights", "activations"] = "weights",
     replica: int = 0,
-    ax: Any = None,
-) -> Any:
-    """The distribution of a parameter or of a layer's activations after every recorded epoch, dark where dense.
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot the distribution of a parameter or of a layer's activations after every recorded epoch; dark is dense.
 
-    ``name`` is that of a parameter such as "0.weight", or of a layer such as "1: Tanh"; by default the first. Lines
-    mark the median and the middle 90%. Returns the axes. Raises SettingError where nothing was recorded by that name.
+    ``name`` is the name of a parameter such as "0.weight", or of a layer such as "1: Tanh"; by default the first.
+    Lines mark the median and the 5% and 95% quantiles. Returns matplotlib's axes; draws on ``ax`` if given. Raises
+    SettingError if nothing was recorded under that name, or if matplotlib is not installed.
 
     >>> import numpy as np
     >>> import chainrule as cr
@@ -39,12 +45,14 @@ def plot_histograms(
     '1: Tanh'
     """
     if of not in ("weights", "activations"):
-        raise SettingError("plot_histograms: of", expected="'weights' or 'activations'", got=repr(of))
+        raise SettingError("plot_histograms: of", expected="'weights' or 'activations'", got=quoted(of))
     snapshots = recorder.snapshots.get(replica, [])
     first = _kept(snapshots[0], of) if snapshots else {}
     chosen = name or next(iter(first), "")
     if chosen not in first:
-        raise SettingError("nothing was recorded by that name", expected=", ".join(first), got=repr(chosen))
+        raise SettingError(
+            "nothing was recorded under that name", expected=list_some(list(first)), got=quoted(chosen)
+        )
     found = [_kept(s, of)[chosen] for s in snapshots]
     low, high = min(e[0] for _, e in found), max(e[-1] for _, e in found)
     edges = np.linspace(low, high if high > low else low + 1.0, BINS + 1)
@@ -53,10 +61,11 @@ def plot_histograms(
     with canvas(ax) as axes:
         across = np.append(epochs, 2 * epochs[-1] - epochs[-2] if len(epochs) > 1 else epochs[-1] + 1) - 0.5
         axes.pcolormesh(across, edges, np.sqrt(density), cmap="Blues", rasterized=True)
-        for share, dashes in ((0.05, ":"), (0.5, "-"), (0.95, ":")):
-            line = [_quantile(counts, own, share) for counts, own in found]
+        for q, dashes in ((0.05, ":"), (0.5, "-"), (0.95, ":")):
+            line = [_quantile(counts, own, q) for counts, own in found]
             axes.plot(epochs, line, dashes, color="black", linewidth=1.0)
-        axes.set(xlabel="epoch", ylabel="value", title=chosen)
+        axes.set(xlabel="epoch", ylabel="value")
+        axes.set_title(clipped(chosen), parse_math=False)
         return axes
 
 
@@ -65,11 +74,11 @@ def _kept(snapshot: Snapshot, of: str) -> dict[str, tuple[Floats, Floats]]:
 
 
 def _rebinned(counts: Floats, own: Floats, edges: Floats) -> Floats:
-    """The share of all values in each of the common bins, as if spread evenly over each of its own."""
+    """The fraction of values in each of the common bins, assuming they are uniform within their own bins."""
     total = np.concatenate([[0.0], np.cumsum(counts)]) / max(counts.sum(), 1.0)
     return np.diff(np.interp(edges, own, total))
 
 
-def _quantile(counts: Floats, own: Floats, share: float) -> float:
+def _quantile(counts: Floats, own: Floats, q: float) -> float:
     total = np.concatenate([[0.0], np.cumsum(counts)]) / max(counts.sum(), 1.0)
-    return float(np.interp(share, total, own))
+    return float(np.interp(q, total, own))

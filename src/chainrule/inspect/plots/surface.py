@@ -1,10 +1,10 @@
-"""The loss around a network's parameters, along two directions."""
+"""Plots the loss around a network's parameters, along two directions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,15 @@ from numpy.typing import NDArray
 from chainrule.charts import RED, canvas
 from chainrule.errors import SettingError, ShapeError
 from chainrule.inspect.diagnosis.outcome import loss_value
+from chainrule.missing import as_array
 from chainrule.nn.module import Module, flatten_parameters, unflatten_parameters
 from chainrule.optim.settings import check_count
+from chainrule.tensor import TensorLike
 from chainrule.training.batches import as_rows
 from chainrule.training.step import Loss
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 LEVELS = 18
@@ -23,22 +28,23 @@ LEVELS = 18
 
 def plot_loss_surface(
     model: Module,
-    data: tuple[Any, Any],
+    data: tuple[TensorLike, TensorLike],
     loss: Loss,
     *,
-    directions: Sequence[Any] | None = None,
+    directions: Sequence[TensorLike] | None = None,
     span: float = 1.0,
     points: int = 25,
     seed: int = 0,
-    ax: Any = None,
-) -> Any:
-    """The loss at theta + a d1 + b d2 for a and b from -span to span, as contours; a cross marks the network.
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot contours of the loss at theta + a d1 + b d2 for a and b from -span to span; a cross marks the network.
 
-    ``directions`` are two vectors in the order of ``nn.flatten_parameters``; without them they are drawn at random
-    by ``seed``, each parameter's part as long as the parameter itself, so that the picture does not depend on how
-    layers are scaled (Li et al., 2018). ``points`` [a side] squared evaluations over all rows. Contours are
-    logarithmic where the losses span more than a decade and a half. Returns the axes; the model is not changed.
-    Raises ShapeError for directions of another length, SettingError unless there are two.
+    ``directions`` are two vectors in the order of ``nn.flatten_parameters``. By default they are random, determined
+    by ``seed``, with each parameter's part as long as the parameter itself, so that the plot does not depend on the
+    scale of layers (Li et al., 2018). The loss is evaluated over all rows at ``points`` squared positions. Contours
+    are logarithmic if the losses span more than 1.5 decades. The model is not changed. Returns matplotlib's axes;
+    draws on ``ax`` if given. Raises ShapeError for directions of another length, SettingError unless there are two,
+    or if matplotlib is not installed.
 
     >>> import numpy as np
     >>> import chainrule as cr
@@ -73,22 +79,24 @@ def plot_loss_surface(
 
 
 def _directions(
-    model: Module, given: Sequence[Any] | None, theta: Floats, seed: int
+    model: Module, given: Sequence[TensorLike] | None, theta: Floats, seed: int
 ) -> tuple[Floats, Floats]:
     if given is None:
         rng = np.random.default_rng(seed)
         return _random(model, rng), _random(model, rng)
     if len(given) != 2:
-        raise SettingError("a surface has two directions", expected="2 vectors", got=len(given))
-    vectors = [np.asarray(v, np.float64) for v in given]
+        raise SettingError("plot_loss_surface needs two directions", expected="2 vectors", got=len(given))
+    vectors = [as_array(v, np.float64, "directions") for v in given]
     for v in vectors:
         if v.shape != theta.shape:
-            raise ShapeError("a direction does not fit this network", expected=theta.shape, got=v.shape)
+            raise ShapeError(
+                "a direction has the wrong length for this network", expected=theta.shape, got=v.shape
+            )
     return vectors[0], vectors[1]
 
 
 def _random(model: Module, rng: np.random.Generator) -> Floats:
-    """A random direction, each parameter's part as long as the parameter."""
+    """A random direction in which each parameter's part has the parameter's norm."""
     parts = []
     for p in model.parameters():
         v = rng.normal(size=p.size)

@@ -1,4 +1,7 @@
-"""Networks over any feed-forward graph (row A1): reading edges, ordering neurons, computing, passing messages."""
+"""Networks over any feed-forward graph: reading edges, ordering neurons, computing, passing messages.
+
+Lectures: A1.
+"""
 
 from chainrule.nn.graph_network.messages import ForwardPass, Messages, forward_pass
 from chainrule.nn.graph_network.network import GraphNetwork

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from chainrule.tensor import Tensor
 
 @dataclass(frozen=True)
 class Unit:
-    """Neurons of one level with one activation, next to each other in the network's order of neurons."""
+    """Consecutive neurons of one level with one activation."""
 
     start: int
     count: int
@@ -25,45 +24,45 @@ class Unit:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """The edges from one unit to another, listed by the neuron that they enter, and by the one that they leave.
+    """The edges from one unit to another, sorted by the neuron they enter and by the neuron they leave.
 
-    They are entries ``first`` to ``first + count`` of the network's edges in the order of computation.
+    In the order of computation they are the network's edges ``first`` to ``first + count``.
     """
 
-    lower: int  # units
-    upper: int
+    lower: int  # index of the unit that the edges leave
+    upper: int  # index of the unit that the edges enter
     first: int
     count: int
-    rows: Tensor  # [upper neurons + 1]: where each upper neuron's edges start, among all edges
+    rows: Tensor  # [upper neurons + 1]: index of each upper neuron's first edge, among all edges
     source: Tensor  # [count]: the lower neuron of each edge
-    columns: Tensor  # [lower neurons + 1]: where each lower neuron's edges start in the two that follow
-    target: Tensor  # [count]: the upper neuron
-    position: Tensor  # [count]: which of all edges it is
+    columns: Tensor  # [lower neurons + 1]: index of each lower neuron's first entry in target and position
+    target: Tensor  # [count]: the upper neuron of each edge, sorted by lower neuron
+    position: Tensor  # [count]: the index of that edge among all edges
 
     @property
     def incidence(self) -> tuple[Tensor, ...]:
-        """The operands that describe the edges to a primitive of ``ops/edges.py``."""
+        """The operands that describe the edges to the primitives of ``ops/edges.py``."""
         return (self.rows, self.source, self.columns, self.target, self.position)
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Units and blocks in the order of computation. ``order`` says which edge of the user's comes when."""
+    """Units and blocks in the order of computation."""
 
     neurons: Array  # [neurons]: positions in the user's labels
-    order: Array  # [edges]
+    order: Array  # [edges]: the user's edges in the order of computation
     units: tuple[Unit, ...]
     blocks: tuple[Block, ...]
-    lower: Array  # [edges] in the order of computation: places in ``neurons``
-    upper: Array
+    lower: Array  # [edges]: the index in ``neurons`` of the neuron that each edge leaves
+    upper: Array  # [edges]: and of the one that it enters
 
-    def __deepcopy__(self, memo: Any) -> Plan:
-        """Nothing in it changes: copies of a network share it."""
+    def __deepcopy__(self, memo: dict[int, object]) -> Plan:
+        """Return the object itself: it is immutable, and copies of a network share it."""
         return self
 
 
 def plan_of(edges: EdgeList, level: Array, inputs: Array, activation: Array, names: tuple[str, ...]) -> Plan:
-    """Lay a graph out; ``activation`` [neurons] says which of ``names`` each neuron has."""
+    """Order a graph for computation; ``activation`` [neurons] holds indices into ``names``."""
     rest = np.ones(len(level), bool)
     rest[inputs] = False
     rest &= level > 0  # the constant neuron comes right after the inputs
@@ -91,7 +90,7 @@ def _units(level: Array, activation: Array, names: tuple[str, ...]) -> tuple[Uni
 def _blocks(
     edges: EdgeList, lower: Array, upper: Array, units: tuple[Unit, ...]
 ) -> tuple[Array, tuple[Block, ...]]:
-    """Edges in the order of computation: by upper unit, lower unit, upper neuron, then as they were given."""
+    """Sort the edges by upper unit, lower unit and upper neuron; edges that tie keep the user's order."""
     starts = np.array([unit.start for unit in units])
     unit_of = np.repeat(np.arange(len(units)), [unit.count for unit in units])
     block = unit_of[upper] * len(units) + unit_of[lower]
@@ -121,7 +120,7 @@ def _stable(key: Array) -> tuple[Array, Array]:
 
 
 def _refuse_duplicates(edges: EdgeList, order: Array, columns: Array, target: Array) -> None:
-    """Edges of one lower neuron come by ascending upper neuron, so that equal ones follow each other."""
+    """Raise SettingError for repeated edges; they are neighbours, since edges are sorted by both their ends."""
     same = np.flatnonzero(target[1:] == target[:-1])
     same = same[~np.isin(same + 1, columns)]
     if len(same):
@@ -133,6 +132,6 @@ def _refuse_duplicates(edges: EdgeList, order: Array, columns: Array, target: Ar
         )
         raise SettingError(
             f"GraphNetwork: edges given twice: {listed(pairs)}",
-            expected="at most one edge from a neuron to another",
-            hint="add their weights up into one edge",
+            expected="at most one edge between two neurons",
+            hint="use one edge whose weight is their sum",
         )

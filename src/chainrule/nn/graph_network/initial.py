@@ -1,10 +1,9 @@
-"""First values of the weights on edges: the named initialisers, with fans that differ from edge to edge."""
+"""Initial values of edge weights: the named initialisers, with a fan in and fan out for each edge."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from chainrule.nn.choices import choose
 from chainrule.nn.initialisers import Initialiser
 from chainrule.ops.record import Array
 
-#: variance of a weight from the edges that enter its upper neuron and those that leave its lower one
+#: variance of a weight, from the number of edges that enter its upper neuron and that leave its lower one
 VARIANCES: dict[str, Callable[[Array, Array], Array]] = {
     "glorot": lambda enter, leave: 2.0 / (enter + leave),
     "he": lambda enter, leave: 2.0 / enter,
@@ -32,13 +31,13 @@ NAMES = {
 
 @dataclass(frozen=True, eq=False)
 class Spread:
-    """Draws each number with a standard deviation of its own."""
+    """An initialiser with a standard deviation for each weight."""
 
     name: str
     std: Array
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        """Draw an array."""
+        """Return initial values of this shape."""
         if self.name.endswith("normal"):
             return rng.normal(size=shape) * self.std
         return rng.uniform(-1.0, 1.0, shape) * (np.sqrt(3.0) * self.std)
@@ -46,13 +45,13 @@ class Spread:
     def __repr__(self) -> str:
         return f"{self.name}()"
 
-    def __deepcopy__(self, memo: Any) -> Spread:
-        """Nothing in it changes."""
+    def __deepcopy__(self, memo: dict[int, object]) -> Spread:
+        """Return the object itself: it is immutable."""
         return self
 
 
 def variance(name: str, enter: Array, leave: Array) -> Array:
-    """The variance that an initialiser of this name gives to edges with these fans."""
+    """The variance of an initialiser of this name, for edges with these fans."""
     choose("initialiser for edges", name, dict.fromkeys(sorted(NAMES)))
     return VARIANCES[name.partition("_")[0]](enter, leave)
 
@@ -60,9 +59,10 @@ def variance(name: str, enter: Array, leave: Array) -> Array:
 def spread(
     given: str | Initialiser | None, by_activation: list[str], which: Array, enter: Array, leave: Array
 ) -> Initialiser:
-    """The initialiser of weights [weights]: the one that was given, or that of the upper neuron's activation.
+    """Return the initialiser given, or one that follows the activation of each edge's upper neuron.
 
-    ``which`` [weights] says which of ``by_activation`` that is; the fans are [weights], too.
+    ``which`` [weights] holds that activation's index in ``by_activation``; ``enter`` and ``leave`` [weights] are the
+    fans.
     """
     if given is not None and not isinstance(given, str):
         return given

@@ -1,19 +1,20 @@
-"""The order in which neurons are computed: levels by Kahn's algorithm on arrays, and what cannot be ordered."""
+"""Finds the order in which neurons are computed, by Kahn's algorithm on arrays, and explains graphs without one."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from chainrule.errors import SettingError
+from chainrule.foreign_text import clipped
 from chainrule.nn.graph_network.reading import EdgeList, listed
 from chainrule.ops.record import Array
 
 
 def levels_of(edges: EdgeList, inputs: Array, outputs: Array) -> Array:
-    """The level of every neuron: 0 for inputs, else one more than the highest of those that it reads.
+    """The level of every neuron: 0 for inputs, else one more than the highest level that it reads.
 
-    A SettingError names what is wrong: a cycle as a path, self loops, inputs with incoming edges, neurons that
-    read nothing, outputs that no input reaches. Work is proportional to neurons and edges.
+    Takes time proportional to neurons and edges. Raises SettingError for cycles (shown as a path), self loops, inputs
+    with incoming edges, neurons without any that are no inputs, and outputs that no input reaches.
     """
     count = len(edges.labels)
     _refuse_loops(edges)
@@ -35,7 +36,7 @@ def levels_of(edges: EdgeList, inputs: Array, outputs: Array) -> Array:
 
 
 def grouped(keys: Array, count: int) -> tuple[Array, Array]:
-    """Where each key's entries start in a stable order by key [count + 1], and that order."""
+    """Return the start of each key's entries in a stable sort by key [count + 1], and the sorted order."""
     ordered = len(keys) < 2 or bool((keys[1:] >= keys[:-1]).all())
     order = np.arange(len(keys)) if ordered else np.argsort(keys, kind="stable")
     starts = np.zeros(count + 1, np.int64)
@@ -44,7 +45,7 @@ def grouped(keys: Array, count: int) -> tuple[Array, Array]:
 
 
 def ranges(starts: Array, ends: Array) -> Array:
-    """The integers of all ranges, one after the other."""
+    """Concatenate the integer ranges [start, end)."""
     counts = ends - starts
     offsets = np.cumsum(counts) - counts
     return np.arange(int(counts.sum())) + np.repeat(starts - offsets, counts)
@@ -56,7 +57,7 @@ def _refuse_loops(edges: EdgeList) -> None:
         raise SettingError(
             f"GraphNetwork: a neuron feeds itself: {listed(edges.labels[edges.source[loops]].tolist())}",
             expected="a graph without cycles",
-            hint="leave these edges out",
+            hint="remove these edges",
         )
 
 
@@ -69,13 +70,13 @@ def _refuse_fed_inputs(edges: EdgeList, inputs: Array, fed: Array) -> None:
         )
         raise SettingError(
             f"GraphNetwork: inputs with incoming edges: {listed(edges.labels[wrong].tolist())}",
-            expected="inputs that only the data feed",
+            expected="inputs without incoming edges",
             got=f"the edges {listed(pairs)}",
         )
 
 
 def _refuse_unfed(edges: EdgeList, inputs: Array, outputs: Array, fed: Array) -> None:
-    """A neuron that is no input must read something; what then cannot be reached is named as well."""
+    """Raise SettingError for neurons without incoming edges that are no inputs, and for outputs cut off by them."""
     feeds = np.bincount(edges.source, minlength=len(fed))
     unfed = np.setdiff1d(np.flatnonzero((fed == 0) & (feeds > 0)), inputs)
     lost = outputs[(fed[outputs] == 0) & ~np.isin(outputs, inputs)]
@@ -94,17 +95,17 @@ def _refuse_unfed(edges: EdgeList, inputs: Array, outputs: Array, fed: Array) ->
             f"GraphNetwork: outputs that no input reaches: {listed(unreached)}",
             expected="a path from an input to every output",
             got=f"no incoming edge: {listed(edges.labels[np.union1d(unfed, lost)].tolist())}",
-            hint="add the missing edges, or name more inputs",
+            hint="add the missing edges, or list more neurons in inputs",
         )
     raise SettingError(
         f"GraphNetwork: neurons without incoming edges that are no inputs: {listed(edges.labels[unfed].tolist())}",
         expected="an incoming edge for every neuron that is no input",
-        hint="name them among the inputs, or leave their edges out",
+        hint="list them in inputs, or remove their edges",
     )
 
 
 def _refuse_cycle(edges: EdgeList, left: Array) -> None:
-    """Every neuron that is left reads another one that is left: going back from any of them ends in a cycle."""
+    """Raise SettingError with a cycle. Each neuron left over reads another one, so following these finds a cycle."""
     inside = left[edges.source] & left[edges.target]
     reads = np.full(len(left), -1, np.int64)
     reads[edges.target[inside]] = edges.source[inside]
@@ -116,12 +117,12 @@ def _refuse_cycle(edges: EdgeList, left: Array) -> None:
         path.append(at)
         at = int(reads[at])
     cycle = edges.labels[[at, *path[seen[at] :][::-1]]].tolist()
-    shown = [str(neuron) for neuron in cycle]
+    shown = [clipped(neuron) for neuron in cycle]
     if len(shown) > 12:
         shown = [*shown[:6], "...", *shown[-5:]]
     raise SettingError(
         f"GraphNetwork: the edges have a cycle: {' -> '.join(shown)}",
         expected="a graph without cycles",
         got=f"a cycle of {len(cycle) - 1} neurons",
-        hint="leave one of these edges out",
+        hint="remove one of these edges",
     )

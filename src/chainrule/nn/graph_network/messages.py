@@ -1,16 +1,22 @@
-"""Back-propagation as message passing, one message an edge, written out (row A26, Algorithm 1)."""
+"""Back-propagation as message passing, with one message per edge: lecture A's Algorithm 1.
+
+Lectures: A26.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from chainrule.errors import SettingError, ShapeError
+from chainrule.missing import as_array
 from chainrule.nn.activations import find_activation
+from chainrule.nn.graph_network.reading import Edge
 from chainrule.ops.record import Array
-from chainrule.tensor import Tensor, as_tensor, no_grad
+from chainrule.tensor import Tensor, TensorLike, as_tensor, no_grad
 from chainrule.transforms import grad
 
 if TYPE_CHECKING:
@@ -19,47 +25,51 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ForwardPass:
-    """What Algorithm 1 needs to know at one x. Neurons and edges are in the order of computation.
+    """The forward values that Algorithm 1 starts from, at one x. Neurons and edges are in the order of computation.
 
-    Inputs are identity nodes: their u is their v, their slope 1 (erratum 7). The constant neuron is 1 and its slope
-    0: nothing depends on anything through it.
+    Inputs count as identity neurons: u equals v, with slope 1. The constant neuron is 1, with slope 0.
+
+    Lectures: erratum 7.
     """
 
-    neurons: list[Any]
-    u: Array  # [neurons], what enters the activation
-    v: Array  # [neurons], what leaves it
+    neurons: list[Hashable]
+    u: Array  # [neurons], pre-activations
+    v: Array  # [neurons], outputs of the activation
     slope: Array  # [neurons], sigma'(u)
-    lower: Array  # [edges], places in ``neurons``
-    upper: Array  # [edges]
+    lower: Array  # [edges], the index in ``neurons`` of the neuron that each edge leaves
+    upper: Array  # [edges], and of the one that it enters
     weight: Array  # [edges]
-    constant: int  # the place of the constant neuron, or -1
-    inputs: int  # the first so many neurons
-    output: int  # the place of the output that is differentiated
+    constant: int  # index of the constant neuron, or -1
+    inputs: int  # number of inputs, which come first
+    output: int  # index of the output that is differentiated
 
 
-def forward_pass(net: GraphNetwork, x: Any, output: Any = None) -> ForwardPass:
-    """u, v and sigma'(u) of every neuron for one row ``x`` [inputs] or [1, inputs].
+def forward_pass(net: GraphNetwork, x: TensorLike, output: Hashable = None) -> ForwardPass:
+    """Compute u, v and sigma'(u) of every neuron for one row ``x`` [inputs] or [1, inputs].
 
-    ``output`` names the output to be differentiated, where there are several. Raises SettingError and ShapeError.
+    ``output`` is the output neuron to differentiate; it may be omitted if there is only one. Raises SettingError for
+    any other neuron, ShapeError for several rows.
     """
-    row = np.asarray(x.numpy() if isinstance(x, Tensor) else x, net.dtype)
+    row = as_array(x.numpy() if isinstance(x, Tensor) else x, net.dtype, "x")
     if row.ndim == 2 and len(row) == 1:
         row = row[0]
     if row.ndim != 1:
         raise ShapeError(
-            "messages are those of one row",
+            "messages are computed for one row",
             expected="[inputs] or [1, inputs]",
             got=row.shape,
             hint="pass x[i]",
         )
     if output is None and len(net.outputs) > 1:
         raise SettingError(
-            "this network has several outputs", expected="output=, one of them", got=repr(net.outputs)
+            "this network has several outputs", expected="output= one of them", got=repr(net.outputs)
         )
     chosen = net.outputs[0] if output is None else output
     if chosen not in net.outputs:
         raise SettingError(
-            f"{chosen!r} is no output of this network", expected=f"one of {net.outputs!r}", got=repr(chosen)
+            f"{chosen!r} is not an output of this network",
+            expected=f"one of {net.outputs!r}",
+            got=repr(chosen),
         )
     plan = net.plan
     with no_grad():
@@ -85,29 +95,31 @@ def forward_pass(net: GraphNetwork, x: Any, output: Any = None) -> ForwardPass:
 
 @dataclass(frozen=True, eq=False)
 class Messages:
-    """Every number of Algorithm 1 at one x: of each neuron, and of each edge.
+    """All numbers of Algorithm 1 at one x, by neuron and by edge.
 
-    ``u`` and ``v`` are the pre-activation and the output of each neuron (inputs are identity nodes). ``S`` is
-    df/du, the sum of the messages that a neuron received (at the output itself, sigma'(u)): Claim 16.2 with
-    messages S du_i/du_k. ``S_v`` is df/dv, with messages S_v dv_i/dv_k and seed 1 (errata 5 to 7). ``message`` and
-    ``message_v`` are those of both variants by (upper, lower) neuron; the constant neuron receives none and has no
-    S. ``gradient`` is df/dw by (from, to), S of the upper neuron times v of the lower one (row A22);
-    ``bias_gradient`` is df/db by neuron. The gradient of a loss is l'(f, y) times that of f (row A29).
+    ``u`` and ``v`` are the pre-activation and the output of each neuron (inputs count as identity neurons). ``S``
+    is df/du, the sum of the messages that a neuron receives; at the output itself it is sigma'(u). This is Claim
+    16.2 with messages S du_i/du_k. ``S_v`` is df/dv, with messages S_v dv_i/dv_k and seed 1. ``message`` and
+    ``message_v`` hold the messages of both variants by (upper, lower) neuron; the constant neuron receives none and
+    has no S. ``gradient`` is df/dw by (from, to): S of the upper neuron times v of the lower one. ``bias_gradient``
+    is df/db by neuron. The gradient of a loss is l'(f, y) times the gradient of f.
+
+    Lectures: A22, A29; errata 5 to 7.
     """
 
     f: float
-    u: dict[Any, float]
-    v: dict[Any, float]
-    S: dict[Any, float]
-    S_v: dict[Any, float]
-    message: dict[tuple[Any, Any], float]
-    message_v: dict[tuple[Any, Any], float]
-    gradient: dict[tuple[Any, Any], float]
-    bias_gradient: dict[Any, float]
+    u: dict[Hashable, float]
+    v: dict[Hashable, float]
+    S: dict[Hashable, float]
+    S_v: dict[Hashable, float]
+    message: dict[Edge, float]
+    message_v: dict[Edge, float]
+    gradient: dict[Edge, float]
+    bias_gradient: dict[Hashable, float]
 
 
-def pass_messages(net: GraphNetwork, x: Any, output: Any = None) -> Messages:
-    """Algorithm 1, from the output's level down to the inputs: each neuron sends one message along each edge."""
+def pass_messages(net: GraphNetwork, x: TensorLike, output: Hashable = None) -> Messages:
+    """Run Algorithm 1: from the output down, each neuron sends one message along each of its incoming edges."""
     at = forward_pass(net, x, output)
     names, count = at.neurons, len(at.neurons)
     entering: list[list[int]] = [[] for _ in range(count)]
@@ -143,7 +155,7 @@ def pass_messages(net: GraphNetwork, x: Any, output: Any = None) -> Messages:
     )
 
 
-def _order_of(net: GraphNetwork) -> Any:
-    """A key that sorts edges as ``net.edges`` has them."""
+def _order_of(net: GraphNetwork) -> Callable[[tuple[Edge, float]], int]:
+    """A sort key that orders (edge, value) pairs like ``net.edges``."""
     place = {edge: i for i, edge in enumerate(net.edges)}
     return lambda item: place[item[0]]

@@ -57,7 +57,7 @@ EXPLAINED_BY = {
     "flat region": {"no gradient", "dead units", "saturated units"},
     "saddle point": {"no gradient", "dead units", "identical units"},
     "saturated units": {"step too large"},
-    "vanishing gradients": {"saturated units"},
+    "vanishing gradients": {"dead units", "saturated units"},
     "dead units": {"step too large"},
     "step too small": {
         "no gradient",

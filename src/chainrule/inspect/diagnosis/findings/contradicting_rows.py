@@ -14,22 +14,24 @@ SHARE = 0.02  # of all rows, below which no network's score changes visibly
 
 def find(e: Evidence) -> Iterator[Finding]:
     """Rows that no function of their columns can tell apart although their targets differ."""
-    x = np.ascontiguousarray(e.rows.x.reshape(len(e.rows), -1))
-    rows = x.view([("", x.dtype)] * x.shape[1]).ravel() if x.shape[1] else np.zeros(len(x))
+    x = np.ascontiguousarray(
+        e.rows.x.reshape(len(e.rows), -1) + 0
+    )  # of both zeros one is left: bytes are compared
+    rows = x.view(f"V{x.itemsize * x.shape[1]}").ravel() if x.shape[1] else np.zeros(len(x))
     _, group = np.unique(rows, return_inverse=True)
     if e.labels is not None:
         wrong = _outvoted(group, e.labels)
-        kind = "another class than most of their equals"
+        kind = "different classes"
     else:
         wrong = _far_from_mean(group, e.rows.y.reshape(len(x), -1).astype(np.float64))
-        kind = "a target more than half a deviation from the mean of their equals"
+        kind = "targets that are far apart"
     if wrong.mean() > SHARE:
         one = int(np.flatnonzero(wrong)[0])
         equals = np.flatnonzero(group == group[one])
         first, other = sorted((one, int(equals[equals != one][0])))
         yield Finding(
             "contradicting rows",
-            f"Some rows have equals in every column but {kind}: no network can get both right.",
+            f"Some rows are identical in every column yet have {kind}: no network can get them all right.",
             f"{int(wrong.sum())} of {len(x)} rows, such as {first} and {other} (counted from 0)",
             {"contradicted rows": int(wrong.sum()), "share": float(wrong.mean())},
             "severe" if wrong.mean() > 0.2 else "warning",

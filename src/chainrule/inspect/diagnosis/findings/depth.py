@@ -12,7 +12,7 @@ from chainrule.inspect.diagnosis.finding import Finding
 from chainrule.inspect.diagnosis.probe import root_mean_square
 
 # A first layer whose gradient is a thousandth of the last one's learns a thousand times slower; with one
-# step size for all, the last layer has long ended when the first begins.
+# learning rate for all, the last layer has long ended when the first begins.
 RATIO = 1e3
 DEPTH = 3  # layers with weights, from which it is a matter of depth
 

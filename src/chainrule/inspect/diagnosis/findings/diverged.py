@@ -18,14 +18,14 @@ def find(e: Evidence) -> Iterator[Finding]:
         figures: dict[str, float | int | str] = {"loss": e.training.loss}
         if replica is not None and replica.gradient_norm:
             figures["largest gradient norm"] = max(replica.gradient_norm)
-        if len(e.step_sizes):
-            figures["step size"] = float(e.step_sizes[0])
+        if len(e.learning_rates):
+            figures["learning rate"] = float(e.learning_rates[0])
         yield Finding(
             "diverged",
             f"The run left the finite numbers: {stopped or 'the loss is not finite'}.",
             "the whole network",
             figures,
             "severe",
-            "a step size ten times smaller, clip_norm=1.0, columns scaled to mean 0 and deviation 1",
+            "a learning rate ten times smaller, clip_norm=1.0, columns scaled to mean 0 and deviation 1",
             ("E30", "B3"),
         )

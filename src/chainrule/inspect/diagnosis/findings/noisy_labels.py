@@ -14,7 +14,7 @@ from chainrule.inspect.diagnosis.finding import Finding
 AGREEMENT = 0.95
 CONTRADICTED = 0.1
 BETTER = 0.1
-SKILL = 0.2  # below it, neighbours know too little to contradict anybody
+SKILL = 0.1  # below it, neighbours know too little to contradict anybody
 
 
 def find(e: Evidence) -> Iterator[Finding]:

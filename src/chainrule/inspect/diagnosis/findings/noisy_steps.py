@@ -37,9 +37,11 @@ def find(e: Evidence) -> Iterator[Finding]:
     The minibatches' gradients are mostly noise there: the noise scale is more than ten times the batch size.
     """
     replica = e.replica
-    if replica is None or e.fitted or len(replica.loss) < 8 or not e.batch_size or not len(e.step_sizes):
+    if replica is None or e.fitted or len(replica.loss) < 8 or not e.batch_size or not len(e.learning_rates):
         return
-    lr, first = float(e.step_sizes[-1]), float(e.step_sizes[0])
+    if e.steps_per_epoch <= 1:
+        return  # a step follows all rows
+    lr, first = float(e.learning_rates[-1]), float(e.learning_rates[0])
     scale, left = noise_scale(e), gain(e)
     if (
         has_ended(np.array(replica.loss))
@@ -55,9 +57,9 @@ def find(e: Evidence) -> Iterator[Finding]:
                 "noise scale, rows": scale,
                 "batch size": e.batch_size,
                 "gain of one step along the full gradient": left,
-                "step size": lr,
+                "learning rate": lr,
             },
             "warning",
-            "a step size that falls to 0 (InverseTime, CosineDecay), or a larger batch",
+            "a learning rate that falls to 0 (InverseTime, CosineDecay), or a larger batch",
             ("B10", "D8", "D9"),
         )

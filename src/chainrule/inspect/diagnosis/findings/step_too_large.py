@@ -11,7 +11,7 @@ from chainrule.inspect.diagnosis.finding import Finding
 from chainrule.inspect.diagnosis.loss_curve import ends_unsteady
 from chainrule.inspect.diagnosis.probe import Floats
 
-# On a parabola of curvature k gradient descent with step size a multiplies the distance by 1 - a k: beyond
+# On a parabola of curvature k gradient descent with learning rate a multiplies the distance by 1 - a k: beyond
 # a k = 2 (with momentum b, 2 (1 + b)) it moves away.
 LIMIT = 2.0
 RISE = 1.05  # a loss that stays where it is varies less
@@ -19,22 +19,25 @@ RISE = 1.05  # a loss that stays where it is varies less
 
 def find(e: Evidence) -> Iterator[Finding]:
     """The loss ends higher than it began, or the run diverged or jumps while the curvature forbids such steps."""
-    if e.history is None or e.fitted or not len(e.step_sizes_asked):
+    if e.history is None or e.fitted or not len(e.planned_learning_rates):
         return
     curve = np.array(e.history.replicas[e.history.best].loss)
     diverged = e.history.stopped[e.history.best].startswith("diverged")
-    lr = float(e.step_sizes_asked[max(len(curve) - 1, 0)])
+    lr = float(e.planned_learning_rates[max(len(curve) - 1, 0)])
     sharp = e.curvature.highest * e.curvature_of_step if e.curvature is not None else float("nan")
     limit = LIMIT * (1 + e.momentum)
     beyond = bool(e.plain_steps and lr * sharp > limit)
     rises = _rises(curve)
     if not (rises or (diverged and beyond) or (ends_unsteady(curve) and (beyond or not e.plain_steps))):
         return
-    figures: dict[str, float | int | str] = {"step size": lr, "optimizer": str(e.optimizer.get("name", ""))}
+    figures: dict[str, float | int | str] = {
+        "learning rate": lr,
+        "optimizer": str(e.optimizer.get("name", "")),
+    }
     if e.curvature is not None:
         figures |= {"largest curvature": sharp}
         if e.plain_steps:
-            figures |= {"step size times curvature": lr * sharp, "limit": limit}
+            figures |= {"learning rate times curvature": lr * sharp, "limit": limit}
     if len(curve):
         figures |= {
             "first loss": float(curve[0]),
@@ -54,7 +57,7 @@ def find(e: Evidence) -> Iterator[Finding]:
         "the whole network",
         figures,
         "severe" if rises or diverged else "warning",
-        "a step size ten times smaller, one that falls (CosineDecay, InverseTime), Adam, or clip_norm=1.0",
+        "a learning rate ten times smaller, one that falls (CosineDecay, InverseTime), Adam, or clip_norm=1.0",
         ("E30", "B10"),
     )
 

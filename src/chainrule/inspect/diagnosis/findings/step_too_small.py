@@ -15,7 +15,7 @@ TRAVEL = 0.1
 
 def find(e: Evidence) -> Iterator[Finding]:
     """All steps of the run, laid end to end, are shorter than a tenth of the weights' norm."""
-    replica, lr = e.replica, e.step_sizes
+    replica, lr = e.replica, e.learning_rates
     if replica is None or e.fitted or not len(lr) or not replica.gradient_norm:
         return
     size = float(np.sqrt(sum(w**2 for w in weight_sizes(e.model).values())))
@@ -26,7 +26,7 @@ def find(e: Evidence) -> Iterator[Finding]:
             "The steps are so small that the weights have hardly left their first values.",
             "the whole network",
             {
-                "step size": float(lr.mean()),
+                "learning rate": float(lr.mean()),
                 "steps": replica.steps,
                 "path over weights' norm": travel,
                 "update over weights' norm, a step": travel / max(replica.steps, 1),
@@ -34,7 +34,7 @@ def find(e: Evidence) -> Iterator[Finding]:
                 "last loss": replica.loss[-1],
             },
             "severe" if travel < TRAVEL / 10 else "warning",
-            "a step size ten or a hundred times larger, or Adam; more epochs",
+            "a learning rate ten or a hundred times larger, or Adam; more epochs",
             ("E30", "B10"),
         )
 
@@ -42,10 +42,10 @@ def find(e: Evidence) -> Iterator[Finding]:
 def path_length(e: Evidence) -> float:
     """The length of all steps of the run together, at most: their directions are not known.
 
-    A step of SGD is as long as step size times gradient; one of Adam and its relatives about the step size
+    A step of SGD is as long as learning rate times gradient; one of Adam and its relatives about the learning rate
     for each parameter.
     """
-    replica, lr = e.replica, e.step_sizes
+    replica, lr = e.replica, e.learning_rates
     if replica is None or not len(lr):
         return float("nan")
     if e.plain_steps:

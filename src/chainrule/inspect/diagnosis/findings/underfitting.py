@@ -7,9 +7,6 @@ from collections.abc import Iterator
 from chainrule.inspect.diagnosis.evidence import Evidence
 from chainrule.inspect.diagnosis.finding import Finding
 
-POOR = 0.1  # of a constant's mistakes or loss gone
-BEHIND = 0.15  # below the nearest neighbours' skill
-
 
 def find(e: Evidence) -> Iterator[Finding]:
     """On its own training rows the network is hardly better than a constant, or clearly worse than neighbours.
@@ -19,12 +16,11 @@ def find(e: Evidence) -> Iterator[Finding]:
     if e.replica is None or e.fitted:
         return
     t, n = e.training, e.neighbours
-    behind = n is not None and t.skill < n.skill - BEHIND
-    if max(t.fit, t.skill) < POOR or behind:
+    if e.falls_short:
         yield Finding(
             "underfitting",
             "The network does badly on the very rows that it was trained on"
-            + (", worse than their nearest neighbours would." if behind else "."),
+            + (", worse than their nearest neighbours would." if e.behind else "."),
             "the whole network",
             {
                 "loss": t.loss,

@@ -11,7 +11,7 @@ from chainrule.inspect.diagnosis.evidence import Evidence
 from chainrule.inspect.diagnosis.finding import Finding
 
 # The loss's curvature along a column's weight grows with the column's square: a ratio of 100 between two
-# columns is one of 10,000 between curvatures, and one step size cannot serve both.
+# columns is one of 10,000 between curvatures, and one learning rate cannot serve both.
 RATIO = 100.0
 SIZE = 100.0  # values this large saturate a unit with a weight of 1/10
 
@@ -43,7 +43,7 @@ def _columns(e: Evidence) -> Iterator[Finding]:
         place = int(size.argmax())
         yield Finding(
             "unscaled columns",
-            "The input's columns differ in size so much, or are so large, that no step size suits all weights.",
+            "The input's columns differ in size so much, or are so large, that no learning rate suits all weights.",
             f"column {place} of {flat.shape[1]}, the largest",
             {
                 "largest column's size": largest,
@@ -63,7 +63,7 @@ def _target(e: Evidence) -> Iterator[Finding]:
     if size > SIZE:
         yield Finding(
             "unscaled target",
-            "The target's numbers are large: the first gradients are as large, and weights have far to go.",
+            "The target's numbers are large: so are the first gradients, and the weights that can predict them.",
             "y",
             {"target's size": size, "its deviation": float(y.std())},
             "warning",

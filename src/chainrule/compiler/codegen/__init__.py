@@ -1,0 +1,1 @@
+"""Code generation: kernels become functions of LLVM's language."""

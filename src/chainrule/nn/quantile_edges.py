@@ -1,0 +1,75 @@
+"""The edges of the bins that a number's piecewise-linear code is made of: given, or quantiles of data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.data.checks import check_finite
+from chainrule.errors import DataError, SettingError, ShapeError
+from chainrule.missing import as_array
+from chainrule.ops.operand import Dtype
+from chainrule.ops.record import Array
+from chainrule.tensor import TensorLike
+
+
+def quantile_edges(x: Array, bins: int) -> Array:
+    """Edges [columns, bins + 1] at the quantiles 0, 1/bins, ..., 1 of each column of x [rows, columns].
+
+    A quantile that repeats counts once, so that the bins of a column have different edges; the last edge then fills
+    what is left of its row. Raises DataError without rows.
+
+    >>> quantile_edges(np.array([[0.0, 5.0], [1.0, 5.0], [2.0, 5.0]]), bins=2)
+    array([[0., 1., 2.],
+           [5., 5., 5.]])
+    """
+    if len(x) == 0:
+        raise DataError(
+            "there are no rows to take quantiles of", expected="at least 1 row", got=list(x.shape)
+        )
+    levels = np.linspace(0, 1, bins + 1)
+    # in float64, and rounded once: two quantiles that the dtype cannot tell apart are one edge
+    found = np.quantile(x.astype(np.float64), levels, axis=0).T.astype(x.dtype)
+    return np.stack([_padded(np.unique(row), bins) for row in found])
+
+
+def given_edges(edges: Sequence[Any], columns: int, dtype: Dtype) -> Array:
+    """Edges [columns, bins + 1] from a list of increasing numbers for each column; short ones are filled up.
+
+    Raises ShapeError for another number of columns, SettingError for edges that do not increase.
+    """
+    if len(edges) != columns:
+        raise ShapeError(
+            "NumberEmbedding: edges must have a list for each column",
+            expected=f"{columns} lists of increasing numbers",
+            got=len(edges),
+        )
+    rows = [as_array(row, name=f"edges[{i}]").astype(np.float64) for i, row in enumerate(edges)]
+    for i, row in enumerate(rows):
+        check_finite(f"edges[{i}]", row)
+        if row.ndim != 1 or len(row) < 2 or not (np.diff(row) > 0).all():
+            raise SettingError(
+                f"NumberEmbedding: edges[{i}] must increase",
+                expected="at least two numbers, each greater than the one before",
+                got=np.array2string(row, threshold=8),
+                hint="np.unique sorts numbers and drops those that repeat",
+            )
+    bins = max(len(row) for row in rows) - 1
+    return np.stack([_padded(np.unique(row.astype(dtype)), bins) for row in rows])
+
+
+def _padded(row: Array, bins: int) -> Array:
+    return np.concatenate([row, np.repeat(row[-1:], bins + 1 - len(row))])
+
+
+def need_columns(x: TensorLike, features: int, dtype: Dtype) -> Array:
+    """Return x [rows, features] in this dtype; raise ShapeError for another shape, DataError where it is not finite."""
+    array = as_array(x, name="x")
+    if array.ndim != 2 or array.shape[1] != features:
+        raise ShapeError(
+            "fit_edges: x has the wrong shape", expected=f"[rows, {features}]", got=list(array.shape)
+        )
+    check_finite("x", array)
+    return array.astype(dtype)

@@ -1,0 +1,48 @@
+"""How training went: whether it ended too early."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chainrule.tables.finding import Draft, Remedy
+from chainrule.tables.signal import Losses
+
+if TYPE_CHECKING:
+    from chainrule.tables.trained import Trained
+
+NEAR_THE_END = 0.75, 0.95  # of the epochs that were planned: where they are few, and where not
+FEW = 4  # times fewer epochs than are taken where nobody says how many
+FALL = 0.05  # of a constant's loss, in the last third of the epochs; twice the epochs gain a tenth of that
+
+
+def find_still_improving(trained: Trained, losses: Losses) -> Iterator[Draft]:
+    """The best epoch is among the last that were planned, and the loss still fell, or they were very few.
+
+    The learning rate falls to 0 along with the epochs that were planned, so that the loss always settles at the end:
+    of a run with few epochs the curve alone does not tell that more would help.
+    """
+    kept, settings = trained.history.replicas[trained.history.best], trained.prepared.settings
+    rows = len(trained.prepared.split.training)
+    planned, usual = settings.epochs_for(rows), replace(settings, epochs=None).epochs_for(rows)
+    few = planned * FEW <= usual
+    if trained.history.interrupted or kept.kept_epoch + 1 <= NEAR_THE_END[0 if few else 1] * planned:
+        return
+    curve = np.array(kept.validation_loss or kept.loss)
+    third = max(len(curve) // 3, 1)
+    fall = float(curve[max(kept.kept_epoch - third, 0)] - curve[kept.kept_epoch])
+    if not few and fall <= FALL * float(losses.constant.mean()):
+        return
+    more = usual if few else 2 * planned
+    last = f"the best of {planned} epochs was number {kept.kept_epoch + 1}"
+    rise = f", and the loss fell by {fall:.3g} in the last {third}" if third < kept.kept_epoch + 1 else ""
+    yield Draft(
+        "still improving",
+        "warning",
+        "Training ended while the network was still improving: more epochs may predict better.",
+        f"{last}{rise}" + (f"; {usual} are usual for {rows} rows" if few else ""),
+        Remedy(f"--epochs {more}", f"TrainingSettings(epochs={more})"),
+    )

@@ -1,0 +1,46 @@
+"""Several networks that answer together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from chainrule import functions as f
+from chainrule.nn.module import Buffer, Module
+from chainrule.ops.record import Array
+from chainrule.tensor import Tensor
+
+
+class Mixture(Module):
+    """The mean of several networks: of their log-probabilities for classes, of their outputs for numbers.
+
+    For classes the output is divided by ``temperature``: softmax turns it into probabilities, as it does the logits of
+    a single network. A temperature above 1 makes them less sure. [batch, features] -> [batch, outputs].
+    """
+
+    def __init__(self, members: Sequence[Module], *, classes: bool, temperature: float = 1.0) -> None:
+        self.members, self.classes = list(members), classes
+        self.temperature = Buffer.made(np.array(temperature, np.float32))
+        self.eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What they say together of a minibatch ``x`` [batch, features]."""
+        outputs = [member.forward(x) for member in self.members]
+        if not self.classes:
+            return f.mean(f.stack(outputs), 0)
+        return f.mean(f.stack([f.log_softmax(output, -1) for output in outputs]), 0) / self.temperature
+
+    def describe(self) -> str:
+        """How many there are, and what is averaged."""
+        what = "log-probabilities" if self.classes else "outputs"
+        return f"{len(self.members)} networks, mean of their {what}"
+
+
+def mean_of(outputs: Array, classes: bool) -> Array:
+    """What networks say together whose outputs are [networks, rows, outputs]; as ``Mixture``, without temperature."""
+    if not classes:
+        return outputs.mean(0)
+    shifted = outputs - outputs.max(-1, keepdims=True)
+    found: Array = (shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))).mean(0)
+    return found

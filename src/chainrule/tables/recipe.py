@@ -1,0 +1,83 @@
+"""The settings of an ensemble where nothing is said: they follow from the number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from chainrule.errors import SettingError
+from chainrule.foreign_text import nearest, quoted
+from chainrule.tables.settings import TrainingSettings
+
+#: rows below which these hold, rows of a minibatch, steps of a network
+SIZES = ((1_000, 32, 1_000), (5_000, 64, 2_500), (20_000, 128, 8_000), (2**63, 256, 12_000))
+EPOCHS = 12, 300  # at least and at most
+FOLDS = 8
+
+
+def setting_names() -> list[str]:
+    """The names of all settings but the one that an ensemble is wanted."""
+    return sorted({one.name for one in fields(TrainingSettings)} - {"ensemble"})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train an ensemble on a table: ``changes`` are settings that are said, all others follow from its rows.
+
+    Every row trains and every row judges: a network is trained for each of eight folds of the rows, on all the others.
+    Raises SettingError for settings that there are not, or that are out of range.
+
+    >>> from chainrule import tables
+    >>> settings = tables.Recipe({"hidden": (32,)}).settings(rows=800)
+    >>> settings.ensemble, settings.hidden, settings.batch_size, settings.epochs
+    (True, (32,), 32, 45)
+    """
+
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.changes:
+            if name not in setting_names():
+                near = nearest(str(name), setting_names())
+                raise SettingError(f"there is no setting {quoted(name)}", hint=" or ".join(near))
+        if self.changes.get("validation"):
+            raise SettingError(
+                "an ensemble keeps no rows for validation: each network is validated on the fold that it leaves out",
+                hint="leave out validation",
+            )
+        TrainingSettings(**self.changes)
+
+    @property
+    def task(self) -> str | None:
+        """The task, if it is said."""
+        return self.changes.get("task")
+
+    def settings(self, rows: int) -> TrainingSettings:
+        """The settings for a table of so many rows with a target."""
+        held_out = self.changes.get("held_out", 0.0)
+        folds = self.changes.get("folds", FOLDS)
+        trained = rows * (1 - held_out) * (1 - 1 / folds)
+        batch_size, steps = next((batch, most) for below, batch, most in SIZES if rows < below)
+        batch_size = self.changes.get("batch_size", batch_size)
+        least, most = EPOCHS
+        epochs = self.changes.get("epochs") or min(
+            max(int(steps * batch_size / max(trained, 1)), least), most
+        )
+        chosen: dict[str, Any] = {
+            "hidden": (64, 64),
+            "dropout": 0.1,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "lr": 5e-3,
+            "weight_decay": 0.3,
+            "label_smoothing": 0.0,
+            "held_out": 0.0,
+            "validation": 0.0,
+            "patience": max(epochs // 3, 10),
+            "ensemble": True,
+            "folds": FOLDS,
+            "scaling": "robust",
+            "embedding": "periodic",
+        }
+        return TrainingSettings(**{**chosen, **self.changes})

@@ -1,0 +1,44 @@
+"""What a trained network says of the rows that its score is of, computed once for everything that is told of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.foreign_text import short_repr
+from chainrule.tables.model import TableModel
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Scored:
+    """The network's outputs [rows, outputs] for encoded rows, and what they mean beside the truth.
+
+    ``predicted`` are the classes' probabilities [rows, classes], or numbers in the target's units [rows]; ``actual``
+    are labels [rows], or numbers in these units [rows]; ``encoded`` is the target as the network learns it.
+
+    >>> from chainrule import data, tables
+    >>> wine = data.load_bundled("wine")
+    >>> trained = tables.train_table(wine.frame, wine.target, tables.TrainingSettings(epochs=10))
+    >>> trained.scored.outputs.shape, trained.scored.predicted.shape, trained.scored.actual.shape
+    ((36, 3), (36, 3), (36,))
+    """
+
+    outputs: NDArray[np.float32]
+    encoded: NDArray[Any]
+    predicted: Floats
+    actual: NDArray[Any]
+
+    __repr__ = short_repr
+
+
+def score_rows(model: TableModel, outputs: NDArray[np.float32], encoded: NDArray[Any]) -> Scored:
+    """The meaning of a network's outputs for rows whose encoded target is known."""
+    if model.task == "classification":
+        return Scored(outputs, encoded, model.probabilities(outputs), encoded)
+    decode = model.preprocessor.decode
+    return Scored(outputs, encoded, decode(outputs).to_numpy(), decode(encoded).to_numpy())

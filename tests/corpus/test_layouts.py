@@ -1,0 +1,16 @@
+"""Files of random layouts with fixed seeds; ``python -m tests.corpus.layouts --minutes 5`` tries others."""
+
+import random
+
+import pytest
+from tests.corpus.layouts import outcome, write
+
+SEEDS = 60
+
+
+@pytest.mark.parametrize("start", range(0, 600, SEEDS))
+def test_no_table_is_silently_another_one(tmp_path, start):
+    found = [outcome(write(random.Random(seed)), tmp_path) for seed in range(start, start + SEEDS)]
+    wrong = [(start + place, why) for place, (kind, why) in enumerate(found) if kind == "wrong"]
+    assert not wrong
+    assert sum(kind == "read" for kind, _ in found) > 0.9 * SEEDS
