@@ -98,11 +98,16 @@ TRAIN: dict[str, Option] = {
     "decimal": DECIMAL,
     "day_first": DAY_FIRST,
     "held_out": Option(
-        "Rows", "Fraction of the rows kept out of training. The score is computed on them.", "FRACTION", "0.2"
+        "Rows",
+        "Fraction of the rows that no network trains on; the score is then of them. Without it every row trains, and "
+        "is judged by a network that has not seen it; a single network holds out 0.2.",
+        "FRACTION",
+        "0.2",
     ),
     "validation": Option(
         "Rows",
-        "Fraction of the other rows that choose the best epoch and the best restart instead of training.",
+        "Of a single network: fraction of the other rows that choose the best epoch and the best restart instead of "
+        "training, 0.15 without it.",
         "FRACTION",
         "0.15",
     ),
@@ -144,13 +149,14 @@ TRAIN: dict[str, Option] = {
     ),
     "embedding": Option(
         "Network",
-        "What joins each number: none, or periodic (a vector of cosines, by which a network can follow jumps).",
+        "What joins each number, so that a network can follow jumps: none, periodic (a vector of cosines), bins (how far "
+        "the number is into each of 24 bins), or mixed (networks of three kinds, which answer together).",
         "NAME",
-        "periodic",
+        "mixed",
     ),
     "epochs": Option(
         "Training",
-        "Passes over the training rows. Without it as many as make about 4000 steps, from 20 to 500.",
+        "Passes over the training rows, at most. Without it they follow from the number of rows.",
         "N",
         "100",
     ),
@@ -176,24 +182,25 @@ TRAIN: dict[str, Option] = {
     ),
     "patience": Option(
         "Training",
-        "Stop after this many epochs without a lower validation loss. Without it a quarter of the epochs, "
-        "at least 10.",
+        "Stop after this many epochs without a lower validation loss. Without it a third of the epochs, at least 10; a "
+        "quarter for a single network.",
         "N",
         "50",
     ),
     "restarts": Option(
         "Training",
-        "Networks trained from different initial weights; the one with the lowest validation loss is kept.",
+        "How often the rows are dealt into folds. Of a single network: how many are trained from different initial "
+        "weights, of which the one with the lowest validation loss is kept.",
         "N",
         "8",
     ),
     "ensemble": Option(
         "Training",
-        "Train a network for every fold of the rows, on all other rows; they answer together. Options that are not "
-        "given follow from the number of rows, and each row is judged by a network that has not seen it.",
+        "Train a network for every fold of the rows, on all other rows, and have them answer together; or train a single "
+        "network, which is faster and smaller.",
         spelled="--ensemble / --no-ensemble",
     ),
-    "folds": Option("Training", "Parts into which an ensemble deals the rows.", "N", "8"),
+    "folds": Option("Training", "Parts into which an ensemble deals the rows, 8 without it.", "N", "8"),
     "checkpoint": Option("Training", "Save the run to this file as it goes.", "FILE"),
     "resume": Option("Training", "Continue the run that is saved in the checkpoint."),
     "out": Option("Output", "File that the model is saved to.", "FILE", "model.safetensors"),

@@ -30,14 +30,13 @@ from chainrule.data.files.text_format import TextFormat, check_delimiter
 from chainrule.errors import ChainruleError, SettingError
 from chainrule.files import is_ours
 from chainrule.foreign_text import WIDTH, clipped
-from chainrule.tables.recipe import Recipe, setting_names
+from chainrule.tables.recipe import Recipe
 from chainrule.tables.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from chainrule.cli.sources import Source
     from chainrule.tables import Prepared, Trained
 
-DEFAULT = TrainingSettings()
 INTERRUPTED = 130
 
 
@@ -47,7 +46,6 @@ def option(name: str, *spellings: str, **more: Any) -> Any:
 
 
 def train_command(
-    context: typer.Context,
     data: Annotated[str, typer.Argument(metavar="DATA", help=options.DATA)],
     target: Annotated[str | None, option("target")] = None,
     task: Annotated[str | None, option("task")] = None,
@@ -62,25 +60,25 @@ def train_command(
     missing: Annotated[list[str] | None, option("missing")] = None,
     decimal: Annotated[str | None, option("decimal")] = None,
     day_first: Annotated[bool | None, option("day_first", "--day-first/--month-first")] = None,
-    held_out: Annotated[float, option("held_out")] = DEFAULT.held_out,
-    validation: Annotated[float, option("validation")] = DEFAULT.validation,
-    seed: Annotated[int, option("seed")] = DEFAULT.seed,
-    hidden: Annotated[str, option("hidden")] = "64,64",
-    activation: Annotated[str, option("activation")] = DEFAULT.activation,
-    dropout: Annotated[float, option("dropout")] = DEFAULT.dropout,
-    batch_norm: Annotated[bool, option("batch_norm")] = DEFAULT.batch_norm,
-    scaling: Annotated[str, option("scaling")] = DEFAULT.scaling,
-    embedding: Annotated[str, option("embedding")] = DEFAULT.embedding,
+    held_out: Annotated[float | None, option("held_out")] = None,
+    validation: Annotated[float | None, option("validation")] = None,
+    seed: Annotated[int | None, option("seed")] = None,
+    hidden: Annotated[str | None, option("hidden")] = None,
+    activation: Annotated[str | None, option("activation")] = None,
+    dropout: Annotated[float | None, option("dropout")] = None,
+    batch_norm: Annotated[bool | None, option("batch_norm")] = None,
+    scaling: Annotated[str | None, option("scaling")] = None,
+    embedding: Annotated[str | None, option("embedding")] = None,
     epochs: Annotated[int | None, option("epochs")] = None,
-    batch_size: Annotated[int, option("batch_size")] = DEFAULT.batch_size,
-    lr: Annotated[float, option("lr")] = DEFAULT.lr,
-    weight_decay: Annotated[float, option("weight_decay")] = DEFAULT.weight_decay,
-    penalty: Annotated[float, option("penalty")] = DEFAULT.penalty,
-    label_smoothing: Annotated[float, option("label_smoothing")] = DEFAULT.label_smoothing,
+    batch_size: Annotated[int | None, option("batch_size")] = None,
+    lr: Annotated[float | None, option("lr")] = None,
+    weight_decay: Annotated[float | None, option("weight_decay")] = None,
+    penalty: Annotated[float | None, option("penalty")] = None,
+    label_smoothing: Annotated[float | None, option("label_smoothing")] = None,
     patience: Annotated[int | None, option("patience")] = None,
-    restarts: Annotated[int, option("restarts")] = DEFAULT.restarts,
-    ensemble: Annotated[bool, option("ensemble", "--ensemble/--no-ensemble")] = DEFAULT.ensemble,
-    folds: Annotated[int, option("folds")] = DEFAULT.folds,
+    restarts: Annotated[int | None, option("restarts")] = None,
+    ensemble: Annotated[bool, option("ensemble", "--ensemble/--no-ensemble")] = True,
+    folds: Annotated[int | None, option("folds")] = None,
     checkpoint: Annotated[Path | None, option("checkpoint")] = None,
     resume: Annotated[bool, option("resume", "--resume")] = False,
     out: Annotated[Path, option("out")] = Path("model.safetensors"),
@@ -89,12 +87,12 @@ def train_command(
     json: Annotated[bool, option("json", "--json")] = False,
     quiet: Annotated[bool, option("quiet", "--quiet")] = False,
 ) -> None:
-    """Train a network on a table, score it on held-out rows, and save it with a report."""
+    """Train networks on a table, score them on rows that they have not seen, and save them with a report."""
     report_path = None if no_report else report
     terminal = Terminal(json, quiet, *([IN_THE_REPORT] if report_path else []))
-    settings = checked_settings(
+    said = checked_settings(
         task=task,
-        hidden=parse_hidden(hidden),
+        hidden=None if hidden is None else parse_hidden(hidden),
         activation=activation,
         dropout=dropout,
         batch_norm=batch_norm,
@@ -109,15 +107,11 @@ def train_command(
         held_out=held_out,
         patience=patience,
         seed=seed,
-        ensemble=ensemble,
         folds=folds,
         scaling=scaling,
         embedding=embedding,
     )
-    said = said_of(settings, context)
-    if "folds" in said and not ensemble:
-        raise SettingError("--folds is of an ensemble, and none is asked for", hint="--ensemble")
-    asked = Recipe(said) if ensemble else settings
+    asked = asked_for(said, ensemble)
     if resume and checkpoint is None:
         raise SettingError("--resume needs a run to go on from", hint="--checkpoint FILE")
     check_places(data, out, report_path, checkpoint)
@@ -135,16 +129,22 @@ def train_command(
     raise typer.Exit(status)
 
 
-def said_of(settings: TrainingSettings, context: typer.Context) -> dict[str, Any]:
-    """The settings that the user said, on the command line or in a file."""
-    sources = {name: context.get_parameter_source(name) for name in setting_names()}
-    said = [name for name, source in sources.items() if source is not None and source.name != "DEFAULT"]
-    return {name: getattr(settings, name) for name in said}
+def asked_for(said: dict[str, Any], ensemble: bool) -> Recipe | TrainingSettings:
+    """An ensemble or a single network with these settings; SettingError for those that are of the other one."""
+    if ensemble and "validation" in said:
+        raise SettingError(
+            "--validation is of a single network: those of an ensemble are validated on the rows that they leave out",
+            hint="leave it out, or --no-ensemble",
+        )
+    if not ensemble and "folds" in said:
+        raise SettingError("--folds is of an ensemble, and --no-ensemble is said", hint="leave out one of them")
+    return Recipe(said) if ensemble else TrainingSettings(**said)
 
 
-def checked_settings(**given: Any) -> TrainingSettings:
-    """The settings of these options; a SettingError names the option that is at fault, and a value that works."""
-    for name, value in given.items():
+def checked_settings(**given: Any) -> dict[str, Any]:
+    """The settings that are said; a SettingError names the option that is at fault, and a value that works."""
+    said = {name: value for name, value in given.items() if value is not None}
+    for name, value in said.items():
         try:
             TrainingSettings(**{name: value})
         except SettingError as error:
@@ -156,7 +156,7 @@ def checked_settings(**given: Any) -> TrainingSettings:
                 expected=limits if is_range else error.expected,
                 hint=works if is_range else error.hint or works,
             ) from None
-    return TrainingSettings(**given)
+    return said
 
 
 def parse_hidden(text: str) -> tuple[int, ...]:
@@ -299,7 +299,7 @@ def run(
     from chainrule.tables import train as train_prepared
     from chainrule.training import Checkpoint
 
-    with plain_warnings(prepared.settings.restarts, prepared.settings.lr, DEFAULT.lr):
+    with plain_warnings(prepared.settings.restarts, prepared.settings.lr, TrainingSettings.lr):
         trained = train_prepared(
             prepared,
             name,

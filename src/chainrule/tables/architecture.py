@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,10 +10,23 @@ from numpy.typing import NDArray
 
 from chainrule.nn import MLP
 from chainrule.nn.layers import Sequential
-from chainrule.nn.module import Module
+from chainrule.nn.module import Module, Seed, seed_key
 from chainrule.nn.number_embedding import NumberEmbedding
-from chainrule.tables.mixture import Mixture
+from chainrule.tables.mixture import Mixture, SideBySide
 from chainrule.tables.scaling import RobustScaling
+
+
+COARSE_BINS = 8
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What one of the networks is that answer together: its embedding of numbers, hidden layers and dropout."""
+
+    embedding: str
+    bins: int = 24
+    hidden: tuple[int, ...] = ()
+    dropout: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -23,7 +36,8 @@ class Architecture:
     ``activation`` follows each hidden layer, ``dropout`` is the probability with which a hidden unit is
     dropped in training. ``members`` networks answer together, whose outputs are logits if ``classes``. With ``scaling``
     "robust" each begins with a layer that scales ``numbers``, the inputs that are numbers, by their median and
-    quartiles; with ``embedding`` "periodic" a vector of cosines joins each of these numbers.
+    quartiles; with ``embedding`` "periodic" a vector of cosines joins each of these numbers, with "bins" codes of the
+    bins between its quantiles, and with "mixed" there are ``members`` networks of each of three ``kinds``.
 
     >>> from chainrule import tables
     >>> tables.Architecture((4, 8, 3), "relu", dropout=0.0, batch_norm=False).weights
@@ -41,24 +55,48 @@ class Architecture:
     classes: bool = False
 
     def member(self, seed: int = 0, features: NDArray[np.float32] | None = None) -> Module:
-        """One of the networks, with fresh parameters that depend on ``seed``; scaled to training ``features``."""
+        """One of the networks, with fresh parameters that depend on ``seed``; scaled to training ``features``.
+
+        With several kinds it is ``SideBySide``, one network of each kind.
+        """
+        seeds = (seed, (seed, 2), (seed, 3))
+        networks = [self._network(kind, seeds[i], features) for i, kind in enumerate(self.kinds)]
+        return SideBySide(networks) if len(networks) > 1 else networks[0]
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What the networks of one fold are: one kind, or with embedding "mixed" the three of ``MIXED``."""
+        own = Kind(self.embedding, hidden=self.widths[1:-1], dropout=self.dropout)
+        if self.embedding != "mixed":
+            return (own,)
+        wide = Kind("bins", COARSE_BINS, hidden=(sum(own.hidden),) if own.hidden else (), dropout=2 * own.dropout)
+        return replace(own, embedding="periodic"), replace(own, embedding="bins"), wide
+
+    def _network(self, kind: Kind, seed: Seed, features: NDArray[np.float32] | None) -> Module:
         layers: list[Module] = []
         width = self.widths[0]
         if self.scaling == "robust":
             blank = RobustScaling.blank(width)
             layers.append(blank if features is None else RobustScaling.fitted(features, self.numbers))
-        if self.embedding == "periodic" and self.numbers:
-            embedding = NumberEmbedding(self.numbers, in_features=width, seed=(seed, 1))
+        if kind.embedding != "none" and self.numbers:
+            embedding = self._embedding(kind, width, (*seed_key(seed), 1))
+            if features is not None and kind.embedding == "bins":
+                embedding.fit_edges(layers[0].predict(features) if layers else features)
             layers.append(embedding)
             width = embedding.out_features
         mlp = MLP(
-            (width, *self.widths[1:]),
+            (width, *kind.hidden, self.widths[-1]),
             self.activation,
-            dropout=self.dropout,
+            dropout=kind.dropout,
             batch_norm=self.batch_norm,
             seed=seed,
         )
         return Sequential(*layers, mlp) if layers else mlp
+
+    def _embedding(self, kind: Kind, width: int, seed: Seed) -> NumberEmbedding:
+        if kind.embedding == "periodic":
+            return NumberEmbedding(self.numbers, in_features=width, seed=seed)
+        return NumberEmbedding(self.numbers, "piecewise", bins=kind.bins, size=None, in_features=width, seed=seed)
 
     def build(self, seed: int = 0) -> Module:
         """The network with fresh parameters that depend on ``seed`` alone; SettingError for bad settings.
@@ -66,14 +104,25 @@ class Architecture:
         >>> Architecture((2, 3, 1), "tanh", dropout=0.0, batch_norm=False).build().widths
         (2, 3, 1)
         """
-        if self.members == 1:
+        if self.networks == 1:
             return self.member(seed)
-        return Mixture([self.member(seed) for _ in range(self.members)], classes=self.classes)
+        networks = [self._network(kind, seed, None) for _ in range(self.members) for kind in self.kinds]
+        return Mixture(networks, classes=self.classes)
+
+    @property
+    def networks(self) -> int:
+        """How many networks answer together: ``members`` of each kind."""
+        return self.members * len(self.kinds)
 
     @property
     def weights(self) -> int:
-        """How many weights the affine layers of a network have, biases not counted."""
-        return sum(inputs * outputs for inputs, outputs in pairwise(self.widths))
+        """How many weights the affine layers of the networks of one fold have, without embeddings and biases."""
+        return sum(
+            inputs * outputs for kind in self.kinds for inputs, outputs in pairwise(self._widths_of(kind))
+        )
+
+    def _widths_of(self, kind: Kind) -> tuple[int, ...]:
+        return (self.widths[0], *kind.hidden, self.widths[-1])
 
     def describe(self) -> str:
         """The widths and what is not the default.
@@ -82,10 +131,17 @@ class Architecture:
         '4-8-3, relu, batch normalisation, dropout 0.5'
         >>> Architecture((4, 8, 3), "relu", dropout=0.0, batch_norm=False, members=8).describe()
         '8 networks of 4-8-3, relu'
+        >>> Architecture((4, 8, 8, 3), "relu", dropout=0.1, batch_norm=False, members=8, embedding="mixed").describe()
+        '16 networks of 4-8-8-3 and 8 of 4-16-3, relu, dropout 0.1 and 0.2'
         """
-        several = f"{self.members} networks of " if self.members > 1 else ""
-        parts = [several + "-".join(map(str, self.widths))]
+        kinds = self.kinds
+        widths = ["-".join(map(str, self._widths_of(kind))) for kind in kinds]
+        each = {one: self.members * widths.count(one) for one in widths}
+        (first, count), *others = each.items()
+        parts = [(f"{count} networks of " if self.networks > 1 else "") + first]
+        parts[0] += "".join(f" and {count} of {one}" for one, count in others)
         if len(self.widths) > 2:
             parts += [self.activation] + ["batch normalisation"] * self.batch_norm
-            parts += [f"dropout {self.dropout:g}"] if self.dropout else []
+            dropouts = dict.fromkeys(f"{kind.dropout:g}" for kind in kinds)
+            parts += [f"dropout {' and '.join(dropouts)}"] if self.dropout else []
         return ", ".join(parts)

@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule.data import Preprocessor
 from chainrule.nn.module import Module
-from chainrule.tables.mixture import Mixture
+from chainrule.tables.mixture import Mixture, SideBySide
 from chainrule.tables.out_of_fold import OutOfFold
 from chainrule.tables.temperature import find_temperature
 from chainrule.training import History
@@ -54,8 +54,9 @@ def ensemble_of(
         if np.isfinite(replica.score):
             one = copy.deepcopy(member)
             one.load_state_dict(replica.state)
-            members.append(one.eval())
-            unseen.append(rows.validation)
+            networks = one.networks if isinstance(one, SideBySide) else [one]
+            members += [network.eval() for network in networks]
+            unseen += [rows.validation] * len(networks)
     judged = OutOfFold(members, unseen, classes)
     if classes:
         labels = prepared.training.target

@@ -65,7 +65,7 @@ def _assemble(tensors: Mapping[str, Array], metadata: Mapping[str, Any]) -> Tabl
     facts = _read_facts(metadata["facts"])
     outputs = len(preprocessor.target.classes) or 1
     _require_widths(architecture, len(preprocessor.feature_names), outputs)
-    if architecture.classes != bool(preprocessor.target.classes) and architecture.members > 1:
+    if architecture.classes != bool(preprocessor.target.classes) and architecture.networks > 1:
         raise _malformed("architecture.classes", architecture.classes, "what the target is")
     if not 0 <= facts.most_frequent < outputs:
         raise _malformed("facts.most_frequent", facts.most_frequent, f"a label from 0 to {outputs - 1}")
@@ -119,7 +119,8 @@ def _build(architecture: Architecture, tensors: Mapping[str, Array]) -> Module:
     """The network with the file's parameters; built only once the file is known to hold as many."""
     held = sum(tensor.size for tensor in tensors.values())
     layers, weights = (
-        architecture.members * count for count in (len(architecture.widths) - 1, architecture.weights)
+        architecture.members * count
+        for count in (sum(len(kind.hidden) + 1 for kind in architecture.kinds), architecture.weights)
     )
     if len(tensors) < layers:
         raise _malformed(

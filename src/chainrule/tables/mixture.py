@@ -37,6 +37,17 @@ class Mixture(Module):
         return f"{len(self.members)} networks, mean of their {what}"
 
 
+class SideBySide(Module):
+    """Networks that are trained in the same steps, each by its own loss: [batch, features] -> [batch, networks, outputs]."""
+
+    def __init__(self, networks: Sequence[Module]) -> None:
+        self.networks = list(networks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What each says of a minibatch ``x`` [batch, features]."""
+        return f.stack([network.forward(x) for network in self.networks], 1)
+
+
 def mean_of(outputs: Array, classes: bool) -> Array:
     """What networks say together whose outputs are [networks, rows, outputs]; as ``Mixture``, without temperature."""
     if not classes:

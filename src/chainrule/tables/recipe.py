@@ -78,6 +78,6 @@ class Recipe:
             "ensemble": True,
             "folds": FOLDS,
             "scaling": "robust",
-            "embedding": "periodic",
+            "embedding": "mixed",
         }
         return TrainingSettings(**{**chosen, **self.changes})

@@ -84,7 +84,7 @@ def make_report(trained: Trained, model_path: str) -> Report:
         drawing=_drawing(trained.single.network),
         loss=_loss(trained),
         worst=trained.worst,
-        networks=model.architecture.members,
+        networks=model.architecture.networks,
         out_of_fold_rows=len(trained.scored.actual) if trained.judge is not None else 0,
     )
 

@@ -18,7 +18,7 @@ NOT_HIDDEN = (
 )  # derivative 0, or one output's share of all: hidden layers learn nothing
 HIDDEN = ("relu", "tanh", "logistic", "gelu", "silu", "elu", "leaky_relu", "softplus")
 SCALINGS = ("standard", "robust")
-EMBEDDINGS = ("none", "periodic")
+EMBEDDINGS = ("none", "periodic", "bins", "mixed")
 EPOCHS = (20, 500)  # at least and at most, where their number is not given
 
 

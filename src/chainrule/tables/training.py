@@ -270,7 +270,7 @@ def prepare(
 
 def _asked_for(settings: object, columns: object) -> tuple[TrainingSettings | Recipe, Columns]:
     """What was asked for, or what is usual; SettingError for another thing, such as a dictionary."""
-    settings = TrainingSettings() if settings is None else settings
+    settings = Recipe() if settings is None else settings
     columns = Columns() if columns is None else columns
     if not isinstance(settings, TrainingSettings | Recipe):
         raise SettingError(
@@ -345,18 +345,19 @@ def train(
     network = prepared.architecture.member(settings.seed, prepared.training.features)
     sets = folds_for(prepared)
     rows = len(sets[0].train) if sets else len(split.training)
+    kinds = len(prepared.architecture.kinds)
     epochs = settings.epochs_for(rows)
     history = fit(
         network,
         prepared.training,
-        loss=loss_of(prepared.preprocessor.target, settings),
+        loss=loss_of(prepared.preprocessor.target, settings, kinds),
         optimizer=_optimizer(settings, rows),
         epochs=epochs,
         batch_size=settings.batch_size,
         validation=prepared.validation if split.validation.size else None,
         restarts=len(sets) or settings.restarts,
         rows=sets or None,
-        penalty=penalty_of(settings),
+        penalty=penalty_of(settings, kinds),
         stop=EarlyStopping(settings.patience_for(epochs)) if sets or split.validation.size else None,
         callbacks=callbacks,
         progress=progress,
@@ -431,5 +432,7 @@ def _scored_out_of_fold(prepared: Prepared, judged: OutOfFold) -> Prepared:
     return replace(
         prepared,
         split=replace(prepared.split, out_of_fold=rows),
-        architecture=replace(prepared.architecture, members=len(judged.members)),
+        architecture=replace(
+            prepared.architecture, members=len(judged.members) // len(prepared.architecture.kinds)
+        ),
     )
