@@ -55,6 +55,8 @@ def train_command(
     held_out: Annotated[float | None, option("held_out")] = None,
     validation: Annotated[float | None, option("validation")] = None,
     seed: Annotated[int | None, option("seed")] = None,
+    group: Annotated[str | None, option("group")] = None,
+    time_order: Annotated[str | None, option("time_order", "--time")] = None,
     hidden: Annotated[str | None, option("hidden")] = None,
     activation: Annotated[str | None, option("activation")] = None,
     dropout: Annotated[float | None, option("dropout")] = None,
@@ -102,6 +104,8 @@ def train_command(
         folds=folds,
         scaling=scaling,
         embedding=embedding,
+        group=group,
+        time_order=time_order,
     )
     asked = asked_for(said, ensemble)
     if resume and checkpoint is None:
