@@ -32,7 +32,7 @@ from chainrule.tables.scores import Score
 from chainrule.training import History
 
 if TYPE_CHECKING:
-    from chainrule.tables.training import Encoded, Prepared
+    from chainrule.tables.prepared import Encoded, Prepared
 
 
 class Single(NamedTuple):
