@@ -20,7 +20,7 @@ from chainrule.cli import layout, outcome
 from chainrule.report.contents import Importance, Importances
 
 KEYS = [
-    "task", "data", "target", "metric", "score", "baseline", "scored_on", "training_rows", "validation_rows",
+    "task", "data", "target", "metric", "score", "score_low", "score_high", "baseline", "scored_on", "training_rows", "validation_rows",
     "held_out_rows", "epochs", "best_epoch", "restarts", "stopped", "interrupted", "seconds", "settings", "metrics",
     "confusion", "columns", "findings", "notices", "version", "assumed", "model", "report",
 ]  # fmt: skip
@@ -363,7 +363,7 @@ def test_predict_shows_the_first_predictions_and_all_measures(narrow, screen):
 def test_predict_as_json_has_the_measures(narrow, screen):
     result = narrow("predict", "model.safetensors", "iris", "--json").result
     assert list(result) == [
-        "rows", "out", "task", "target", "metric", "score", "baseline", "scored_rows", "metrics", "notices"
+        "rows", "out", "task", "target", "metric", "score", "score_low", "score_high", "baseline", "scored_rows", "metrics", "notices"
     ]  # fmt: skip
     assert result["metrics"]["accuracy"] == result["score"]
     assert list(result["metrics"]) == MEASURES
