@@ -26,8 +26,9 @@ from chainrule.nn.module import Module
 from chainrule.system.blas import one_blas_thread
 from chainrule.tables.architecture import Architecture
 from chainrule.tables.ensemble import ensemble_of, folds_for, number_places
+from chainrule.tables.facts import Facts
 from chainrule.tables.intervals import kept_errors
-from chainrule.tables.model import Facts, TableModel, network_outputs
+from chainrule.tables.model import TableModel, network_outputs
 from chainrule.tables.objective import loss_of, penalty_of
 from chainrule.tables.out_of_fold import OutOfFold
 from chainrule.tables.prepared import Encoded, Prepared, Split
@@ -254,6 +255,8 @@ def _finish(
         most_frequent=prepared.most_frequent,
         settings=prepared.settings.listed(),
         errors=_errors(prepared, outputs, actual),
+        score_low=score.low,
+        score_high=score.high,
     )
     model = TableModel(prepared.architecture, network, prepared.preprocessor, facts)
     return Trained(model, history, score, prepared, score_rows(model, outputs, actual), judged)
