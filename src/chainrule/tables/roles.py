@@ -125,7 +125,8 @@ def _groups(
     without = texts.is_null().to_numpy()[usable]
     number: dict[str | None, int] = {}
     codes = np.array([number.setdefault(text, len(number)) for text in texts.to_list()], np.int64)
-    count, notices = len(np.unique(codes[usable])), list[str]()
+    count = len(np.unique(codes[usable]))
+    notices: list[str] = []
     if count < 2:
         raise DataError(
             f"column {quoted(column.name)} has the same group in all rows (--group)",
@@ -168,13 +169,13 @@ def _times(
     place = np.full(len(values), -1, np.int64)
     place[here] = values[here].rank("dense").to_numpy().astype(np.int64) - 1
     without = usable[~known[usable]]
-    notices = []
+    said = []
     if len(without):
-        notices.append(
+        said.append(
             f"column {quoted(column.name)} has no time in {list_rows(without)}: left out, for they may "
             "be earlier or later than those that judge"
         )
-    return replace(roles, times=place, different_times=different), notices
+    return replace(roles, times=place, different_times=different), said
 
 
 def _weights(column: pl.Series, written: Found, usable: NDArray[np.int64]) -> NDArray[np.float64]:
