@@ -47,37 +47,42 @@ def prediction_frame(estimator: BaseEstimator, X: Table) -> pl.DataFrame:
 
 
 def _frame(estimator: BaseEstimator, X: Any, y: object, *, reset: bool) -> pl.DataFrame:
-    if hasattr(X, "collect_schema") and hasattr(X, "collect"):
-        X = X.collect()
-    is_frame = _is_frame(X)
-    array = None if is_frame else _as_array(X, estimator)
-    if is_frame:
+    array = None
+    if _is_frame(X) and hasattr(X, "set_axis"):  # of pandas, whose names may be numbers
         need_distinct_columns(X)
+    elif _is_frame(X):
+        X = as_frame(X)
+    else:
+        array = _as_array(X, estimator)
     validate_data(estimator, X if array is None else array, y, reset=reset, skip_check_array=True)
     own = getattr(estimator, "feature_names_in_", None)
     names = [f"column_{i + 1}" for i in range(estimator.n_features_in_)] if own is None else own.tolist()
     frame = _of_array(array, X, names) if array is not None else _renamed(X, names)
     if not frame.height or not frame.width:
         what = "rows" if frame.width else "columns"
-        raise DataError(f"X has no {what}", expected="at least one", got=f"{frame.height} x {frame.width} cells")
+        raise DataError(
+            f"X has no {what}", expected="at least one", got=f"{frame.height} x {frame.width} cells"
+        )
     _need_finite(frame)
     return frame
 
 
 def _is_frame(X: Any) -> bool:
-    return hasattr(X, "columns") and len(getattr(X, "shape", ())) == 2
+    """Whether X is a frame of pandas, or one that polars can take; a single column is none."""
+    is_lazy = hasattr(X, "collect_schema")
+    return is_lazy or (hasattr(X, "columns") and len(getattr(X, "shape", ())) == 2)
 
 
 def _renamed(X: Any, names: list[str]) -> pl.DataFrame:
     import polars as pl
 
-    if hasattr(X, "set_axis"):  # of pandas, where names may be numbers, too
+    if hasattr(X, "set_axis"):
         X = X.set_axis(names, axis=1)
     try:
         frame = as_frame(X)
     except DataError as error:
         raise _as_cell_error(error) from None
-    return pl.DataFrame({name: column for name, column in zip(names, frame.get_columns(), strict=True)})
+    return pl.DataFrame(dict(zip(names, frame.get_columns(), strict=True)))
 
 
 def _as_array(X: Any, estimator: BaseEstimator) -> Array:
@@ -124,7 +129,7 @@ def _column(name: str, cells: Array, gone: Array | None) -> pl.Series:
 
 
 def _is_missing(cell: object) -> bool:
-    return (isinstance(cell, float | np.floating) and cell != cell) or find_missing([cell]) is not None
+    return (isinstance(cell, float | np.floating) and bool(np.isnan(cell))) or find_missing([cell]) is not None
 
 
 def _as_cell_error(error: DataError) -> DataError:

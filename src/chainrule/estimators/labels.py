@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -105,11 +106,15 @@ def _one_column(y: Any) -> Array:
     array = column_or_1d(as_array(y, name="y"), warn=True)
     if not len(array):
         raise DataError("y is empty", expected="a value for each row of X")
-    if array.dtype.kind == "O" and any(isinstance(cell, float) and cell != cell for cell in array):
-        row = next(i for i, cell in enumerate(array) if cell != cell)
-        raise DataError("Input y contains NaN", expected="a value in every row", got=f"NaN in row {row}")
+    gone = [] if array.dtype.kind != "O" else [i for i, cell in enumerate(array) if _is_nan(cell)]
+    if gone:
+        raise DataError("Input y contains NaN", expected="a value in every row", got=f"NaN in row {gone[0]}")
     assert_all_finite(array, input_name="y")
     return np.asarray(array)
+
+
+def _is_nan(cell: object) -> bool:
+    return isinstance(cell, float) and math.isnan(cell)
 
 
 def _need_texts(y: Array) -> None:
@@ -118,7 +123,9 @@ def _need_texts(y: Array) -> None:
     if wrong:
         label, mixed = y[wrong[0]], len(wrong) < len(y)
         raise DataError(
-            "Unknown label type: y has texts and other objects" if mixed else "Unknown label type: y has objects",
+            "Unknown label type: y has texts and other objects"
+            if mixed
+            else "Unknown label type: y has objects",
             expected="texts, or an array of numbers or truth values",
             got=f"{type(label).__name__} {quoted(label)} in row {wrong[0]}",
             hint=f"y.astype({'str' if mixed else type(label).__name__})",

@@ -220,7 +220,8 @@ REGRESSOR: Parameters = {
 TABLES: Parameters = {
     # tables.TrainingSettings checks what is "no_validation" here
     "hidden": Parameter(
-        ["array-like", _COUNT, None], "neurons of each hidden layer; a number is one layer; None means (64, 64)"
+        ["array-like", _COUNT, None],
+        "neurons of each hidden layer; a number is one layer; None means (64, 64)",
     ),
     "dropout": Parameter(
         [_FRACTION, None],
@@ -237,12 +238,12 @@ TABLES: Parameters = {
     "weight_decay": Parameter([_from(0), None], "weight decay of AdamW; None means 0.3"),
     "folds": Parameter(
         [Interval(Integral, 2, None, closed="left"), None],
-        "folds of the rows, for each of which networks are trained on all the others; None means 8; of an ensemble only",
+        "folds of the rows, for each of which networks are trained on all the others, of an ensemble; None means 8",
     ),
     "restarts": Parameter(
         [_COUNT],
-        "how often an ensemble is trained, each time with other folds, all of which answer together; of single networks "
-        "the best one is kept",
+        "how often an ensemble is trained, each time with other folds, all of which answer together; of single "
+        "networks the best one is kept",
     ),
     "scaling": Parameter(
         "no_validation",
@@ -251,11 +252,15 @@ TABLES: Parameters = {
     ),
     "embedding": Parameter(
         "no_validation",
-        'what joins each number: "none", "periodic", "bins", or "mixed", three kinds of network side by side; None means '
-        '"mixed", for a single network "none"',
+        'what joins each number: "none", "periodic", "bins", or "mixed", three kinds of network side by side; None '
+        'means "mixed", for a single network "none"',
     ),
     "ensemble": Parameter(
         ["boolean"], "train on folds of the rows, or a single network with 15% of the rows for validation"
+    ),
+    "group": Parameter(
+        [str, None],
+        "a column of X whose rows with the same value are never trained on and judged with at once; it is no feature",
     ),
     "columns": Parameter(
         "no_validation", "what is known about the columns of X: a ``tables.Columns``; None: found out"
@@ -266,7 +271,7 @@ TABLES: Parameters = {
     "verbose": Parameter(["verbose"], "print what was decided about the columns, and show a progress bar"),
     "threads": Parameter(
         [_COUNT, None],
-        "threads on which networks are trained; None: all processors, inside a parallel grid search one's share of them",
+        "threads on which networks are trained; None: all processors, in a parallel grid search one's share of them",
     ),
 }
 

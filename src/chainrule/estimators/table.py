@@ -35,9 +35,21 @@ from chainrule.ops.record import Array
 if TYPE_CHECKING:
     import polars as pl
 
-    from chainrule.tables import Predictions, Recipe, Trained, TrainingSettings
+    from chainrule.tables import Recipe, TrainingSettings
 
-SETTINGS = ("hidden", "dropout", "epochs", "batch_size", "lr", "weight_decay", "folds", "scaling", "embedding")
+SETTINGS = (
+    "hidden",
+    "dropout",
+    "epochs",
+    "batch_size",
+    "lr",
+    "weight_decay",
+    "folds",
+    "scaling",
+    "embedding",
+    "group",
+)
+ROWS = 128  # that a prediction computes at once, however few there are: so a row's bits do not depend on the others
 SEEDS = 2**31  # numbers that a seed is drawn from
 
 
@@ -46,13 +58,21 @@ class _TableEstimator(SetByName, Versioned):
 
     _task: ClassVar[str]
     hidden: int | Sequence[int] | None
+    dropout: float | None
+    epochs: int | None
+    batch_size: int | None
+    lr: float | None
+    weight_decay: float | None
+    folds: int | None
+    restarts: int
+    scaling: str | None
+    embedding: str | None
     ensemble: bool
+    group: str | None
     columns: Columns | None
     random_state: Seed
-    restarts: int
     verbose: bool | int
     threads: int | None
-    trained_: Trained
     notices_: tuple[str, ...]
 
     def _train(self, frame: pl.DataFrame, target: pl.Series, kind: str) -> None:
@@ -72,7 +92,9 @@ class _TableEstimator(SetByName, Versioned):
             print(*self.notices_, sep="\n")
         unused = [one.name for one in prepared.preprocessor.columns if one.reading.values == "other"]
         if unused:
-            _warn(f"X: {list_some([quoted(name) for name in unused])} cannot be used: see notices_", DataWarning)
+            _warn(
+                f"X: {list_some([quoted(name) for name in unused])} cannot be used: see notices_", DataWarning
+            )
         trained = tables.train(prepared, progress=bool(self.verbose), threads=threads_here(self.threads))
         if trained.history.interrupted:
             if not trained.model.facts.best_epoch:
@@ -103,14 +125,23 @@ class _TableEstimator(SetByName, Versioned):
         found[rows] = predicted
         return found, np.sort(rows)
 
-    def _predictions(self, X: Table) -> Predictions:
-        """Warns (DataWarning) of cells that are not of their column's kind, which count as missing."""
+    def _outputs(self, X: Table) -> Array:
+        """The network's outputs [rows, outputs]; DataWarning for cells of another kind than their column's."""
+        from chainrule.tables.model import network_outputs
+
         check_is_fitted(self)
         model = self.trained_.model
         frame, odd = model.preprocessor.read(prediction_frame(self, X))
         for notice in odd:
             _warn(f"X: {notice}", DataWarning)
-        return model.predict(frame)
+        features, _ = model.preprocessor.encode(frame, canonical=True)
+        padded = np.zeros((-(-len(features) // ROWS) * ROWS, features.shape[1]), np.float32)
+        padded[: len(features)] = features
+        parts = [
+            network_outputs(model.network, padded[start : start + ROWS])
+            for start in range(0, len(padded), ROWS)
+        ]
+        return np.concatenate(parts)[: len(features)]
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -185,6 +216,7 @@ class TableClassifier(ClassifierMixin, _TableEstimator):  # type: ignore[misc]
         scaling: str | None = None,
         embedding: str | None = None,
         ensemble: bool = True,
+        group: str | None = None,
         columns: Columns | None = None,
         random_state: Seed = None,
         verbose: bool | int = False,
@@ -214,9 +246,8 @@ class TableClassifier(ClassifierMixin, _TableEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: Table) -> Array:
         """Predict probabilities [rows, classes], float64, with classes in the order of ``classes_``."""
-        probabilities = self._predictions(X).probabilities
-        assert probabilities is not None
-        return probabilities[:, self._places]
+        outputs = self._outputs(X)
+        return self.trained_.model.probabilities(outputs)[:, self._places]
 
     def predict_log_proba(self, X: Table) -> Array:
         """Predict the logarithms of :meth:`predict_proba`: minus infinity where one underflows float64."""
@@ -260,6 +291,7 @@ class TableRegressor(RegressorMixin, _TableEstimator):  # type: ignore[misc]
         scaling: str | None = None,
         embedding: str | None = None,
         ensemble: bool = True,
+        group: str | None = None,
         columns: Columns | None = None,
         random_state: Seed = None,
         verbose: bool | int = False,
@@ -282,4 +314,5 @@ class TableRegressor(RegressorMixin, _TableEstimator):  # type: ignore[misc]
 
     def predict(self, X: Table) -> Array:
         """Predict numbers, float64 [rows], for X [rows, columns]."""
-        return self._predictions(X).values.to_numpy()
+        outputs = self._outputs(X)
+        return self.trained_.model.preprocessor.decode(outputs).to_numpy()
