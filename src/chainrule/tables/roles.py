@@ -101,7 +101,8 @@ def read_roles(
     Raises DataError for weights that are no numbers, missing, negative or all zero, for a time that does not order the
     rows, and for a single group.
     """
-    found, notices = Roles(), []
+    found = Roles()
+    notices: list[str] = []
     if "group" in roles:
         groups, said = _groups(frame[roles["group"]], ready.columns, usable)
         found, notices = replace(found, groups=groups), [*notices, *said]
