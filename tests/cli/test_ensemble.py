@@ -42,7 +42,7 @@ def test_what_a_file_says_holds_too(run, houses):
 
 def test_it_is_inspected_exported_and_predicted_with(run, houses):
     assert run("train", houses / "houses.csv", "--target", "price", "--ensemble", *QUICK).status == 0
-    assert "3 networks of" in run("inspect", "model.safetensors").out
+    assert "6 networks of" in run("inspect", "model.safetensors").out
     assert run("export", "model.safetensors").status == 0
     done = run("predict", "model.safetensors", houses / "houses.csv", "--interval", "0.9")
     assert done.status == 0
@@ -81,7 +81,17 @@ def test_an_interval_of_classes_is_refused(run):
 
 
 def test_without_rows_to_judge_there_are_no_intervals(run, houses):
-    train = ("train", houses / "houses.csv", "--target", "price", "--held-out", "0", "--epochs", "2")
+    train = (
+        "train",
+        houses / "houses.csv",
+        "--target",
+        "price",
+        "--held-out",
+        "0",
+        "--epochs",
+        "2",
+        "--no-ensemble",
+    )
     assert run(*train, "--no-report").status == 0
     done = run("predict", "model.safetensors", houses / "houses.csv", "--interval", "0.9")
     assert done.status == 2
