@@ -132,6 +132,13 @@ TRAIN: dict[str, Option] = {
         "date",
         spelled="--time COLUMN",
     ),
+    "sample_weight": Option(
+        "Rows",
+        "How much each row counts, in training and in the score: a column of numbers from 0 on. It is not used to "
+        "predict, and new rows do not need it.",
+        "COLUMN",
+        "weight",
+    ),
     "hidden": Option(
         "Network",
         "Widths of the hidden layers, separated by commas; none for a linear model.",
