@@ -15,7 +15,6 @@ from chainrule.nn.number_embedding import NumberEmbedding
 from chainrule.tables.mixture import Mixture, SideBySide
 from chainrule.tables.scaling import RobustScaling
 
-
 COARSE_BINS = 8
 
 
