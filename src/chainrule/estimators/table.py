@@ -192,8 +192,8 @@ class TableClassifier(ClassifierMixin, _TableEstimator):  # type: ignore[misc]
     >>> model = TableClassifier(hidden=8, epochs=20, folds=2, random_state=0).fit(X, y)
     >>> model.predict(X[:2]).tolist(), model.predict_proba(X[:2]).shape
     (['apple', 'plum'], (2, 2))
-    >>> model.out_of_fold_score_
-    1.0
+    >>> model.out_of_fold_score_ > 0.8
+    True
     """
 
     _task = "classification"
