@@ -16,7 +16,8 @@ from chainrule.tables.mixture import Mixture, SideBySide
 from chainrule.tables.scaling import RobustScaling
 
 
-COARSE_BINS = 8
+MOST_EMBEDDED = 64  # numbers; of more, a mixture embeds none
+MOST_CODES = 400  # of all bins of a network in a mixture
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,12 @@ class Architecture:
         own = Kind(self.embedding, hidden=self.widths[1:-1], dropout=self.dropout)
         if self.embedding != "mixed":
             return (own,)
-        wide = Kind("bins", COARSE_BINS, hidden=(sum(own.hidden),) if own.hidden else (), dropout=2 * own.dropout)
-        return replace(own, embedding="periodic"), replace(own, embedding="bins"), wide
+        wide = Kind("none", hidden=(sum(own.hidden),) if own.hidden else (), dropout=2 * own.dropout)
+        if not 0 < len(self.numbers) <= MOST_EMBEDDED:
+            return replace(own, embedding="none"), wide
+        bins = min(Kind.bins, MOST_CODES // len(self.numbers))
+        fine, coarse = replace(own, embedding="bins", bins=bins), replace(wide, embedding="bins", bins=bins // 3)
+        return replace(own, embedding="periodic"), fine, coarse
 
     def _network(self, kind: Kind, seed: Seed, features: NDArray[np.float32] | None) -> Module:
         layers: list[Module] = []
