@@ -117,6 +117,21 @@ TRAIN: dict[str, Option] = {
         "N",
         "0",
     ),
+    "group": Option(
+        "Rows",
+        "Rows with the same value of this column, such as all visits of a patient, are never trained on and judged with "
+        "at once. It is not used to predict, unless --type gives it a type.",
+        "COLUMN",
+        "patient",
+    ),
+    "time_order": Option(
+        "Rows",
+        "The latest rows by this column, the last fifth or --held-out, judge; those before them train. Rows of one time "
+        "stay together, rows without a time are left out.",
+        "COLUMN",
+        "date",
+        spelled="--time COLUMN",
+    ),
     "hidden": Option(
         "Network",
         "Widths of the hidden layers, separated by commas; none for a linear model.",

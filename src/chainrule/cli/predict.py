@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from chainrule.tables import Predictions, Score, TableModel
-    from chainrule.tables.model import Part
+    from chainrule.tables.predictions import Part
 
 
 HEAD, CELL = 5, 30  # predictions that are shown, and characters of each
@@ -106,14 +106,18 @@ def head_lines(predictions: Predictions) -> list[str]:
 
 def show_score(scoring: Scoring, terminal: Terminal) -> None:
     """The score, and the other measures, of the rows whose target is known."""
-    from chainrule.tables.metrics import measure_text
+    from chainrule.tables.metrics import class_of, measure_text, titled
 
     if scoring.score is None:
         return
     terminal.blank()
     terminal.say(paragraph(scoring.score.describe()), "bold")
-    metrics = scoring.metrics
-    rest = [f"{name} {measure_text(name, value, '')}" for name, value in metrics.items() if value is not None]
+    classes = scoring.model.classes
+    rest = [
+        f"{titled(name, class_of(name, classes))} {measure_text(name, value, '')}"
+        for name, value in scoring.metrics.items()
+        if value is not None
+    ]
     if len(rest) > 1:
         terminal.say(paragraph(", ".join(rest[1:])))
 
@@ -126,6 +130,8 @@ def summary(model: TableModel, scoring: Scoring) -> dict[str, Any]:
         "target": model.preprocessor.target.name,
         "metric": score.metric.lower() if score else None,
         "score": score.value if score else None,
+        "score_low": score.low if score else None,
+        "score_high": score.high if score else None,
         "baseline": score.baseline if score else None,
         "scored_rows": score.rows if score else 0,
         "metrics": scoring.metrics,

@@ -25,14 +25,15 @@ from chainrule.tables.findings import findings_of
 from chainrule.tables.importance import importances
 from chainrule.tables.linear import linear_predictions
 from chainrule.tables.metrics import MOST_CLASSES, Floats, Metric, compare, measure
-from chainrule.tables.model import Predictions, TableModel, network_outputs
+from chainrule.tables.model import TableModel, network_outputs
 from chainrule.tables.out_of_fold import OutOfFold
+from chainrule.tables.predictions import Predictions
 from chainrule.tables.scored import Scored
 from chainrule.tables.scores import Score
 from chainrule.training import History
 
 if TYPE_CHECKING:
-    from chainrule.tables.training import Encoded, Prepared
+    from chainrule.tables.prepared import Encoded, Prepared
 
 
 class Single(NamedTuple):
@@ -55,8 +56,9 @@ class Trained:
     >>> trained = tables.train_table(wine.frame, wine.target, tables.TrainingSettings(epochs=10))
     >>> trained.score.metric, trained.score.value > 0.8, trained.history.loss.shape
     ('accuracy', True, (1, 10))
-    >>> [metric.name for metric in trained.metrics]
-    ['accuracy', 'balanced accuracy', 'log loss', 'AUC', 'macro F1']
+    >>> [metric.name for metric in trained.metrics]  # doctest: +NORMALIZE_WHITESPACE
+    ['accuracy', 'balanced accuracy', 'log loss', 'AUC', 'macro F1', 'precision', 'recall', 'Brier score',
+     'calibration error']
     """
 
     model: TableModel
@@ -127,6 +129,7 @@ class Trained:
             measure(target, self.scored.predicted, actual),
             measure(target, self.constant, actual),
             None if linear is None else measure(target, linear, actual),
+            target.classes,
         )
 
     @cached_property
