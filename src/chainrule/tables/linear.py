@@ -58,13 +58,17 @@ class LinearModel:
         return found
 
 
-def fit_linear(features: NDArray[np.float32], target: NDArray[Any], classes: int) -> LinearModel | None:
-    """The linear model of rows: logistic regression for ``classes``, else least squares with a small penalty.
+def fit_linear(
+    features: NDArray[np.float32], target: NDArray[Any], classes: int, rows: NDArray[np.int64] | None = None
+) -> LinearModel | None:
+    """The linear model of some ``rows``, or of all: logistic regression for ``classes``, else ridge regression.
 
     Of very many rows every n-th is used. None where the rows have one class only.
     """
-    step = max(1, -(-features.size // CELLS), -(-len(features) * classes // OUTPUTS))
-    x, y = features[::step], target[::step]
+    count = len(features) if rows is None else len(rows)
+    step = max(1, -(-count * features.shape[1] // CELLS), -(-count * classes // OUTPUTS))
+    chosen = slice(None, None, step) if rows is None else rows[::step]
+    x, y = features[chosen], target[chosen]
     with one_blas_thread():
         return _classes(x, y, classes) if classes else _numbers(x, y[:, 0])
 

@@ -15,8 +15,9 @@ from chainrule.tensor import Tensor
 class Mixture(Module):
     """The mean of several networks: of their log-probabilities for classes, of their outputs for numbers.
 
-    ``shares`` say how much each counts; they add up to 1. For classes the output is divided by ``temperature``: softmax turns it into probabilities, as it does the logits of
-    a single network. A temperature above 1 makes them less sure. [batch, features] -> [batch, outputs].
+    ``shares`` say how much each counts; they add up to 1. For classes the output is divided by ``temperature``:
+    softmax turns it into probabilities, as it does the logits of a single network. A temperature above 1 makes them
+    less sure. [batch, features] -> [batch, outputs].
     """
 
     def __init__(
@@ -44,7 +45,10 @@ class Mixture(Module):
 
 
 class SideBySide(Module):
-    """Networks that are trained in the same steps, each by its own loss: [batch, features] -> [batch, networks, outputs]."""
+    """Networks that are trained in the same steps, each by its own loss.
+
+    [batch, features] -> [batch, networks, outputs].
+    """
 
     def __init__(self, networks: Sequence[Module]) -> None:
         self.networks = list(networks)
