@@ -50,12 +50,55 @@ def test_a_time_is_said(run, visits):
     assert done.result["held_out_rows"] == pytest.approx(24, abs=3)
 
 
+def test_weights_are_said_and_not_needed_to_predict(run, visits):
+    done = run("train", "visits.csv", "--target", "y", "--sample-weight", "count", *QUICK, "--json")
+    assert done.status == 0
+    assert "column 'count' says how much each row counts, in training and in the score" in done.err
+    assert done.result["settings"]["sample_weight"] == "count"
+    shares = visits.group_by("y").agg(pl.col("count").sum())["count"]
+    assert done.result["baseline"] == pytest.approx(shares.max() / shares.sum())
+    visits.drop("count", "y").write_csv("new.csv")
+    assert run("predict", "model.safetensors", "new.csv").status == 0
+
+
+def test_folds_and_repeats_in_one_word(run, visits):
+    done = run("train", "visits.csv", "--target", "y", "--cv", "3x2", *QUICK[:4], "--no-report", "--json")
+    assert (done.result["settings"]["folds"], done.result["settings"]["restarts"]) == (3, 2)
+    assert done.result["restarts"] == 6
+    assert "each trains 4 of 6 networks and judges the 2 others" in done.err
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "5x", "x2", "1x2", "5x0", "5x2x2", "5.5", "-5", "0", "five", "99999"]
+)
+def test_nonsense_for_folds_and_repeats(run, visits, text):
+    done = run("train", "visits.csv", "--target", "y", f"--cv={text}")
+    assert (done.status, done.out) == (2, "")
+    assert "--cv cannot be" in done.err
+    assert "try:      --cv 5x2" in done.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--no-ensemble",), "leave out --no-ensemble"),
+        (("--folds", "4"), "--folds"),
+        (("--restarts", "2"), "5x2"),
+    ],
+)
+def test_folds_and_repeats_beside_what_they_exclude(run, visits, options, said):
+    done = run("train", "visits.csv", "--target", "y", "--cv", "5x2", *options)
+    assert (done.status, done.out) == (2, "")
+    assert said in done.err
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (("--group", "patent"), "there is no column 'patent' (--group)"),
         (("--group", "y"), "--group names the target"),
         (("--time", "patient"), "does not order the rows in time (--time)"),
+        (("--sample-weight", "patient"), "does not say how much each row counts (--sample-weight)"),
         (("--time", "day", "--held-out", "0"), "later rows judge"),
         (("--time", "day", "--group", "patient"), "by groups or by time"),
     ],

@@ -132,6 +132,13 @@ TRAIN: dict[str, Option] = {
         "date",
         spelled="--time COLUMN",
     ),
+    "sample_weight": Option(
+        "Rows",
+        "How much each row counts, in training and in the score: a column of numbers from 0 on. It is not used to "
+        "predict, and new rows do not need it.",
+        "COLUMN",
+        "weight",
+    ),
     "hidden": Option(
         "Network",
         "Widths of the hidden layers, separated by commas; none for a linear model.",
@@ -216,6 +223,12 @@ TRAIN: dict[str, Option] = {
         spelled="--ensemble / --no-ensemble",
     ),
     "folds": Option("Training", "Parts into which an ensemble deals the rows, 8 without it.", "N", "8"),
+    "cv": Option(
+        "Training",
+        "Folds and how often the rows are dealt out, in one word: 5x2 is --folds 5 --restarts 2.",
+        "FOLDSxREPEATS",
+        "5x2",
+    ),
     "checkpoint": Option("Training", "Save the run to this file as it goes.", "FILE"),
     "resume": Option("Training", "Continue the run that is saved in the checkpoint."),
     "out": Option("Output", "File that the model is saved to.", "FILE", "model.safetensors"),

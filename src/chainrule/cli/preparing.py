@@ -67,10 +67,14 @@ def describe_prepared(prepared: Prepared, source: Source, terminal: Terminal) ->
     terminal.remark(entry(f"{clipped(source.name)}:", f"{prepared.frame.height} rows, {what}{assumed}", 0))
     if fitted.target.classes:
         terminal.remark(entry("classes", describe_classes(prepared)))
-    folds = prepared.settings.folds
+    folds, repeats = prepared.settings.folds, prepared.settings.restarts
+    trains, others = (folds - 1) * repeats, "other" if repeats == 1 else f"{repeats} others"
     roles = (
         [
-            (split.training, f"of which each trains {folds - 1} of {folds} networks and judges the other"),
+            (
+                split.training,
+                f"of which each trains {trains} of {folds * repeats} networks and judges the {others}",
+            ),
             (split.held_out, "are held out for the score"),
         ]
         if prepared.settings.ensemble

@@ -12,6 +12,7 @@ import typer
 from chainrule._version import __version__
 from chainrule.cli import options
 from chainrule.cli.columns import columns_from, read_config
+from chainrule.cli.cross_validation import with_cv
 from chainrule.cli.interrupts import CtrlC, ctrl_c_once
 from chainrule.cli.layout import entry
 from chainrule.cli.outcome import NOTHING_TOLD, outcome_as_json, show_outcome
@@ -57,6 +58,7 @@ def train_command(
     seed: Annotated[int | None, option("seed")] = None,
     group: Annotated[str | None, option("group")] = None,
     time_order: Annotated[str | None, option("time_order", "--time")] = None,
+    sample_weight: Annotated[str | None, option("sample_weight")] = None,
     hidden: Annotated[str | None, option("hidden")] = None,
     activation: Annotated[str | None, option("activation")] = None,
     dropout: Annotated[float | None, option("dropout")] = None,
@@ -73,6 +75,7 @@ def train_command(
     restarts: Annotated[int | None, option("restarts")] = None,
     ensemble: Annotated[bool, option("ensemble", "--ensemble/--no-ensemble")] = True,
     folds: Annotated[int | None, option("folds")] = None,
+    cv: Annotated[str | None, option("cv")] = None,
     checkpoint: Annotated[Path | None, option("checkpoint")] = None,
     resume: Annotated[bool, option("resume", "--resume")] = False,
     out: Annotated[Path, option("out")] = Path("model.safetensors"),
@@ -106,8 +109,9 @@ def train_command(
         embedding=embedding,
         group=group,
         time_order=time_order,
+        sample_weight=sample_weight,
     )
-    asked = asked_for(said, ensemble)
+    asked = asked_for(with_cv(said, cv, ensemble), ensemble)
     if resume and checkpoint is None:
         raise SettingError("--resume needs a run to go on from", hint="--checkpoint FILE")
     check_places(data, out, report_path, checkpoint)

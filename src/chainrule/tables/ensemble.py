@@ -17,6 +17,7 @@ from chainrule.tables.architecture import Architecture
 from chainrule.tables.linear import fit_linear
 from chainrule.tables.mixture import Mixture, SideBySide
 from chainrule.tables.out_of_fold import OutOfFold
+from chainrule.tables.row_weights import weights_of
 from chainrule.tables.shares import find_shares, mixed
 from chainrule.tables.splits import dealt
 from chainrule.tables.temperature import find_temperature
@@ -58,13 +59,14 @@ def ensemble_of(
     """
     features, target = prepared.training
     classes = bool(prepared.preprocessor.target.classes)
+    weights = weights_of(prepared, prepared.split.training)
     finished = [
         (replica, fold)
         for replica, fold in zip(history.replicas, sets, strict=False)
         if np.isfinite(replica.score)
     ]
     by_fold = [_networks_of(trained, replica.state) for replica, _ in finished]
-    linear = [_linear_network(prepared, fold.train) for _, fold in finished]
+    linear = [_linear_network(prepared, fold.train, weights) for _, fold in finished]
     with_linear = [[*own, line] for own, line in zip(by_fold, linear, strict=True) if line is not None]
     by_fold = with_linear if len(with_linear) == len(by_fold) else by_fold
     unseen = [fold.validation for _, fold in finished]
@@ -75,7 +77,8 @@ def ensemble_of(
     outputs = np.stack(said).astype(np.float64)
     known = np.isfinite(outputs).all((0, 2))
     usual = architecture.usual_shares[: len(by_kind)]
-    shares = find_shares(outputs[:, known], target[known], usual)
+    judging = None if weights is None else weights[known]
+    shares = find_shares(outputs[:, known], target[known], usual, judging)
     absent = (0.0,) * (len(architecture.usual_shares) - len(shares))
     architecture = replace(architecture, shares=shares + absent)
     kept = [i for i, share in enumerate(shares) if share > 0]
@@ -86,7 +89,7 @@ def ensemble_of(
         counts += [shares[i] for i in kept]
     temperature = 1.0
     if classes:
-        temperature = find_temperature(mixed(outputs[:, known], shares), target[known])
+        temperature = find_temperature(mixed(outputs[:, known], shares), target[known], judging)
     together = [count / len(finished) for count in counts]
     return (
         architecture,
@@ -102,10 +105,12 @@ def _networks_of(trained: Module, state: Mapping[str, Array]) -> list[Module]:
     return list(one.networks) if isinstance(one, SideBySide) else [one]
 
 
-def _linear_network(prepared: Prepared, rows: NDArray[np.int64]) -> Module | None:
+def _linear_network(
+    prepared: Prepared, rows: NDArray[np.int64], weights: NDArray[np.float64] | None
+) -> Module | None:
     """The linear model of some training rows as a network; None where they have one class only."""
     features, target = prepared.training
-    found = fit_linear(features, target, len(prepared.preprocessor.target.classes), rows)
+    found = fit_linear(features, target, len(prepared.preprocessor.target.classes), rows, weights)
     if found is None:
         return None
     network = prepared.architecture.linear()
