@@ -70,7 +70,8 @@ def test_what_is_said_to_work_does(run):
         for name, record in options.TRAIN.items()
         if record.works
         and record.theme in ("Rows", "Network", "Training")
-        and name not in {"folds", "cv", "group", "time_order", "sample_weight"}  # of an ensemble, and names of columns
+        and name
+        not in {"folds", "cv", "group", "time_order", "sample_weight"}  # of an ensemble, and names of columns
         for word in (options.flag(name), others.get(name, record.works))
     ]
     assert run("train", "t.csv", *given, "--no-ensemble", "--no-report").status == 0

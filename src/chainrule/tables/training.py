@@ -233,8 +233,8 @@ def _finish(
         warn(f"{rise}. Try a smaller learning rate: lr={prepared.settings.lr / 10:g}", user_line())
     judged = None
     if sets and kept.kept_epoch >= 0:
-        network, judged = ensemble_of(prepared, network, history, sets)
-        prepared = _scored_out_of_fold(prepared, judged)
+        architecture, network, judged = ensemble_of(prepared, network, history, sets)
+        prepared = _scored_out_of_fold(prepared, architecture, judged)
     split = prepared.split
     features, actual = prepared.scored
     if judged is None or split.held_out.size:
@@ -270,13 +270,11 @@ def _finish(
     return Trained(model, history, score, prepared, scored, judged)
 
 
-def _scored_out_of_fold(prepared: Prepared, judged: OutOfFold) -> Prepared:
-    """The same, with the rows that networks judge without having seen them, and as many networks as there are."""
+def _scored_out_of_fold(prepared: Prepared, architecture: Architecture, judged: OutOfFold) -> Prepared:
+    """The same, with the rows that networks judge without having seen them, and the networks that there are."""
     rows = prepared.split.training[np.unique(np.concatenate(judged.unseen))]
     return replace(
         prepared,
         split=replace(prepared.split, out_of_fold=rows),
-        architecture=replace(
-            prepared.architecture, members=len(judged.members) // len(prepared.architecture.kinds)
-        ),
+        architecture=architecture,
     )
