@@ -32,12 +32,12 @@ def test_curves_are_those_of_scikit_learn(steps, weighted):
     assert found.average_precision == pytest.approx(expected)
 
 
-def table(task, rows=240, seed=0):
-    """The number ``a`` and the category ``kind`` matter, ``b`` does not."""
+def table(task, rows=240, seed=0, bend=0.0):
+    """The number ``a`` and the category ``kind`` matter, ``b`` only with ``bend``, which no linear model follows."""
     rng = np.random.default_rng(seed)
     a, b = rng.normal(size=(2, rows))
     kind = rng.choice(["<i>low</i>", "high", "top"], rows)
-    y = 10 * a + 20 * (kind == "top") + rng.normal(size=rows)
+    y = 10 * a + 20 * (kind == "top") + bend * np.sin(3 * b) + rng.normal(size=rows)
     if task != "numbers":
         cuts = [5] if task == "two classes" else [-3, 15]
         y = np.array(["few", "some & more", "many"])[np.digitize(y, cuts)]
@@ -46,7 +46,7 @@ def table(task, rows=240, seed=0):
 
 @pytest.fixture(scope="module", params=["two classes", "three classes", "numbers"])
 def trained(request):
-    return train_table(table(request.param), "y", Recipe({"epochs": 12, "hidden": (16,), "folds": 3}))
+    return train_table(table(request.param, bend=15), "y", Recipe({"epochs": 15, "hidden": (32,), "folds": 3, "restarts": 2}))
 
 
 def test_the_page_shows_them(trained):
@@ -94,7 +94,7 @@ def test_the_spread_is_of_networks_that_did_not_train_on_the_row(trained):
         else:
             said[i, rows] = outputs[:, 0] * model.preprocessor.target.standard_deviation
     deviation = np.nanstd(said, 0, ddof=1)
-    assert found.networks == 3
+    assert found.networks == np.isfinite(said).sum(0).max() > 1
     assert found.mean == pytest.approx(deviation.mean(), rel=1e-4)
     assert found.deviation[-1] == pytest.approx(np.sort(deviation)[-48:].mean(), rel=1e-4)
     assert (np.diff(found.deviation) > 0).all()

@@ -15,7 +15,7 @@ from chainrule.report.pieces import WIDTH, legend, section
 from chainrule.svg import Scale, axes, curve, label_room, picture, scale_over
 
 Floats = NDArray[np.float64]
-ROW, LETTER, LONGEST = 22.0, 10.0, 20  # pixels of a category's row and of a letter; letters of a name
+ROW, CHARACTER, LONGEST = 22.0, 10.0, 20  # pixels of a row and of a character; characters of a name
 
 
 def dependence_section(dependences: Sequence[Dependence], task: str) -> Markup:
@@ -70,7 +70,7 @@ def _over_numbers(one: Dependence, every: Floats, what: str) -> Markup:
 def _by_category(one: Dependence, every: Floats, what: str) -> Markup:
     names = [clipped(label, LONGEST) for label in one.labels]
     bottom = 36.0 + ROW * len(names)
-    left = 16 + LETTER * max(map(len, names))
+    left = 16 + CHARACTER * max(map(len, names))
     x = scale_over(every, left, WIDTH - 16)
     y = Scale(0.1, 0.9, bottom, 36.0, whole=True)  # without a tick: the categories have names
     parts: list[Markup] = []

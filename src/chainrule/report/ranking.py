@@ -14,7 +14,7 @@ from chainrule.report.pieces import legend, section
 from chainrule.svg import Scale, axes, curve, label_room, picture
 
 SIDE = 300.0  # pixels of a chart's plot area
-LETTERS = 24  # of a class's name
+NAME = 24  # characters of a class
 
 
 def ranking_section(curves: Sequence[ClassCurve], scored: str) -> Markup:
@@ -46,7 +46,7 @@ def ranking_section(curves: Sequence[ClassCurve], scored: str) -> Markup:
         class_="square",
     )
     names = [
-        (f"{clipped(one.name, LETTERS)} ({_figure(one, 'roc')})", f"curve kept hue{i}")
+        (f"{clipped(one.name, NAME)} ({_figure(one, 'roc')})", f"curve kept hue{i}")
         for i, one in enumerate(curves)
     ]
     meanings = legend(names) if len(curves) > 1 else Markup()
