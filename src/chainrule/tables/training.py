@@ -172,10 +172,11 @@ def train(
     checkpoint: str | Path | Checkpoint | None = None,
     resume: bool = False,
     callbacks: tuple[Callable[[Epoch], object], ...] = (),
+    threads: int | None = None,
 ) -> Trained:
     """Train on a prepared table; ``name`` says in the model file where the table came from.
 
-    ``progress``, ``checkpoint``, ``resume`` and ``callbacks`` are those of ``chainrule.fit``. After Ctrl-C
+    ``progress``, ``checkpoint``, ``resume``, ``callbacks`` and ``threads`` are those of ``chainrule.fit``. After Ctrl-C
     the model is that of the last finished epoch, and ``history.interrupted`` is true; so it is after Ctrl-C while
     the model is being scored.
 
@@ -210,6 +211,7 @@ def train(
         seed=settings.seed,
         checkpoint=checkpoint,
         resume=resume,
+        threads=threads,
     )
     try:
         return _finish(prepared, name, network, history, sets)
