@@ -133,7 +133,7 @@ def test_a_models_intervals_and_sets_follow_the_row_and_are_saved(trained, tmp_p
         )
         assert len(model.facts.error_scale) == 5
         assert np.median(wide) == pytest.approx(2 * model.half_width(0.9), rel=0.2)
-    assert np.mean(right) == pytest.approx(0.9, abs=0.045)
+    assert 0.86 < np.mean(right) < 0.97  # all networks together are a little better than those that judged
     assert high > 1.5 * low
     frame = found.to_frame()
     assert frame.columns == columns
