@@ -21,10 +21,10 @@ class Score:
 
     ``metric`` is "accuracy" (the share of rows whose class is right; more is better) or "RMSE" (the root of
     the mean squared error, in the target's units; less is better). The baseline always predicts the training
-    rows' most frequent class, or their mean. ``scored_on`` says which rows: "held-out", "out-of-fold", "training" or "".
-    ``low`` and ``high`` are the ends of the 95% interval of what it would be on very many rows of this kind; None for
-    rows that trained, of which it says nothing. The interval is for the model as it is: another training, or rows that
-    depend on each other, may move the score further.
+    rows' most frequent class, or their mean. ``scored_on`` says which rows: "held-out", "out-of-fold", "training" or
+    "". ``low`` and ``high`` are the ends of the 95% interval of what it would be on very many rows of this kind; None
+    for rows that trained, of which it says nothing. The interval is for the model as it is: another training, or rows
+    that depend on each other, may move the score further.
 
     >>> from chainrule import tables
     >>> score = tables.Score("RMSE", 2.0, 5.0, 20, "held-out")

@@ -34,7 +34,7 @@ def spread_of(trained: Trained) -> Spread | None:
         mine = np.arange(len(features)) if unseen is None else np.flatnonzero(np.isin(unseen, rows))
         outputs = member.predict(features[mine])
         if model.classes:
-            said = model.probabilities(outputs / np.float32(judged.temperature))
+            said = model.probabilities((outputs / judged.temperature).astype(np.float32))
             agree[mine] += said.argmax(1) == together[mine]
             values = said[np.arange(len(mine)), together[mine]]
         else:
