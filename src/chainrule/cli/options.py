@@ -259,6 +259,12 @@ PREDICT: dict[str, Option] = {
         "PROBABILITY",
         "0.9",
     ),
+    "label_sets": Option(
+        "Output",
+        "Also write which classes a row may be, so that the right one is among them with this probability.",
+        "PROBABILITY",
+        "0.9",
+    ),
     "json": JSON,
 }
 EXPORT: dict[str, Option] = {

@@ -25,6 +25,7 @@ from chainrule.foreign_text import quoted
 from chainrule.nn.module import Module
 from chainrule.system.blas import one_blas_thread
 from chainrule.tables.architecture import Architecture
+from chainrule.tables.coverage import judged_errors
 from chainrule.tables.ensemble import ensemble_of, folds_for, number_places
 from chainrule.tables.facts import Facts
 from chainrule.tables.intervals import kept_errors
@@ -258,22 +259,16 @@ def _finish(
         stopped=kept.stopped,
         most_frequent=prepared.most_frequent,
         settings=prepared.settings.listed(),
-        errors=_errors(prepared, outputs, actual),
         score_low=score.low,
         score_high=score.high,
     )
     model = TableModel(prepared.architecture, network, prepared.preprocessor, facts)
     scored = score_rows(model, outputs, actual, weights_of(prepared, split.scored))
+    if split.scored_on != "training":  # for intervals and label sets
+        errors, _, scale = judged_errors(model, scored)
+        model = replace(model, facts=replace(facts, errors=kept_errors(errors), error_scale=scale))
     model, score = rescored(prepared, model, scored, score)
     return Trained(model, history, score, prepared, scored, judged)
-
-
-def _errors(prepared: Prepared, outputs: NDArray[np.float32], actual: NDArray[Any]) -> tuple[float, ...]:
-    """The sizes of the errors on scored rows, for intervals; none of rows that trained, and none of classes."""
-    if prepared.preprocessor.target.classes or prepared.split.scored_on == "training":
-        return ()
-    decode = prepared.preprocessor.decode
-    return kept_errors(decode(outputs).to_numpy() - decode(actual).to_numpy())
 
 
 def _scored_out_of_fold(prepared: Prepared, judged: OutOfFold) -> Prepared:
