@@ -58,7 +58,7 @@ def find_decision(probabilities: Floats, actual: Labels, aim: str, weights: Floa
     step = -(-len(actual) * classes**2 // CELLS)
     p, y = probabilities[::step], actual[::step]
     each = np.ones(len(y)) if weights is None else weights[::step]
-    rows = np.bincount(y, each, classes)
+    rows = np.bincount(y, each, classes).astype(np.float64)
     if not rows.sum():
         return ()
     value = _MEASURES[aim]
@@ -92,8 +92,8 @@ def _improved(
 def _of(p: Floats, y: Labels, each: Floats, rows: Floats, chosen: Floats, value: Value) -> float:
     """The measure of weights of the classes."""
     said, classes = (p * chosen).argmax(1), len(rows)
-    right = np.bincount(y, each * (said == y), classes)
-    return float(value(right[None], np.bincount(said, each, classes)[None], rows)[0])
+    right, given = np.bincount(y, each * (said == y), classes), np.bincount(said, each, classes)
+    return float(value(right[None].astype(float), given[None].astype(float), rows)[0])
 
 
 def _best_weight(

@@ -13,7 +13,7 @@ from chainrule.data import Preprocessor
 from chainrule.nn.module import Module
 from chainrule.tables.mixture import Mixture, SideBySide
 from chainrule.tables.out_of_fold import OutOfFold
-from chainrule.tables.row_weights import weights_of
+from chainrule.tables.row_weights import class_shares, weights_of, with_prior
 from chainrule.tables.splits import dealt
 from chainrule.tables.temperature import find_temperature
 from chainrule.training import History
@@ -51,12 +51,13 @@ def ensemble_of(
     After Ctrl-C they are those that have finished an epoch at least.
     """
     classes, members, unseen = bool(prepared.preprocessor.target.classes), [], []
+    shares = class_shares(prepared) if prepared.settings.class_weight is not None else None
     for replica, rows in zip(history.replicas, sets, strict=False):
         if np.isfinite(replica.score):
             one = copy.deepcopy(member)
             one.load_state_dict(replica.state)
             networks = one.networks if isinstance(one, SideBySide) else [one]
-            members += [network.eval() for network in networks]
+            members += [with_prior(network, shares).eval() for network in networks]
             unseen += [rows.validation] * len(networks)
     judged = OutOfFold(members, unseen, classes)
     if classes:
