@@ -71,7 +71,10 @@ def describe_prepared(prepared: Prepared, source: Source, terminal: Terminal) ->
     trains, others = (folds - 1) * repeats, "other" if repeats == 1 else f"{repeats} others"
     roles = (
         [
-            (split.training, f"of which each trains {trains} of {folds * repeats} networks and judges the {others}"),
+            (
+                split.training,
+                f"of which each trains {trains} of {folds * repeats} networks and judges the {others}",
+            ),
             (split.held_out, "are held out for the score"),
         ]
         if prepared.settings.ensemble

@@ -206,6 +206,7 @@ class Trained:
             return Single(self.model.network, prepared.training, prepared.unseen)
         finished = [i for i, replica in enumerate(self.history.replicas) if np.isfinite(replica.score)]
         best = finished.index(self.history.best)
+        best *= len(self.model.architecture.answering)  # so many networks are of each fold
         unseen = judged.unseen[best]
         others = np.setdiff1d(np.arange(len(prepared.training.target)), unseen)
         training = prepared.training

@@ -191,10 +191,11 @@ def train(
     checkpoint: str | Path | Checkpoint | None = None,
     resume: bool = False,
     callbacks: tuple[Callable[[Epoch], object], ...] = (),
+    threads: int | None = None,
 ) -> Trained:
     """Train on a prepared table; ``name`` says in the model file where the table came from.
 
-    ``progress``, ``checkpoint``, ``resume`` and ``callbacks`` are those of ``chainrule.fit``. After Ctrl-C
+    ``progress``, ``checkpoint``, ``resume``, ``callbacks`` and ``threads`` are those of ``chainrule.fit``. After Ctrl-C
     the model is that of the last finished epoch, and ``history.interrupted`` is true; so it is after Ctrl-C while
     the model is being scored.
 
@@ -229,6 +230,7 @@ def train(
         seed=settings.seed,
         checkpoint=checkpoint,
         resume=resume,
+        threads=threads,
     )
     try:
         return _finish(prepared, name, network, history, sets)
@@ -252,8 +254,8 @@ def _finish(
         warn(f"{rise}. Try a smaller learning rate: lr={prepared.settings.lr / 10:g}", user_line())
     judged = None
     if sets and kept.kept_epoch >= 0:
-        network, judged = ensemble_of(prepared, network, history, sets)
-        prepared = _scored_out_of_fold(prepared, judged)
+        architecture, network, judged = ensemble_of(prepared, network, history, sets)
+        prepared = _scored_out_of_fold(prepared, architecture, judged)
     elif settings.class_weight is not None:
         network = with_prior(network, class_shares(prepared))
     split = prepared.split
@@ -292,13 +294,11 @@ def _finish(
     return Trained(model, history, score, prepared, scored, judged)
 
 
-def _scored_out_of_fold(prepared: Prepared, judged: OutOfFold) -> Prepared:
-    """The same, with the rows that networks judge without having seen them, and as many networks as there are."""
+def _scored_out_of_fold(prepared: Prepared, architecture: Architecture, judged: OutOfFold) -> Prepared:
+    """The same, with the rows that networks judge without having seen them, and the networks that there are."""
     rows = prepared.split.training[np.unique(np.concatenate(judged.unseen))]
     return replace(
         prepared,
         split=replace(prepared.split, out_of_fold=rows),
-        architecture=replace(
-            prepared.architecture, members=len(judged.members) // len(prepared.architecture.kinds)
-        ),
+        architecture=architecture,
     )
