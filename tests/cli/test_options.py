@@ -73,7 +73,8 @@ def test_what_is_said_to_work_does(run):
         if record.works
         and record.theme in ("Rows", "Network", "Training")
         and name not in {"folds", "cv"}  # of an ensemble
-        and name not in {"group", "time_order", "sample_weight", "aim", "class_weight"}  # of columns and classes
+        and name
+        not in {"group", "time_order", "sample_weight", "aim", "class_weight"}  # of columns and classes
         for word in (options.flag(name), others.get(name, record.works))
     ]
     assert run("train", "t.csv", *given, "--no-ensemble", "--no-report").status == 0
