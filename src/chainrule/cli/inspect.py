@@ -60,6 +60,7 @@ def summary(model: TableModel) -> dict[str, Any]:
 
 def describe(model: TableModel) -> Iterator[tuple[str, str]]:
     """The lines that are shown, each with the name that stands before it."""
+    from chainrule.tables.decision import describe_decision
     from chainrule.tables.scores import Score
 
     facts, target = model.facts, model.preprocessor.target
@@ -76,6 +77,8 @@ def describe(model: TableModel) -> Iterator[tuple[str, str]]:
     if target.classes:
         yield "classes", list_some(target.classes, limit=20)
     yield "score", score.describe()
+    if facts.decision:
+        yield "decision", f"{describe_decision(facts.decision, target.classes)}: the predicted class"
     yield "training", f"{facts.epochs} epochs ({clipped(facts.stopped)}); epoch {facts.best_epoch} is kept"
     yield "network", clipped(model.architecture.describe(), WIDTH)
     layers = repr(model.network.summary()).splitlines()
