@@ -178,7 +178,7 @@ def _free_name(name: str, taken: Sequence[str]) -> str:
 
 def _weights(sample_weight: ArrayLike | None, frame: pl.DataFrame) -> tuple[Array | None, Array | None]:
     """The weights of a frame's rows, and which rows count."""
-    weight = row_weights(sample_weight, frame)
+    weight = row_weights(sample_weight, np.empty((frame.height, 0)))
     return (None, None) if weight is None else (within_reach(weight), weight > 0)
 
 
