@@ -24,6 +24,10 @@ KEYS = [
     "held_out_rows", "epochs", "best_epoch", "restarts", "stopped", "interrupted", "seconds", "settings", "metrics",
     "confusion", "columns", "findings", "notices", "version", "assumed", "model", "report",
 ]  # fmt: skip
+MEASURES = [
+    "accuracy", "balanced accuracy", "log loss", "AUC", "macro F1", "precision", "recall", "Brier score",
+    "calibration error",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -65,10 +69,13 @@ def test_measures_stand_beside_those_of_a_linear_model_and_of_a_constant(screen)
     lines = screen.splitlines()
     start = next(i for i, line in enumerate(lines) if "linear model" in line)
     assert lines[start].split("  ")[-1] == "constant"
-    found = {line[:18].strip(): line[18:].split() for line in lines[start + 1 : start + 6]}
-    assert list(found) == ["accuracy", "balanced accuracy", "log loss", "AUC", "macro F1"]
+    found = {line[:18].strip(): line[18:].split() for line in lines[start + 1 : start + 10]}
+    assert list(found) == MEASURES
     assert all(len(figures) == 3 for figures in found.values())
-    assert lines[start + 6] == "(higher is better: accuracy, balanced accuracy, AUC, macro F1)"
+    better = words(" ".join(lines[start + 10 : start + 12]))
+    assert better.startswith(
+        "(higher is better: accuracy, balanced accuracy, AUC, macro F1, precision, recall)"
+    )
 
 
 def test_the_confusion_of_few_classes_adds_up(screen):
@@ -359,7 +366,7 @@ def test_predict_as_json_has_the_measures(narrow, screen):
         "rows", "out", "task", "target", "metric", "score", "baseline", "scored_rows", "metrics", "notices"
     ]  # fmt: skip
     assert result["metrics"]["accuracy"] == result["score"]
-    assert set(result["metrics"]) == {"accuracy", "balanced accuracy", "log loss", "AUC", "macro F1"}
+    assert list(result["metrics"]) == MEASURES
 
 
 def test_measures_of_parts_are_those_of_the_whole(narrow, screen, monkeypatch):

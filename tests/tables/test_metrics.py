@@ -1,9 +1,12 @@
 """Measures agree with scikit-learn's, the baselines are what they are said to be, and importance tells noise apart."""
 
+import tracemalloc
+
 import numpy as np
 import polars as pl
 import pytest
 from sklearn import linear_model, metrics
+from sklearn.calibration import calibration_curve
 
 from chainrule.data import load_bundled
 from chainrule.tables import TrainingSettings, train_table
@@ -11,19 +14,80 @@ from chainrule.tables.linear import linear_predictions
 from chainrule.tables.metrics import class_metrics, number_metrics
 
 
+def labels_and_probabilities(classes, rows, kind, seed=0):
+    """Labels and probabilities with, by kind, a class that does not occur, equal probabilities, or neither."""
+    rng = np.random.default_rng([classes, rows, seed])
+    present = np.arange(classes - 1 if kind == "one absent" else classes)
+    actual = rng.permutation(np.concatenate([present, rng.choice(present, max(rows - len(present), 0))]))
+    near = rng.permutation(actual) if kind == "ties" else np.where(rng.random(len(actual)) < 0.6, actual, 0)
+    p = rng.dirichlet(np.ones(classes), len(actual)) * 0.5 + 0.5 * np.eye(classes)[near]
+    if kind == "ties":  # of which the first one counts as predicted
+        p = (1 + np.round(3 * p)) / (1 + np.round(3 * p)).sum(1, keepdims=True)
+    return actual, p
+
+
+KINDS = ["plain", "one absent", "ties"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("classes", [2, 3, 7])
 @pytest.mark.parametrize("rows", [20, 500])
-def test_measures_of_classes_are_those_of_scikit_learn(classes, rows):
-    rng = np.random.default_rng(classes * rows)
-    actual = np.concatenate([np.arange(classes), rng.integers(0, classes, rows - classes)])
-    p = rng.dirichlet(np.ones(classes), rows) * 0.5 + 0.5 * np.eye(classes)[rng.permutation(actual)]
-    found, predicted = class_metrics(p, actual), p.argmax(1)
+def test_measures_of_classes_are_those_of_scikit_learn(classes, rows, kind):
+    actual, p = labels_and_probabilities(classes, rows, kind)
+    found, predicted, known = class_metrics(p, actual), p.argmax(1), np.unique(actual)
     assert found["accuracy"] == pytest.approx(metrics.accuracy_score(actual, predicted))
-    assert found["balanced accuracy"] == pytest.approx(metrics.balanced_accuracy_score(actual, predicted))
-    assert found["log loss"] == pytest.approx(metrics.log_loss(actual, p))
-    assert found["macro F1"] == pytest.approx(metrics.f1_score(actual, predicted, average="macro"))
-    scores = p[:, 1] if classes == 2 else p
-    assert found["AUC"] == pytest.approx(metrics.roc_auc_score(actual, scores, multi_class="ovr"))
+    recalls = metrics.recall_score(actual, predicted, labels=known, average="macro")
+    assert found["balanced accuracy"] == pytest.approx(recalls)
+    assert found["log loss"] == pytest.approx(metrics.log_loss(actual, p, labels=range(classes)))
+    assert found["macro F1"] == pytest.approx(
+        metrics.f1_score(actual, predicted, labels=known, average="macro")
+    )
+    if len(known) > 1:
+        each = [metrics.roc_auc_score(actual == c, p[:, c]) for c in known]
+        assert found["AUC"] == pytest.approx(np.mean(each))
+    told = {"average": "binary"} if classes == 2 else {"average": "macro", "labels": known}
+    assert found["precision"] == pytest.approx(
+        metrics.precision_score(actual, predicted, **told, zero_division=0)
+    )
+    if classes == 2 and kind == "one absent":
+        assert found["recall"] is None
+    else:
+        assert found["recall"] == pytest.approx(metrics.recall_score(actual, predicted, **told))
+    squares = np.square(p - np.eye(classes)[actual]).sum(1).mean()
+    expected = metrics.brier_score_loss(actual, p[:, 1], pos_label=1) if classes == 2 else squares
+    assert found["Brier score"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("classes", [2, 5, 3000])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_calibration_error_is_that_of_scikit_learns_curve(classes, kind):
+    actual, p = labels_and_probabilities(classes, 3200 if classes > 5 else 400, kind)
+    sure, right = p.max(1), p.argmax(1) == actual
+    above = (sure - 1 / classes) / (1 - 1 / classes)  # a bin of it is one of equal width above 1 / classes
+    above = np.where(np.isclose(above * 10, np.round(above * 10)), above + 1e-9, above).clip(0, 1)
+    share, mean = calibration_curve(right, above, n_bins=10)
+    counts = np.histogram(above, np.linspace(0, 1, 11))[0]
+    mean = mean * (1 - 1 / classes) + 1 / classes
+    expected = (np.abs(share - mean) * counts[counts > 0]).sum() / counts.sum()
+    assert class_metrics(p, actual)["calibration error"] == pytest.approx(expected, abs=1e-7)
+
+
+def test_thousands_of_classes_need_no_matrix_of_them():
+    """Of 20,000 classes a matrix would have 3 GB; numbers of ours are a hundredth of it."""
+    rng = np.random.default_rng(0)
+    actual = rng.integers(0, 20_000, 200)
+    p = np.full((200, 20_000), 0.5 / 20_000, np.float64)
+    p[np.arange(200), np.where(rng.random(200) < 0.5, actual, 7)] += 0.5
+    tracemalloc.start()
+    found = class_metrics(p, actual)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e6
+    known = np.unique(actual)
+    for name, score in (("precision", metrics.precision_score), ("recall", metrics.recall_score)):
+        expected = score(actual, p.argmax(1), labels=known, average="macro", zero_division=0)
+        assert found[name] == pytest.approx(expected)
+    assert found["AUC"] is None
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-200, 1e200])

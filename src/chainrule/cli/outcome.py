@@ -75,7 +75,7 @@ def metric_lines(metrics: Sequence[Metric], task: str) -> list[str]:
     titles = ["", "network", *(["linear model"] if linear else []), "constant"]
     rows = [
         [
-            metric.name,
+            metric.title,
             *(
                 measure_text(metric.name, value, "-")
                 for value in (metric.value, *([metric.linear] if linear else []), metric.baseline)
@@ -86,7 +86,7 @@ def metric_lines(metrics: Sequence[Metric], task: str) -> list[str]:
     better = [metric.name for metric in metrics if metric.better == "higher"]
     return [
         *table([titles, *rows]),
-        f"(higher is better: {', '.join(better)})",
+        *paragraph(f"(higher is better: {', '.join(better)})").split("\n"),
         *paragraph(f"(constant: {CONSTANT[task]})").split("\n"),
         *([LEFT_OUT] if not linear and any(metric.value is None for metric in metrics) else []),
     ]
@@ -178,6 +178,7 @@ def outcome_as_json(trained: Trained, has_report: bool) -> dict[str, Any]:
                 "linear": metric.linear,
                 "baseline": metric.baseline,
                 "better": metric.better,
+                **({"of": metric.of} if metric.of else {}),
             }
             for metric in trained.metrics
         },

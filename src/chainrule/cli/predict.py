@@ -106,14 +106,18 @@ def head_lines(predictions: Predictions) -> list[str]:
 
 def show_score(scoring: Scoring, terminal: Terminal) -> None:
     """The score, and the other measures, of the rows whose target is known."""
-    from chainrule.tables.metrics import measure_text
+    from chainrule.tables.metrics import class_of, measure_text, titled
 
     if scoring.score is None:
         return
     terminal.blank()
     terminal.say(paragraph(scoring.score.describe()), "bold")
-    metrics = scoring.metrics
-    rest = [f"{name} {measure_text(name, value, '')}" for name, value in metrics.items() if value is not None]
+    classes = scoring.model.classes
+    rest = [
+        f"{titled(name, class_of(name, classes))} {measure_text(name, value, '')}"
+        for name, value in scoring.metrics.items()
+        if value is not None
+    ]
     if len(rest) > 1:
         terminal.say(paragraph(", ".join(rest[1:])))
 

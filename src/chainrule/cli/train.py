@@ -15,26 +15,18 @@ from chainrule.cli.columns import columns_from, read_config
 from chainrule.cli.interrupts import CtrlC, ctrl_c_once
 from chainrule.cli.layout import entry
 from chainrule.cli.outcome import NOTHING_TOLD, outcome_as_json, show_outcome
-from chainrule.cli.sources import (
-    check_place,
-    choose_target,
-    hides_bundled,
-    load_source,
-    permissions_from,
-)
-from chainrule.cli.spelling import for_command, without_python
+from chainrule.cli.preparing import prepare_source
+from chainrule.cli.sources import check_place, permissions_from
+from chainrule.cli.spelling import for_command
 from chainrule.cli.terminal import IN_THE_REPORT, Terminal, complain, plain_warnings
-from chainrule.data.describe import list_some
-from chainrule.data.features.column_options import Columns
-from chainrule.data.files.text_format import TextFormat, check_delimiter
+from chainrule.data.files.text_format import TextFormat
 from chainrule.errors import ChainruleError, SettingError
 from chainrule.files import is_ours
-from chainrule.foreign_text import WIDTH, clipped
+from chainrule.foreign_text import clipped
 from chainrule.tables.recipe import Recipe
 from chainrule.tables.settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from chainrule.cli.sources import Source
     from chainrule.tables import Prepared, Trained
 
 INTERRUPTED = 130
@@ -137,7 +129,9 @@ def asked_for(said: dict[str, Any], ensemble: bool) -> Recipe | TrainingSettings
             hint="leave it out, or --no-ensemble",
         )
     if not ensemble and "folds" in said:
-        raise SettingError("--folds is of an ensemble, and --no-ensemble is said", hint="leave out one of them")
+        raise SettingError(
+            "--folds is of an ensemble, and --no-ensemble is said", hint="leave out one of them"
+        )
     return Recipe(said) if ensemble else TrainingSettings(**said)
 
 
@@ -205,88 +199,6 @@ def check_begun(checkpoint: Path, resume: bool, terminal: Terminal) -> None:
         got=str(checkpoint),
         hint="--resume to go on with it, or remove the file to begin anew",
     )
-
-
-def prepare_source(
-    data: str,
-    target: str | None,
-    settings: TrainingSettings | Recipe,
-    terminal: Terminal,
-    wanted: TextFormat,
-    columns: Columns,
-) -> tuple[Prepared, Source]:
-    """Read the table and make it ready for training; say what was found."""
-    from dataclasses import replace
-
-    from chainrule.data.tables import ReadTable
-    from chainrule.tables import prepare
-
-    if hides_bundled(data):
-        terminal.remark(f"the file {clipped(data)} is read, not the bundled problem of that name")
-    source = load_source(data, wanted, columns, target)
-    check_delimiter(source.frame.columns, wanted)
-    chosen = choose_target(source, target)
-    if source.task is not None and chosen == source.target and settings.task is None:
-        settings = (
-            Recipe({**settings.changes, "task": source.task})
-            if isinstance(settings, Recipe)
-            else replace(settings, task=source.task)
-        )
-    table = ReadTable(source.frame, (), source.likely_decimal)
-    prepared = prepare(table, chosen, settings, columns=columns)
-    describe_prepared(prepared, source, terminal)
-    if source.assumed:
-        read = f"the file is read with {', '.join(source.assumed)}"
-        prepared = replace(prepared, notices=(read, *prepared.notices))  # for the report and the JSON
-    return prepared, source
-
-
-def describe_prepared(prepared: Prepared, source: Source, terminal: Terminal) -> None:
-    """Say what was found in the table, what was assumed about its file, and what will be trained."""
-    split, fitted = prepared.split, prepared.preprocessor
-    kind = fitted.target.task
-    kind += f" of {len(fitted.target.classes)} classes" if fitted.target.classes else ""
-    used = sum(column.kind != "ignored" for column in fitted.columns)
-    columns = "1 column" if used == 1 else f"{used} columns"
-    what = f"{clipped(fitted.target.name)} from {columns}: {kind}"
-    assumptions = [*map(without_python, (*source.assumed, *fitted.assumed))]
-    assumed = f" ({', '.join(assumptions)})" if assumptions else ""
-    terminal.remark(entry(f"{clipped(source.name)}:", f"{prepared.frame.height} rows, {what}{assumed}", 0))
-    if fitted.target.classes:
-        terminal.remark(entry("classes", describe_classes(prepared)))
-    folds = prepared.settings.folds
-    roles = (
-        [
-            (split.training, f"of which each trains {folds - 1} of {folds} networks and judges the other"),
-            (split.held_out, "are held out for the score"),
-        ]
-        if prepared.settings.ensemble
-        else [
-            (split.training, "train the network"),
-            (split.validation, "choose its best epoch"),
-            (split.held_out, "are held out for the score"),
-        ]
-    )
-    terminal.remark(entry("rows", ", ".join(f"{len(rows)} rows {role}" for rows, role in roles if rows.size)))
-    epochs = prepared.settings.epochs_for(len(split.training))
-    terminal.remark(
-        entry("network", f"{clipped(prepared.architecture.describe(), WIDTH)}; at most {epochs} epochs")
-    )
-    terminal.notices(prepared.notices)
-
-
-def describe_classes(prepared: Prepared) -> str:
-    """The classes with their numbers of rows, the first of very many."""
-    import numpy as np
-
-    names = prepared.preprocessor.target.classes
-    counts = np.bincount(prepared.arranged.target, minlength=len(names))
-    first, *rest = zip(names, counts.tolist(), strict=True)
-    shown = [
-        f"{clipped(first[0])} ({first[1]} rows)",
-        *(f"{clipped(name)} ({count})" for name, count in rest),
-    ]
-    return list_some(shown, 8)
 
 
 def run(

@@ -7,12 +7,13 @@ from chainrule.tables.findings import findings_of
 from chainrule.tables.loading import load_model
 from chainrule.tables.metrics import Metric
 from chainrule.tables.model import Facts, Predictions, TableModel
+from chainrule.tables.prepared import Prepared, Split
 from chainrule.tables.recipe import Recipe
 from chainrule.tables.scored import Scored
 from chainrule.tables.scores import Score
 from chainrule.tables.settings import TrainingSettings
 from chainrule.tables.trained import Trained
-from chainrule.tables.training import Prepared, Split, prepare, train, train_table
+from chainrule.tables.training import prepare, train, train_table
 
 __all__ = [
     "Architecture",

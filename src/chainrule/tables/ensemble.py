@@ -18,7 +18,7 @@ from chainrule.training import History
 from chainrule.training.folds import Fold, folds
 
 if TYPE_CHECKING:
-    from chainrule.tables.training import Prepared
+    from chainrule.tables.prepared import Prepared
 
 
 def number_places(preprocessor: Preprocessor) -> tuple[int, ...]:

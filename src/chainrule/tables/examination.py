@@ -18,8 +18,8 @@ from chainrule.tables.rare_classes import find_missed_classes, find_rare_classes
 from chainrule.tables.signal import find_few_rows, find_linear_better, find_without_signal, losses_of
 
 if TYPE_CHECKING:
+    from chainrule.tables.prepared import Encoded
     from chainrule.tables.trained import Trained
-    from chainrule.tables.training import Encoded
 
 VERY_MANY, OUTPUTS = 1000, 8_000_000  # classes, and outputs of all rows that are then looked at
 ROWS = 256  # on which layers and curvature are measured, so that the report takes little time

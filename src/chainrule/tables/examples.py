@@ -8,33 +8,20 @@ import numpy as np
 
 from chainrule.number_text import readable as number
 from chainrule.report import Calibration, WorstRows
+from chainrule.tables.sureness import calibration_of
 
 if TYPE_CHECKING:
     from chainrule.tables.trained import Trained
 
-BINS = 10
 WORST = 10
 CELLS = 4  # columns whose cells are shown
 
 
 def calibration(trained: Trained) -> Calibration | None:
-    """Confidence and accuracy of the rows that the score is of, by ten bins; None for a regression.
-
-    The bins are of equal width from 1 / classes, the least that a predicted class can have, to 1.
-    """
+    """Confidence and accuracy of the rows that the score is of; None for a regression."""
     if trained.model.task == "regression":
         return None
-    probabilities, actual = trained.scored.predicted, trained.scored.actual
-    sure, right = probabilities.max(1), probabilities.argmax(1) == actual
-    edges = np.linspace(1 / probabilities.shape[1], 1.0, BINS + 1)
-    place = np.clip(np.searchsorted(edges, sure, side="right") - 1, 0, BINS - 1)
-    counts = np.bincount(place, minlength=BINS)
-    with np.errstate(invalid="ignore"):  # a bin without rows has no mean: NaN
-        confidence = np.bincount(place, sure, BINS) / counts
-        accuracy = np.bincount(place, right, BINS) / counts
-    used = counts > 0
-    error = float((np.abs(confidence - accuracy)[used] * counts[used]).sum() / len(sure))
-    return Calibration(edges, confidence, accuracy, counts, error)
+    return calibration_of(trained.scored.predicted, trained.scored.actual)
 
 
 def worst_rows(trained: Trained) -> WorstRows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data import Target
+from chainrule.foreign_text import clipped
 from chainrule.inspect.diagnosis.ranks import area_below
 from chainrule.number_text import readable
+from chainrule.tables.sureness import calibration_of
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -23,10 +25,13 @@ class Metric:
 
     ``baseline`` is the same measure of always predicting the training rows' shares of the classes, or their mean;
     ``linear`` that of a linear model trained on the same rows; each None where it is not defined. ``better`` says
-    which way is better: "higher" or "lower". ``unit`` is "target" where the figure is in the target's units.
+    which way is better: "higher" or "lower". ``unit`` is "target" where the figure is in the target's units. ``of`` is
+    the class that the figure is of: precision and recall are of the second of two classes, of more their mean.
 
     >>> Metric("accuracy", 0.9, 0.5, 0.8, "higher").value
     0.9
+    >>> Metric("recall", 0.9, 0.0, 0.8, "higher", of="yes").title
+    'recall of yes'
     """
 
     name: str
@@ -35,6 +40,26 @@ class Metric:
     linear: float | None
     better: Literal["higher", "lower"]
     unit: Literal["", "target"] = ""
+    of: str = ""
+
+    @property
+    def title(self) -> str:
+        """What it is called in tables."""
+        return titled(self.name, self.of)
+
+
+def titled(name: str, of: str) -> str:
+    """The name of a measure with the class that it is of, if there is one."""
+    return f"{name} of {clipped(of, CLASS)}" if of else name
+
+
+def class_of(name: str, classes: Sequence[str]) -> str:
+    """The class that a measure of these classes is of: the second of two, or none.
+
+    >>> class_of("recall", ["no", "yes"]), class_of("recall", ["a", "b", "c"]), class_of("AUC", ["no", "yes"])
+    ('yes', '', '')
+    """
+    return classes[1] if name in OF_A_CLASS and len(classes) == 2 else ""
 
 
 BETTER: Mapping[str, Literal["higher", "lower"]] = {
@@ -43,13 +68,23 @@ BETTER: Mapping[str, Literal["higher", "lower"]] = {
     "log loss": "lower",
     "AUC": "higher",
     "macro F1": "higher",
+    "precision": "higher",
+    "recall": "higher",
+    "Brier score": "lower",
+    "calibration error": "lower",
     "RMSE": "lower",
     "MAE": "lower",
     "median error": "lower",
     "R2": "higher",
 }
 MOST_CLASSES = 200  # of which each is measured by itself, and for which a linear model is trained
+OF_A_CLASS = {"precision", "recall"}
+CLASS = 24  # characters of its name
 IN_UNITS = {"RMSE", "MAE", "median error"}
+TO_FOUR_PLACES = {name for name, better in BETTER.items() if better == "higher"} | {
+    "Brier score",
+    "calibration error",
+}
 
 
 def measure_text(name: str, value: float | None, absent: str) -> str:
@@ -60,7 +95,7 @@ def measure_text(name: str, value: float | None, absent: str) -> str:
     """
     if value is None:
         return absent
-    return readable(round(value, 4) + 0.0 if BETTER[name] == "higher" else value)
+    return readable(round(value, 4) + 0.0 if name in TO_FOUR_PLACES else value)
 
 
 def class_metrics(probabilities: Floats, actual: Labels) -> dict[str, float | None]:
@@ -70,21 +105,45 @@ def class_metrics(probabilities: Floats, actual: Labels) -> dict[str, float | No
     area under the ROC curve, of each class against the others and averaged. AUC is None where only one class occurs,
     and for more than 200 classes, each of which would be ranked by itself.
 
+    Precision and recall are those of the second of two classes, of more the mean over the classes that occur;
+    precision is 0 where a class is never predicted, and of two classes recall is None where the second does not occur.
+    The Brier score is the mean of the squared differences between probabilities and truth, summed over the classes;
+    of two classes half of it, which is the mean of (p - y)^2. The calibration error is over ten bins of equal width
+    (``sureness.calibration_of``).
+
     >>> found = class_metrics(np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), np.array([0, 1, 1]))
-    >>> {name: round(value, 3) for name, value in found.items()}
-    {'accuracy': 0.667, 'balanced accuracy': 0.75, 'log loss': 0.415, 'AUC': 1.0, 'macro F1': 0.667}
+    >>> {name: round(value, 3) for name, value in found.items()}  # doctest: +NORMALIZE_WHITESPACE
+    {'accuracy': 0.667, 'balanced accuracy': 0.75, 'log loss': 0.415, 'AUC': 1.0, 'macro F1': 0.667,
+     'precision': 1.0, 'recall': 0.5, 'Brier score': 0.137, 'calibration error': 0.3}
     """
     predicted, classes = probabilities.argmax(1), probabilities.shape[1]
     rows, given = (np.bincount(labels, minlength=classes) for labels in (actual, predicted))
     right = np.bincount(actual[predicted == actual], minlength=classes)
     present = rows > 0  # a matrix of classes by classes would not fit in memory for thousands of them
+    told = np.array([False, True]) if classes == 2 else present
     return {
         "accuracy": float(np.mean(predicted == actual)),
         "balanced accuracy": float(np.mean(right[present] / rows[present])),
         "log loss": log_loss(probabilities, actual),
         "AUC": None if classes > MOST_CLASSES else area_under_curve(probabilities, actual),
         "macro F1": float(np.mean(2 * right[present] / (rows + given)[present])),
+        "precision": float(np.mean(right[told] / np.maximum(given[told], 1))),
+        "recall": float(np.mean(right[told] / rows[told])) if rows[told].all() else None,
+        "Brier score": brier_score(probabilities, actual),
+        "calibration error": calibration_of(probabilities, actual).error,
     }
+
+
+def brier_score(probabilities: Floats, actual: Labels) -> float:
+    """The mean squared distance of probabilities [rows, classes] from labels [rows]; of two classes half of it.
+
+    >>> round(brier_score(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1])), 6)
+    0.025
+    """
+    mine = probabilities[np.arange(len(actual)), actual]
+    squares = np.einsum("rc,rc->r", probabilities, probabilities)  # no copy where classes are thousands
+    each = squares - np.square(mine) + np.square(1 - mine)
+    return float(np.mean(each)) / (2 if probabilities.shape[1] == 2 else 1)
 
 
 def log_loss(probabilities: Floats, actual: Labels) -> float:
@@ -140,6 +199,7 @@ def compare(
     found: Mapping[str, float | None],
     baseline: Mapping[str, float | None],
     linear: Mapping[str, float | None] | None,
+    classes: Sequence[str] = (),
 ) -> tuple[Metric, ...]:
     """The measures of the network beside those of a constant and, where there is one, of a linear model."""
     return tuple(
@@ -150,6 +210,7 @@ def compare(
             None if linear is None else linear[name],
             BETTER[name],
             "target" if name in IN_UNITS else "",
+            class_of(name, classes),
         )
         for name, value in found.items()
     )

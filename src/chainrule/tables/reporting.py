@@ -34,6 +34,12 @@ MEANINGS = {
     "log loss": "how far the probabilities are off; less is better",
     "AUC": "how well they order the rows: 0.5 is chance, 1 is perfect",
     "macro F1": "precision and recall in one, averaged over the classes",
+    "precision": "share of the rows predicted to be of the class that are; averaged over the classes if there are more "
+    "than two",
+    "recall": "share of the rows of the class that are predicted to be; averaged over the classes if there are more "
+    "than two",
+    "Brier score": "mean squared distance of the probabilities from the truth; less is better",
+    "calibration error": "how far shares of right rows are from the probabilities, over ten bins; less is better",
     "RMSE": "root of the mean squared error, in the target's units; less is better",
     "MAE": "mean distance, in the target's units; less is better",
     "median error": "half of the rows are nearer than this; less is better",
@@ -129,7 +135,7 @@ def _metric(metric: Metric) -> MetricRow:
     value, baseline, linear = (
         measure_text(metric.name, figure, ABSENT) for figure in (metric.value, metric.baseline, metric.linear)
     )
-    return MetricRow(metric.name, value, baseline, linear, MEANINGS[metric.name])
+    return MetricRow(metric.title, value, baseline, linear, MEANINGS[metric.name])
 
 
 def _loss(trained: Trained) -> str:

@@ -32,7 +32,7 @@ from chainrule.tables.scores import Score
 from chainrule.training import History
 
 if TYPE_CHECKING:
-    from chainrule.tables.training import Encoded, Prepared
+    from chainrule.tables.prepared import Encoded, Prepared
 
 
 class Single(NamedTuple):
@@ -55,8 +55,9 @@ class Trained:
     >>> trained = tables.train_table(wine.frame, wine.target, tables.TrainingSettings(epochs=10))
     >>> trained.score.metric, trained.score.value > 0.8, trained.history.loss.shape
     ('accuracy', True, (1, 10))
-    >>> [metric.name for metric in trained.metrics]
-    ['accuracy', 'balanced accuracy', 'log loss', 'AUC', 'macro F1']
+    >>> [metric.name for metric in trained.metrics]  # doctest: +NORMALIZE_WHITESPACE
+    ['accuracy', 'balanced accuracy', 'log loss', 'AUC', 'macro F1', 'precision', 'recall', 'Brier score',
+     'calibration error']
     """
 
     model: TableModel
@@ -127,6 +128,7 @@ class Trained:
             measure(target, self.scored.predicted, actual),
             measure(target, self.constant, actual),
             None if linear is None else measure(target, linear, actual),
+            target.classes,
         )
 
     @cached_property
