@@ -42,6 +42,11 @@ def folds_for(prepared: Prepared) -> tuple[Fold, ...]:
     return tuple(folds(count, settings.folds, stratify=labels, repeats=settings.restarts, seed=settings.seed))
 
 
+def together(member: Module) -> Sequence[Module]:
+    """The networks of one fold: one of each kind."""
+    return member.networks if isinstance(member, SideBySide) else [member]
+
+
 def ensemble_of(
     prepared: Prepared, member: Module, history: History, sets: Sequence[Fold]
 ) -> tuple[Mixture, OutOfFold]:
@@ -54,8 +59,8 @@ def ensemble_of(
         if np.isfinite(replica.score):
             one = copy.deepcopy(member)
             one.load_state_dict(replica.state)
-            networks = one.networks if isinstance(one, SideBySide) else [one]
-            members += [network.eval() for network in networks]
+            networks = [network.eval() for network in together(one)]
+            members += networks
             unseen += [rows.validation] * len(networks)
     judged = OutOfFold(members, unseen, classes)
     if classes:

@@ -27,8 +27,9 @@ from chainrule.foreign_text import quoted
 from chainrule.nn.module import Module
 from chainrule.system.blas import one_blas_thread
 from chainrule.tables.architecture import Architecture
-from chainrule.tables.ensemble import ensemble_of, folds_for, number_places
+from chainrule.tables.ensemble import ensemble_of, folds_for, number_places, together
 from chainrule.tables.intervals import kept_errors
+from chainrule.tables.mixture import Mixture
 from chainrule.tables.model import Facts, TableModel, network_outputs
 from chainrule.tables.objective import loss_of, penalty_of
 from chainrule.tables.out_of_fold import OutOfFold
@@ -55,11 +56,12 @@ def train_table(
     *,
     columns: Columns | None = None,
 ) -> Trained:
-    """Train a network that predicts one column of a table from the others.
+    """Train an ensemble, or a single network, that predicts one column of a table from the others.
 
     ``frame`` is a table of polars, pandas or Arrow, or the name of a file or of whatever else ``data.read_table``
-    reads; then ``target`` may also be the number of a column. The score is of held-out rows, which no choice depends
-    on. The same table, settings and version give the same model. ``name`` says in the model file where the table came
+    reads; then ``target`` may also be the number of a column. ``settings`` are a ``Recipe`` for an ensemble, which is
+    trained if nothing is said, or ``TrainingSettings`` for a single network. The score is of rows that the networks
+    which judge them were not trained on, or of held-out rows where there are any. The same table, settings and version give the same model. ``name`` says in the model file where the table came
     from, ``columns`` what is known about the columns. Raises DataError for a table or a target that cannot be learned
     from, SettingError for settings out of range.
 
@@ -177,11 +179,11 @@ def _with_folds(settings: TrainingSettings, rows: int) -> TrainingSettings:
 
 
 def _notice_unsplit(split: Split, settings: TrainingSettings) -> list[str]:
-    if settings.held_out and not split.held_out.size and not settings.ensemble:
+    if settings.ensemble or split.held_out.size:
+        return []
+    if settings.held_out or split.training.size < FEWEST_ROWS_TO_SPLIT:
         return [f"{split.training.size} rows are too few to hold some out: the score is of the training rows"]
-    if not settings.held_out and not settings.ensemble:
-        return ["no rows are held out: the score is of the training rows"]
-    return []
+    return ["no rows are held out: the score is of the training rows"]
 
 
 @one_blas_thread()
@@ -250,10 +252,12 @@ def _finish(
     rise = risen(kept.loss)
     if rise:
         warn(f"{rise}. Try a smaller learning rate: lr={prepared.settings.lr / 10:g}", user_line())
-    judged = None
+    judged, classes = None, bool(prepared.preprocessor.target.classes)
     if sets and kept.kept_epoch >= 0:
         network, judged = ensemble_of(prepared, network, history, sets)
         prepared = _scored_out_of_fold(prepared, judged)
+    elif len(prepared.architecture.kinds) > 1:
+        network = Mixture(together(network), classes=classes)
     split = prepared.split
     features, actual = prepared.scored
     if judged is None or split.held_out.size:
