@@ -10,7 +10,7 @@ TABLE = "id;zip;price;when;note\n" + "".join(
     f"{i + 100};0{1000 + i % 3};{i % 7}.{i % 10}00,5;0{1 + i % 9}/0{1 + i % 3}/2020;{'-999' if i % 6 == 0 else i % 5}\n"
     for i in range(60)
 )
-SAID = ("--epochs", "1", "--no-report", "--json")
+SAID = ("--no-ensemble", "--epochs", "1", "--no-report", "--json")
 
 
 @pytest.fixture

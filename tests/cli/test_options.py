@@ -66,7 +66,7 @@ def test_what_is_said_to_work_does(run):
         for name, record in options.TRAIN.items()
         if record.works
         and record.theme in ("Rows", "Network", "Training")
-        and name != "folds"  # of an ensemble
+        and name != "validation"  # of a single network
         for word in (options.flag(name), "2" if name in ("epochs", "restarts") else record.works)
     ]
     assert run("train", "t.csv", *given, "--no-report").status == 0

@@ -28,7 +28,7 @@ def iris(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("iris")
     out = str(folder / "iris.safetensors")
-    assert main(["train", "iris", "--epochs", "300", "--out", out, "--no-report", "--quiet"]) == 0
+    assert main(["train", "iris", "--epochs", "30", "--folds", "3", "--out", out, "--no-report", "--quiet"]) == 0
     return out
 
 
@@ -187,7 +187,7 @@ def test_inspect_shows_what_the_model_is(run, model):
         assert part in done.out
     assert "town (categorical: Bern, Oslo, Rome)" in done.out
     assert "4 673" in done.out.split("in all")[1].splitlines()[0]
-    assert "epochs 60" in done.out
+    assert "epochs 20" in done.out
     assert cr.__version__ in done.out
 
 

@@ -79,7 +79,9 @@ def describe(model: TableModel) -> Iterator[tuple[str, str]]:
 
     facts, target = model.facts, model.preprocessor.target
     rows = facts.held_out_rows or facts.training_rows
-    score = Score(facts.metric, facts.score, facts.baseline, rows, facts.scored_on)
+    score = Score(
+        facts.metric, facts.score, facts.baseline, rows, facts.scored_on, facts.score_low, facts.score_high
+    )
     yield "version", f"chainrule {clipped(facts.version)}"
     validation = f", {facts.validation_rows} to validate" if facts.validation_rows else ""
     yield "data", f"{clipped(facts.data)}: {facts.training_rows} rows to train{validation}"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from chainrule.tables import Predictions, Score, TableModel
-    from chainrule.tables.model import Part
+    from chainrule.tables.predictions import Part
 
 
 HEAD, CELL = 5, 30  # predictions that are shown, and characters of each
@@ -130,6 +130,8 @@ def summary(model: TableModel, scoring: Scoring) -> dict[str, Any]:
         "target": model.preprocessor.target.name,
         "metric": score.metric.lower() if score else None,
         "score": score.value if score else None,
+        "score_low": score.low if score else None,
+        "score_high": score.high if score else None,
         "baseline": score.baseline if score else None,
         "scored_rows": score.rows if score else 0,
         "metrics": scoring.metrics,

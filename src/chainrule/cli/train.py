@@ -350,6 +350,8 @@ def summary(trained: Trained, told: bool, has_report: bool) -> dict[str, Any]:
         "target": trained.model.preprocessor.target.name,
         "metric": facts.metric.lower(),
         "score": facts.score,
+        "score_low": facts.score_low,
+        "score_high": facts.score_high,
         "baseline": facts.baseline,
         "scored_on": facts.scored_on,
         "training_rows": facts.training_rows,

@@ -216,4 +216,5 @@ class Report:
     loss: str = ""  # what the curves are of, in words
     metrics: Sequence[MetricRow] = ()
     networks: int = 1  # that answer together
+    score_spread: str = ""  # the interval of the score, in words
     out_of_fold_rows: int = 0  # that the score is of: each was judged by networks that it did not train

@@ -72,7 +72,11 @@ def header(report: Report) -> Markup:
     """Title, and the figures that matter most."""
     constant = "the most frequent class" if isinstance(report.outcome, Confusion) else "the mean"
     tiles = [
-        (f"{report.metric} on {scored_rows(report)}", readable(report.score), "score"),
+        (
+            f"{report.metric} on {scored_rows(report)}{clipped(report.score_spread)}",
+            readable(report.score),
+            "score",
+        ),
         (f"{report.metric} of always predicting {constant}", readable(report.baseline), None),
         ("rows trained on", readable(report.training_rows), None),
         *(

@@ -2,11 +2,13 @@
 
 from chainrule.data.features.column_options import Columns
 from chainrule.tables.architecture import Architecture
+from chainrule.tables.facts import Facts
 from chainrule.tables.finding import Finding
 from chainrule.tables.findings import findings_of
 from chainrule.tables.loading import load_model
 from chainrule.tables.metrics import Metric
-from chainrule.tables.model import Facts, Predictions, TableModel
+from chainrule.tables.model import TableModel
+from chainrule.tables.predictions import Predictions
 from chainrule.tables.prepared import Prepared, Split
 from chainrule.tables.recipe import Recipe
 from chainrule.tables.scored import Scored

@@ -17,7 +17,8 @@ from chainrule.foreign_text import WIDTH, clipped
 from chainrule.nn.module import Module
 from chainrule.ops.record import Array
 from chainrule.tables.architecture import Architecture
-from chainrule.tables.model import Facts, TableModel
+from chainrule.tables.facts import Facts
+from chainrule.tables.model import TableModel
 from chainrule.tables.settings import EMBEDDINGS, SCALINGS
 
 NEW_FIELDS: Mapping[str, object] = MappingProxyType(
@@ -89,9 +90,9 @@ def _read_architecture(value: object) -> Architecture:
 
 
 def _read_facts(value: object) -> Facts:
-    """The facts; files of version 0.1 hold no errors."""
+    """The facts; files of version 0.1 hold no errors and no interval of the score."""
     if isinstance(value, dict):
-        value = {"errors": [], **value}
+        value = {"errors": [], "score_low": None, "score_high": None, **value}
     facts = read_record(Facts, value, "facts", CHECKS, _malformed)
     if any(error < 0 for error in facts.errors) or list(facts.errors) != sorted(facts.errors):
         raise _malformed("facts.errors", facts.errors[:5], "sizes of errors in ascending order")
@@ -181,6 +182,10 @@ CHECKS: Checks = MappingProxyType(
         "bool": ("true or false", lambda value: isinstance(value, bool)),
         "int": ("a whole number from 0 on", _is_count),
         "float": ("a finite number with a decimal point", is_finite_number),
+        "float | None": (
+            "a finite number with a decimal point, or null",
+            lambda value: value is None or is_finite_number(value),
+        ),
         "tuple[int, ...]": ("a list of whole numbers", _is_widths),
         "tuple[float, ...]": ("a list of finite numbers with a decimal point", _is_numbers),
         "dict[str, Setting]": ("an object of texts and numbers", _is_settings),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from chainrule import functions as f
 from chainrule.data import Preprocessor, check_finite, rows_with_target
 from chainrule.data.describe import list_some
-from chainrule.data.features.frames import Library, as_frame, make_frame
+from chainrule.data.features.frames import as_frame
 from chainrule.data.features.notices import Notice, add_up
 from chainrule.data.files.formats import for_others
 from chainrule.data.files.text_format import TextFormat
@@ -21,134 +21,21 @@ from chainrule.data.parts import CELLS, TablePart, read_parts, shifted
 from chainrule.errors import DataError, SettingError
 from chainrule.exchange.onnx_file import save_onnx
 from chainrule.files import USUAL, save_tensors
-from chainrule.foreign_text import WIDTH, clipped, quoted, short_repr
+from chainrule.foreign_text import WIDTH, clipped, quoted
 from chainrule.nn.module import Module
 from chainrule.nn.unsmoothing import Unsmoothing, unsmoothing
 from chainrule.notebook import html_table
 from chainrule.number_text import readable
 from chainrule.tables.architecture import Architecture
+from chainrule.tables.facts import Facts
 from chainrule.tables.intervals import half_width, need_errors
+from chainrule.tables.predictions import Part, Predictions, joined
 from chainrule.tables.scores import RunningScore, Score
 from chainrule.tables.writing import table_writer
 from chainrule.tensor import as_tensor, no_grad
 
 if TYPE_CHECKING:
-    import polars as pl
-
-Setting = str | int | float | bool | None
-
-
-@dataclass(frozen=True, repr=False)
-class Facts:
-    """How a model came about: the same training gives the same facts.
-
-    ``version`` is chainrule's, ``data`` the name of the file or bundled problem. ``scored_on`` says which
-    rows the score is of, "held-out" or "training". ``most_frequent`` is the label of the training rows'
-    most frequent class, 0 for a regression. ``stopped`` says why training ended. ``errors`` are sizes of errors on rows
-    that did not train, in ascending order and in the target's units; none for classes.
-
-    >>> from chainrule import data, tables
-    >>> wine = data.load_bundled("wine")
-    >>> model = tables.train_table(wine.frame, wine.target, tables.TrainingSettings(epochs=10)).model
-    >>> model.facts.scored_on, model.facts.training_rows, model.facts.epochs
-    ('held-out', 121, 10)
-    """
-
-    version: str
-    data: str
-    metric: str
-    score: float
-    baseline: float
-    scored_on: str
-    training_rows: int
-    validation_rows: int
-    held_out_rows: int
-    epochs: int
-    best_epoch: int
-    stopped: str
-    most_frequent: int
-    settings: dict[str, Setting] = field(default_factory=dict)
-    errors: tuple[float, ...] = ()
-
-    __repr__ = short_repr
-
-
-@dataclass(frozen=True, repr=False)
-class Predictions:
-    """Predictions for the rows of a table, in its order.
-
-    ``values`` is a Series [rows]: classes as they stand in the training table, or numbers in the target's
-    units. ``probabilities`` is float64 [rows, classes] in the order of ``classes``, None for a regression.
-    ``notices`` say what was done to the table: columns ignored, values filled in, categories not known. ``kept`` are
-    the columns that were to be kept (``Columns(keep=...)``), as they stand in the table. ``low`` and ``high``, float64
-    [rows], are the ends of the intervals that were asked for.
-
-    >>> from chainrule import data, tables
-    >>> wine = data.load_bundled("wine")
-    >>> model = tables.train_table(wine.frame, wine.target, tables.TrainingSettings(epochs=10)).model
-    >>> predictions = model.predict(wine.frame)
-    >>> predictions.values.shape, predictions.probabilities.shape
-    ((178,), (178, 3))
-    """
-
-    values: pl.Series
-    probabilities: NDArray[np.float64] | None
-    classes: tuple[str, ...]
-    notices: tuple[str, ...]
-    kept: pl.DataFrame | None = None
-    low: NDArray[np.float64] | None = None
-    high: NDArray[np.float64] | None = None
-
-    __repr__ = short_repr
-
-    def to_frame(self, library: Library = "polars") -> Any:
-        """A table of the kept columns, the column ``prediction`` and, for classes, one ``probability_CLASS`` each.
-
-        With an interval ``prediction_low`` and ``prediction_high`` follow. ``library`` is "polars", "pandas" or
-        "arrow".
-        """
-        columns: dict[str, Any] = {} if self.kept is None else dict(self.kept.to_dict())
-        columns["prediction"] = self.values
-        if self.low is not None and self.high is not None:
-            columns |= {"prediction_low": self.low, "prediction_high": self.high}
-        if self.probabilities is not None:
-            columns |= {
-                f"probability_{name}": self.probabilities[:, i] for i, name in enumerate(self.classes)
-            }
-        return make_frame(columns, library)
-
-
-@dataclass(frozen=True, repr=False)
-class Part:
-    """Some rows of a table, the network's outputs [rows, outputs] for them, and what these mean."""
-
-    frame: pl.DataFrame
-    outputs: NDArray[np.float32]
-    predictions: Predictions
-    notices: tuple[Notice, ...]
-
-    __repr__ = short_repr
-
-
-def joined(parts: Iterable[Part]) -> Predictions:
-    """The predictions of all parts of a table."""
-    import polars as pl
-
-    found = [(part.frame.height, part.notices, part.predictions) for part in parts]
-    first = found[0][2]
-    return Predictions(
-        pl.concat([predictions.values for _, _, predictions in found]),
-        None
-        if first.probabilities is None
-        else np.concatenate([p.probabilities for _, _, p in found if p.probabilities is not None]),
-        first.classes,
-        add_up((rows, notices) for rows, notices, _ in found),
-        None if first.kept is None else pl.concat([p.kept for _, _, p in found if p.kept is not None]),
-        *(
-            None if end is None else np.concatenate([getattr(p, name) for _, _, p in found])
-            for name, end in (("low", first.low), ("high", first.high))
-        ),
-    )
+    pass
 
 
 @dataclass(frozen=True, eq=False)

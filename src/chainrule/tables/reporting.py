@@ -61,6 +61,7 @@ def make_report(trained: Trained, model_path: str) -> Report:
         task=model.task,
         metric=facts.metric,
         score=facts.score,
+        score_spread=trained.score.spread,
         baseline=facts.baseline,
         training_rows=facts.training_rows,
         held_out_rows=facts.held_out_rows,

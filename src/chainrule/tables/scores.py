@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from chainrule.data import Target
 from chainrule.foreign_text import clipped, short_repr
 from chainrule.number_text import readable
+from chainrule.tables.score_interval import root_mean_interval, share_interval
 
 
 @dataclass(frozen=True, repr=False)
@@ -19,7 +21,10 @@ class Score:
 
     ``metric`` is "accuracy" (the share of rows whose class is right; more is better) or "RMSE" (the root of
     the mean squared error, in the target's units; less is better). The baseline always predicts the training
-    rows' most frequent class, or their mean. ``scored_on`` says which rows: "held-out", "training" or "".
+    rows' most frequent class, or their mean. ``scored_on`` says which rows: "held-out", "out-of-fold", "training" or "".
+    ``low`` and ``high`` are the ends of the 95% interval of what it would be on very many rows of this kind; None for
+    rows that trained, of which it says nothing. The interval is for the model as it is: another training, or rows that
+    depend on each other, may move the score further.
 
     >>> from chainrule import tables
     >>> score = tables.Score("RMSE", 2.0, 5.0, 20, "held-out")
@@ -32,6 +37,8 @@ class Score:
     baseline: float
     rows: int
     scored_on: str = ""
+    low: float | None = None
+    high: float | None = None
 
     __repr__ = short_repr
 
@@ -40,13 +47,33 @@ class Score:
 
         >>> Score("accuracy", 0.9, 0.5, 20, "held-out").describe()
         'accuracy 0.9 on 20 held-out rows (always predicting the most frequent class: 0.5)'
+        >>> Score("RMSE", 2.0, 5.0, 200, "held-out", 1.8131, 2.2159).describe()
+        'RMSE 2 (95% interval: 1.81 to 2.22) on 200 held-out rows (always predicting the mean: 5)'
         """
         constant = "the most frequent class" if self.metric == "accuracy" else "the mean"
         kind = f"{clipped(self.scored_on)} row".strip() + ("" if self.rows == 1 else "s")
         return (
-            f"{clipped(self.metric)} {readable(self.value)} on {self.rows} {kind} "
+            f"{clipped(self.metric)} {readable(self.value)}{self.spread} on {self.rows} {kind} "
             f"(always predicting {constant}: {readable(self.baseline)})"
         )
+
+    @property
+    def spread(self) -> str:
+        """Its interval in brackets, after a blank; nothing where there is none."""
+        return spread_text(self.low, self.high)
+
+
+def spread_text(low: float | None, high: float | None) -> str:
+    """An interval as it stands behind a score, to as many digits as it is wide; nothing where there is none.
+
+    >>> spread_text(0.79876, 0.86123), spread_text(None, None)
+    (' (95% interval: 0.799 to 0.861)', '')
+    """
+    if low is None or high is None:
+        return ""
+    digits = 1 - math.floor(math.log10((high - low) / 2)) if high > low else 4
+    ends = (readable(round(end, digits)) if high > low else readable(end) for end in (low, high))
+    return f" (95% interval: {' to '.join(ends)})"
 
 
 def score_outputs(
@@ -70,6 +97,7 @@ class RunningScore:
     most_frequent: int
     rows: int = 0
     total: float = 0.0  # rows that are right, or the sum of squared errors
+    of_squares: float = 0.0  # the sum of their squares
     baseline: float = 0.0
 
     def add(self, outputs: NDArray[np.float32], actual: NDArray[Any]) -> None:
@@ -80,13 +108,19 @@ class RunningScore:
             self.baseline += float(np.sum(actual == self.most_frequent))
         else:
             actual = actual.astype(np.float64)
-            self.total += float(np.sum(np.square(outputs - actual)))
+            squares = np.square(outputs - actual)
+            self.total += float(np.sum(squares))
+            self.of_squares += float(np.sum(np.square(squares)))
             self.baseline += float(np.sum(np.square(actual)))
 
     def score(self, scored_on: str = "") -> Score:
         """The score of all of them."""
+        judged = scored_on != "training"
         reached, baseline = self.total / self.rows, self.baseline / self.rows
         if self.target.task == "classification":
-            return Score("accuracy", reached, baseline, self.rows, scored_on)
+            ends = share_interval(self.total, self.rows) if judged else (None, None)
+            return Score("accuracy", reached, baseline, self.rows, scored_on, *ends)
         unit = self.target.standard_deviation
-        return Score("RMSE", unit * reached**0.5, unit * baseline**0.5, self.rows, scored_on)
+        found = root_mean_interval(self.total, self.of_squares, self.rows) if judged else None
+        ends = (None, None) if found is None else (unit * found[0], unit * found[1])
+        return Score("RMSE", unit * reached**0.5, unit * baseline**0.5, self.rows, scored_on, *ends)

@@ -26,8 +26,9 @@ from chainrule.tables.importance import importances
 from chainrule.tables.linear import linear_predictions
 from chainrule.tables.metrics import MOST_CLASSES, Floats, Metric, compare, measure
 from chainrule.tables.mixture import Mixture
-from chainrule.tables.model import Predictions, TableModel, network_outputs
+from chainrule.tables.model import TableModel, network_outputs
 from chainrule.tables.out_of_fold import OutOfFold
+from chainrule.tables.predictions import Predictions
 from chainrule.tables.scored import Scored
 from chainrule.tables.scores import Score
 from chainrule.training import History

@@ -28,9 +28,10 @@ from chainrule.nn.module import Module
 from chainrule.system.blas import one_blas_thread
 from chainrule.tables.architecture import Architecture
 from chainrule.tables.ensemble import ensemble_of, folds_for, number_places, together
+from chainrule.tables.facts import Facts
 from chainrule.tables.intervals import kept_errors
 from chainrule.tables.mixture import Mixture
-from chainrule.tables.model import Facts, TableModel, network_outputs
+from chainrule.tables.model import TableModel, network_outputs
 from chainrule.tables.objective import loss_of, penalty_of
 from chainrule.tables.out_of_fold import OutOfFold
 from chainrule.tables.prepared import Encoded, Prepared, Split
@@ -90,8 +91,11 @@ def prepare(
     >>> from chainrule import data, tables
     >>> wine = data.load_bundled("wine")
     >>> prepared = tables.prepare(wine.frame, wine.target)
-    >>> prepared.architecture.describe(), prepared.split.held_out.size
-    ('13-64-64-3, relu', 36)
+    >>> prepared.architecture.describe(), prepared.split.training.size
+    ('16 networks of 13-64-64-3 and 8 of 13-128-3, relu, dropout 0.1 and 0.2', 178)
+    >>> single = tables.prepare(wine.frame, wine.target, tables.TrainingSettings())
+    >>> single.architecture.describe(), single.split.training.size
+    ('13-64-64-3, relu', 121)
     """
     asked, columns = _asked_for(settings, columns)
     taken, target = _taken_in(table, target, columns)
@@ -282,6 +286,8 @@ def _finish(
         most_frequent=prepared.most_frequent,
         settings=prepared.settings.listed(),
         errors=_errors(prepared, outputs, actual),
+        score_low=score.low,
+        score_high=score.high,
     )
     model = TableModel(prepared.architecture, network, prepared.preprocessor, facts)
     return Trained(model, history, score, prepared, score_rows(model, outputs, actual), judged)
