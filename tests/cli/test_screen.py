@@ -136,7 +136,9 @@ def test_json_has_the_same_facts(narrow):
     for finding in result["findings"]:
         assert list(finding) == ["kind", "severity", "text", "evidence", "remedy"]
         assert finding["severity"] in ("note", "warning", "severe")
-    assert f"accuracy {result['score']:.4g} on 150 out-of-fold rows" in words(done.err)
+    low, high = (f"{result[key]:.4f}".rstrip("0") for key in ("score_low", "score_high"))
+    said = f"accuracy {result['score']:.4g} (95% interval: {low} to {high}) on 150 out-of-fold rows"
+    assert said in words(done.err)
 
 
 def test_a_regression_has_no_confusion(narrow, houses):
