@@ -79,7 +79,18 @@ def test_another_encoding(refuse):
 @pytest.mark.parametrize("odd", ["seven", "inf", "7 of 9", "2100 - 2850", "#N/A!"])
 def test_one_odd_cell_counts_as_missing(run, odd):
     Path("t.csv").write_text(ROWS.replace("\n7,", f"\n{odd},"))
-    done = run("train", "t.csv", "--target", "price", "--no-ensemble", "--epochs", "1", "--no-report", "--quiet", "--json")
+    done = run(
+        "train",
+        "t.csv",
+        "--target",
+        "price",
+        "--no-ensemble",
+        "--epochs",
+        "1",
+        "--no-report",
+        "--quiet",
+        "--json",
+    )
     assert done.status == 0
     notices = json.loads(done.out.splitlines()[-1])["notices"]
     assert any(f"'a' has cells that are not numbers, such as {odd!r} (row 8) in 1 of" in n for n in notices)

@@ -28,7 +28,11 @@ def test_what_is_said_holds_and_the_rest_follows_from_the_rows(run, houses):
     settings = done.result["settings"]
     assert (settings["lr"], settings["hidden"], settings["folds"], settings["epochs"]) == (0.02, "16", 3, 4)
     assert (settings["weight_decay"], settings["embedding"], settings["held_out"]) == (0.3, "mixed", 0.0)
-    assert (done.result["scored_on"], done.result["restarts"], done.result["networks"]) == ("out-of-fold", 1, 9)
+    assert (done.result["scored_on"], done.result["restarts"], done.result["networks"]) == (
+        "out-of-fold",
+        1,
+        9,
+    )
 
 
 def test_what_a_file_says_holds_too(run, houses):
@@ -86,7 +90,17 @@ def test_an_interval_of_classes_is_refused(run):
 
 
 def test_without_rows_to_judge_there_are_no_intervals(run, houses):
-    train = ("train", houses / "houses.csv", "--target", "price", "--no-ensemble", "--held-out", "0", "--epochs", "2")
+    train = (
+        "train",
+        houses / "houses.csv",
+        "--target",
+        "price",
+        "--no-ensemble",
+        "--held-out",
+        "0",
+        "--epochs",
+        "2",
+    )
     assert run(*train, "--no-report").status == 0
     done = run("predict", "model.safetensors", houses / "houses.csv", "--interval", "0.9")
     assert done.status == 2

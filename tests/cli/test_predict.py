@@ -28,7 +28,9 @@ def iris(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("iris")
     out = str(folder / "iris.safetensors")
-    assert main(["train", "iris", "--epochs", "30", "--folds", "3", "--out", out, "--no-report", "--quiet"]) == 0
+    assert (
+        main(["train", "iris", "--epochs", "30", "--folds", "3", "--out", out, "--no-report", "--quiet"]) == 0
+    )
     return out
 
 

@@ -87,7 +87,18 @@ def test_held_out_rows_decide_nothing(run, tmp_path):
     problem.frame.with_columns(pl.Series(problem.target, changed)).write_csv("b.csv")
     scores = []
     for name in "ab":
-        done = run("train", f"{name}.csv", "--target", problem.target, "--no-ensemble", "--epochs", 5, "--out", name, "--json")
+        done = run(
+            "train",
+            f"{name}.csv",
+            "--target",
+            problem.target,
+            "--no-ensemble",
+            "--epochs",
+            5,
+            "--out",
+            name,
+            "--json",
+        )
         scores.append(done.result["score"])
     assert scores[0] != scores[1]
     states = [cr.load_model(name).network.state_dict() for name in "ab"]
@@ -147,7 +158,10 @@ def test_the_task_can_be_said(run):
     rng = np.random.default_rng(0)
     pl.DataFrame({"a": rng.normal(size=99), "y": rng.integers(0, 3, 99)}).write_csv("a.csv")
     assert run("train", "a.csv", *SINGLE, "--no-report", "--json").result["task"] == "classification"
-    assert run("train", "a.csv", *SINGLE, "--no-report", "--json", "--task", "regression").result["task"] == "regression"
+    assert (
+        run("train", "a.csv", *SINGLE, "--no-report", "--json", "--task", "regression").result["task"]
+        == "regression"
+    )
 
 
 def test_rows_without_a_target_are_left_out(run, houses):
@@ -163,7 +177,19 @@ def test_rows_without_a_target_are_left_out(run, houses):
 
 def test_a_run_goes_on_from_its_checkpoint(run):
     run("train", "iris", "--epochs", 6, "--folds", 2, "--patience", 6, "--out", "whole", "--quiet")
-    arguments = ["train", "iris", "--folds", 2, "--patience", 6, "--checkpoint", "run", "--out", "parts", "--no-report"]
+    arguments = [
+        "train",
+        "iris",
+        "--folds",
+        2,
+        "--patience",
+        6,
+        "--checkpoint",
+        "run",
+        "--out",
+        "parts",
+        "--no-report",
+    ]
     assert run(*arguments, "--epochs", 6).status == 0
     assert run(*arguments, "--epochs", 6, "--resume").status == 0
     assert Path("whole").read_bytes() == Path("parts").read_bytes()

@@ -117,6 +117,21 @@ TRAIN: dict[str, Option] = {
         "N",
         "0",
     ),
+    "group": Option(
+        "Rows",
+        "Rows with the same value of this column, such as all visits of a patient, are never trained on and judged with "
+        "at once. It is not used to predict, unless --type gives it a type.",
+        "COLUMN",
+        "patient",
+    ),
+    "time_order": Option(
+        "Rows",
+        "The latest rows by this column, the last fifth or --held-out, judge; those before them train. Rows of one time "
+        "stay together, rows without a time are left out.",
+        "COLUMN",
+        "date",
+        spelled="--time COLUMN",
+    ),
     "hidden": Option(
         "Network",
         "Widths of the hidden layers, separated by commas; none for a linear model.",
@@ -201,6 +216,12 @@ TRAIN: dict[str, Option] = {
         spelled="--ensemble / --no-ensemble",
     ),
     "folds": Option("Training", "Parts into which an ensemble deals the rows, 8 without it.", "N", "8"),
+    "cv": Option(
+        "Training",
+        "Folds and how often the rows are dealt out, in one word: 5x2 is --folds 5 --restarts 2.",
+        "FOLDSxREPEATS",
+        "5x2",
+    ),
     "checkpoint": Option("Training", "Save the run to this file as it goes.", "FILE"),
     "resume": Option("Training", "Continue the run that is saved in the checkpoint."),
     "out": Option("Output", "File that the model is saved to.", "FILE", "model.safetensors"),

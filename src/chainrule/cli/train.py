@@ -12,6 +12,7 @@ import typer
 from chainrule._version import __version__
 from chainrule.cli import options
 from chainrule.cli.columns import columns_from, read_config
+from chainrule.cli.cross_validation import with_cv
 from chainrule.cli.interrupts import CtrlC, ctrl_c_once
 from chainrule.cli.layout import entry
 from chainrule.cli.outcome import NOTHING_TOLD, outcome_as_json, show_outcome
@@ -55,6 +56,8 @@ def train_command(
     held_out: Annotated[float | None, option("held_out")] = None,
     validation: Annotated[float | None, option("validation")] = None,
     seed: Annotated[int | None, option("seed")] = None,
+    group: Annotated[str | None, option("group")] = None,
+    time_order: Annotated[str | None, option("time_order", "--time")] = None,
     hidden: Annotated[str | None, option("hidden")] = None,
     activation: Annotated[str | None, option("activation")] = None,
     dropout: Annotated[float | None, option("dropout")] = None,
@@ -71,6 +74,7 @@ def train_command(
     restarts: Annotated[int | None, option("restarts")] = None,
     ensemble: Annotated[bool, option("ensemble", "--ensemble/--no-ensemble")] = True,
     folds: Annotated[int | None, option("folds")] = None,
+    cv: Annotated[str | None, option("cv")] = None,
     checkpoint: Annotated[Path | None, option("checkpoint")] = None,
     resume: Annotated[bool, option("resume", "--resume")] = False,
     out: Annotated[Path, option("out")] = Path("model.safetensors"),
@@ -102,8 +106,10 @@ def train_command(
         folds=folds,
         scaling=scaling,
         embedding=embedding,
+        group=group,
+        time_order=time_order,
     )
-    asked = asked_for(said, ensemble)
+    asked = asked_for(with_cv(said, cv, ensemble), ensemble)
     if resume and checkpoint is None:
         raise SettingError("--resume needs a run to go on from", hint="--checkpoint FILE")
     check_places(data, out, report_path, checkpoint)
@@ -359,7 +365,9 @@ def summary(trained: Trained, told: bool, has_report: bool) -> dict[str, Any]:
         "held_out_rows": facts.held_out_rows,
         "epochs": facts.epochs,
         "best_epoch": facts.best_epoch,
-        "restarts": len(history.replicas) if trained.out_of_fold is None else trained.prepared.settings.restarts,
+        "restarts": len(history.replicas)
+        if trained.out_of_fold is None
+        else trained.prepared.settings.restarts,
         "networks": trained.model.architecture.networks,
         "stopped": facts.stopped,
         "interrupted": history.interrupted,

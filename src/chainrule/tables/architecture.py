@@ -15,7 +15,6 @@ from chainrule.nn.number_embedding import NumberEmbedding
 from chainrule.tables.mixture import Mixture, SideBySide
 from chainrule.tables.scaling import RobustScaling
 
-
 COARSE_BINS = 8
 
 
@@ -69,7 +68,9 @@ class Architecture:
         own = Kind(self.embedding, hidden=self.widths[1:-1], dropout=self.dropout)
         if self.embedding != "mixed":
             return (own,)
-        wide = Kind("bins", COARSE_BINS, hidden=(sum(own.hidden),) if own.hidden else (), dropout=2 * own.dropout)
+        wide = Kind(
+            "bins", COARSE_BINS, hidden=(sum(own.hidden),) if own.hidden else (), dropout=2 * own.dropout
+        )
         return replace(own, embedding="periodic"), replace(own, embedding="bins"), wide
 
     def _network(self, kind: Kind, seed: Seed, features: NDArray[np.float32] | None) -> Module:
@@ -96,7 +97,9 @@ class Architecture:
     def _embedding(self, kind: Kind, width: int, seed: Seed) -> NumberEmbedding:
         if kind.embedding == "periodic":
             return NumberEmbedding(self.numbers, in_features=width, seed=seed)
-        return NumberEmbedding(self.numbers, "piecewise", bins=kind.bins, size=None, in_features=width, seed=seed)
+        return NumberEmbedding(
+            self.numbers, "piecewise", bins=kind.bins, size=None, in_features=width, seed=seed
+        )
 
     def build(self, seed: int = 0) -> Module:
         """The network with fresh parameters that depend on ``seed`` alone; SettingError for bad settings.

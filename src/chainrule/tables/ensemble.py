@@ -13,9 +13,10 @@ from chainrule.data import Preprocessor
 from chainrule.nn.module import Module
 from chainrule.tables.mixture import Mixture, SideBySide
 from chainrule.tables.out_of_fold import OutOfFold
+from chainrule.tables.splits import dealt
 from chainrule.tables.temperature import find_temperature
 from chainrule.training import History
-from chainrule.training.folds import Fold, folds
+from chainrule.training.folds import Fold
 
 if TYPE_CHECKING:
     from chainrule.tables.prepared import Prepared
@@ -38,8 +39,7 @@ def folds_for(prepared: Prepared) -> tuple[Fold, ...]:
         return ()
     names = np.array(target.classes, dtype=object)  # so that warnings call the classes by their names
     labels = names[prepared.training.target] if target.classes else None
-    count = len(prepared.split.training)
-    return tuple(folds(count, settings.folds, stratify=labels, repeats=settings.restarts, seed=settings.seed))
+    return tuple(dealt(prepared.split.training, settings, labels, prepared.roles))
 
 
 def together(member: Module) -> Sequence[Module]:

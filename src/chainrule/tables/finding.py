@@ -40,7 +40,9 @@ def change_of(settings: TrainingSettings, /, **changes: object) -> Remedy:
     options = " ".join(_option(name, value) for name, value in changes.items())
     if settings.ensemble:
         return Remedy(options, f"Recipe({changes!r})")
-    return Remedy(options, f"TrainingSettings({', '.join(f'{name}={value!r}' for name, value in changes.items())})")
+    return Remedy(
+        options, f"TrainingSettings({', '.join(f'{name}={value!r}' for name, value in changes.items())})"
+    )
 
 
 def _option(name: str, value: object) -> str:

@@ -25,7 +25,9 @@ def loss_of(target: Target, settings: TrainingSettings, networks: int = 1) -> Lo
 def mean_loss(loss: Loss, outputs: Tensor, target: Tensor) -> Tensor:
     """The mean of the losses of several networks, whose outputs are [batch, networks, outputs]."""
     networks = outputs.shape[1]
-    return sum((loss(outputs[:, i], target) for i in range(1, networks)), loss(outputs[:, 0], target)) / networks
+    return (
+        sum((loss(outputs[:, i], target) for i in range(1, networks)), loss(outputs[:, 0], target)) / networks
+    )
 
 
 def penalty_of(settings: TrainingSettings, networks: int = 1) -> Penalty | None:

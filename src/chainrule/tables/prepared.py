@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from chainrule.data import Preprocessor
 from chainrule.foreign_text import short_repr
 from chainrule.tables.architecture import Architecture
+from chainrule.tables.roles import Roles
 from chainrule.tables.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ class Prepared:
 
     ``arranged`` holds the encoded rows once, those that train first, then those that choose the epoch, then those
     that are held out; ``training``, ``validation``, ``held_out`` and more are parts of it. ``features`` and
-    ``target`` are of the table's rows in its own order, computed anew.
+    ``target`` are of the table's rows in its own order, computed anew; ``roles`` say of these rows what groups they are
+    of, when they are from, and how much they count.
 
     >>> from chainrule import data, tables
     >>> wine = data.load_bundled("wine")
@@ -98,6 +100,7 @@ class Prepared:
     settings: TrainingSettings
     architecture: Architecture
     notices: tuple[str, ...]
+    roles: Roles = field(default_factory=Roles)
 
     __repr__ = short_repr
 

@@ -14,6 +14,7 @@ from chainrule.tables.settings import TrainingSettings
 SIZES = ((1_000, 32, 1_000), (5_000, 64, 2_500), (20_000, 128, 8_000), (2**63, 256, 12_000))
 EPOCHS = 12, 300  # at least and at most
 FOLDS = 8
+LATER = 0.2  # share of the rows that judge where there is a time
 LEARNING_RATE = 5e-3
 
 
@@ -65,7 +66,7 @@ class Recipe:
 
     def settings(self, rows: int) -> TrainingSettings:
         """The settings for a table of so many rows with a target."""
-        held_out = self.changes.get("held_out", 0.0)
+        held_out = self.changes.get("held_out", LATER if self.changes.get("time_order") else 0.0)
         folds = self.changes.get("folds", FOLDS)
         trained = rows * (1 - held_out) * (1 - 1 / folds)
         batch_size, steps = next((batch, most) for below, batch, most in SIZES if rows < below)
@@ -82,7 +83,7 @@ class Recipe:
             "lr": LEARNING_RATE,
             "weight_decay": 0.3,
             "label_smoothing": 0.0,
-            "held_out": 0.0,
+            "held_out": held_out,
             "validation": 0.0,
             "patience": max(epochs // 3, 10),
             "ensemble": True,

@@ -37,6 +37,28 @@ def check_activation(name: str) -> None:
     )
 
 
+def check_roles(settings: TrainingSettings) -> None:
+    """SettingError for what names no column, and for roles of columns that exclude each other."""
+    for name in ("group", "time_order"):
+        value = getattr(settings, name)
+        if value is not None and not (isinstance(value, str) and value):
+            raise SettingError(f"{name} is the name of a column", expected="a text", got=quoted(value))
+    if settings.group is not None and settings.time_order is not None:
+        raise SettingError(
+            "rows are judged by groups or by time, not by both",
+            expected="one of the two",
+            got=f"the group {quoted(settings.group)} and the time {quoted(settings.time_order)}",
+            hint="leave out one of them",
+        )
+    if settings.time_order is not None and not settings.held_out:
+        raise SettingError(
+            "later rows judge where there is a time, so some are held out",
+            expected="held_out above 0",
+            got="held_out=0",
+            hint="held_out=0.2",
+        )
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """How to train on a table. The defaults suit tables of a hundred to a hundred thousand rows.
@@ -56,6 +78,9 @@ class TrainingSettings:
     trained on all the others, so that every row trains and every row judges; they answer together. ``restarts`` then
     repeats this with other folds. ``scaling`` "robust" scales numbers by their median and quartiles, and clips them;
     ``embedding`` "periodic" joins a vector of cosines to each of them.
+
+    Two settings name a column. Rows of one ``group`` (such as all visits of a patient) are never on both sides: of
+    training and judging. By ``time_order`` the latest rows judge, those before them train.
 
     Raises SettingError for values out of range.
 
@@ -84,6 +109,8 @@ class TrainingSettings:
     folds: int = 8
     scaling: str = "standard"
     embedding: str = "none"
+    group: str | None = None
+    time_order: str | None = None
 
     def __post_init__(self) -> None:
         if self.task not in {None, "classification", "regression"}:
@@ -112,6 +139,7 @@ class TrainingSettings:
         check_flag("batch_norm", self.batch_norm)
         check_flag("ensemble", self.ensemble)
         check_count("folds", self.folds, least=2)
+        check_roles(self)
         for name, known in (("scaling", SCALINGS), ("embedding", EMBEDDINGS)):
             if getattr(self, name) not in known:
                 raise SettingError(

@@ -13,8 +13,8 @@ from chainrule.inspect.diagnosis import Diagnosis
 from chainrule.inspect.diagnosis.ranks import ranks_of
 from chainrule.number_text import readable
 from chainrule.tables.finding import Draft, Remedy, change_of
-from chainrule.tables.recipe import usual_rate
 from chainrule.tables.metrics import Floats, area_under_curve, row_losses
+from chainrule.tables.recipe import usual_rate
 from chainrule.tables.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -214,9 +214,7 @@ def _unreliable(trained: Trained, losses: Losses) -> Draft:
         "The model puts the rows in a useful order, but its probabilities are worse than the classes' shares.",
         f"log loss {_figure(trained, losses.network)} on {readable(len(losses.network))} rows, of the class shares "
         f"{_figure(trained, losses.constant)}" + ("" if area is None else f"; AUC {readable(area)}"),
-        linear_or_ensemble(trained.prepared.settings)
-        if linear
-        else _more_dropout(trained.prepared.settings),
+        linear_or_ensemble(trained.prepared.settings) if linear else _more_dropout(trained.prepared.settings),
     )
 
 

@@ -6,21 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import optim
 from chainrule._version import __version__
-from chainrule.data import Columns, find_task, rows_with_target, split_rows
+from chainrule.data import Columns, find_task, rows_with_target
 from chainrule.data.describe import known_name
 from chainrule.data.features.cell_types import Untyped
 from chainrule.data.features.frames import as_frame
-from chainrule.data.features.target import class_numbers
 from chainrule.data.features.training_table import fit_canonical, read_frame
 from chainrule.data.files.heading import find_column
-from chainrule.data.splitting import FEWEST_ROWS_TO_SPLIT
 from chainrule.data.tables import ReadTable, read_whole
 from chainrule.errors import SettingError, user_line
 from chainrule.foreign_text import quoted
@@ -36,17 +34,16 @@ from chainrule.tables.objective import loss_of, penalty_of
 from chainrule.tables.out_of_fold import OutOfFold
 from chainrule.tables.prepared import Encoded, Prepared, Split
 from chainrule.tables.recipe import Recipe
+from chainrule.tables.roles import columns_for, named_roles, read_roles
 from chainrule.tables.scored import score_rows
 from chainrule.tables.scores import score_outputs
 from chainrule.tables.settings import TrainingSettings
+from chainrule.tables.splits import notices_of, split_of, with_folds
 from chainrule.tables.trained import Trained
 from chainrule.training import Checkpoint, EarlyStopping, Epoch, History, fit
 from chainrule.training.divergence import risen
 from chainrule.training.folds import Fold
 from chainrule.training.training_warning import warn
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 def train_table(
@@ -100,13 +97,18 @@ def prepare(
     asked, columns = _asked_for(settings, columns)
     taken, target = _taken_in(table, target, columns)
     frame = taken.frame
+    columns = columns.resolved(frame.columns)
+    columns, named, said = columns_for(columns, named_roles(asked), frame.columns, target)
     assumed = [f"the file is read with {', '.join(taken.assumed)}"] if taken.assumed else []
     ready = read_frame(frame, target, columns, asked.task, taken.likely_decimal)
     frame, reading = ready.frame, ready.found[target].reading
     usable, notices = rows_with_target(frame, target, reading=reading)
+    roles, of_roles = read_roles(taken.frame, named, ready, usable)
+    notices += [*said, *of_roles]
+    usable = np.setdiff1d(usable, roles.missing) if roles.missing.size else usable
     found = find_task(frame[target], reading)  # in any case: it refuses what cannot be predicted
     settings = asked.settings(len(usable)) if isinstance(asked, Recipe) else asked
-    split = _split(frame[target], usable, settings, (settings.task or found) == "classification")
+    split = split_of(frame[target], usable, settings, (settings.task or found) == "classification", roles)
     preprocessor, more = fit_canonical(ready, target, settings.task, split.training)
     order = np.concatenate(split.parts)
     split = Split(*np.split(order, np.cumsum([len(part) for part in split.parts[:-1]])))  # the same memory
@@ -114,10 +116,11 @@ def prepare(
     known = known[order if len(usable) == frame.height else np.searchsorted(usable, order)]
     del usable  # as much memory as a column, where the most is needed
     features, _ = preprocessor.encode(frame, order, canonical=True)
-    preprocessor.encode_training(frame, split.training, features)
+    groups = None if roles.groups is None else roles.groups[split.training]
+    preprocessor.encode_training(frame, split.training, features, groups)
     outputs = len(preprocessor.target.classes) or 1
     widths = (len(preprocessor.feature_names), *settings.hidden, outputs)
-    settings = _with_folds(settings, len(split.training))
+    settings, fewer = with_folds(settings, split.training, roles)
     return Prepared(
         frame,
         preprocessor,
@@ -135,7 +138,8 @@ def prepare(
             numbers=number_places(preprocessor) if settings.needs_numbers else (),
             classes=bool(preprocessor.target.classes),
         ),
-        (*assumed, *ready.notices, *notices, *more, *_notice_unsplit(split, settings)),
+        (*assumed, *ready.notices, *notices, *more, *fewer, *notices_of(split, settings, roles)),
+        roles,
     )
 
 
@@ -160,34 +164,6 @@ def _taken_in(table: Any, target: str, columns: Columns) -> tuple[ReadTable, str
         return read, find_column(read.frame.columns, target)
     taken = table if isinstance(table, ReadTable) else ReadTable(as_frame(table), ())
     return taken, known_name(target, taken.frame.columns)
-
-
-def _split(
-    column: pl.Series, usable: NDArray[np.int64], settings: TrainingSettings, stratified: bool
-) -> Split:
-    labels = class_numbers(column, usable) if stratified else None
-    rest, held_out = split_rows(len(usable), settings.held_out, labels, settings.seed)
-    labels = labels if labels is None else labels[rest]
-    share = 0.0 if settings.ensemble else settings.validation
-    training, validation = split_rows(len(rest), share, labels, settings.seed)
-    return Split(usable[rest[training]], usable[rest[validation]], usable[held_out])
-
-
-def _with_folds(settings: TrainingSettings, rows: int) -> TrainingSettings:
-    """The settings with as many folds as the rows allow; of very few rows there is no ensemble."""
-    if not settings.ensemble:
-        return settings
-    if rows < FEWEST_ROWS_TO_SPLIT:
-        return replace(settings, ensemble=False)
-    return replace(settings, folds=min(settings.folds, rows // 2))
-
-
-def _notice_unsplit(split: Split, settings: TrainingSettings) -> list[str]:
-    if settings.ensemble or split.held_out.size:
-        return []
-    if settings.held_out or split.training.size < FEWEST_ROWS_TO_SPLIT:
-        return [f"{split.training.size} rows are too few to hold some out: the score is of the training rows"]
-    return ["no rows are held out: the score is of the training rows"]
 
 
 @one_blas_thread()

@@ -114,13 +114,18 @@ def out_of_fold(
     rows: NDArray[np.int64],
     target: NDArray[np.float64],
     out: NDArray[np.float32],
+    groups: NDArray[np.int64] | None = None,
 ) -> None:
-    """Write the effects of the training rows into the last features of ``out`` [rows, features]."""
+    """Write the effects of the training rows into the last features of ``out`` [rows, features].
+
+    No row gets a mean in which rows of its own group have a part, if there are ``groups`` [rows].
+    """
     outputs = len(column.effect_names)
     cells = different_cells(series)
     place = places(column, cells)[cells.places()[rows]]
     count = len(column.categories) + len(column.others)
-    fold = np.random.default_rng(0).permutation(len(rows)) % FOLDS
+    places_of_rows = np.arange(len(rows)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    fold = (np.random.default_rng(0).permutation(places_of_rows.max() + 1) % FOLDS)[places_of_rows]
     for one in range(FOLDS):
         here = fold == one
         effects = shrunk(place[~here], target[~here], count) / column.standard_deviation

@@ -113,7 +113,7 @@ class Columns:
         ):
             for name in spoken:
                 if name not in present:
-                    raise _no_such_column(what, name, known)
+                    raise no_such_column(what, name, known)
 
     @property
     def marks(self) -> Mapping[str | None, tuple[str, ...]]:
@@ -144,7 +144,8 @@ class Columns:
         return replace(self, types=types, ignore=ignore, keep=keep, missing=marks)
 
 
-def _no_such_column(option: str, name: str, known: Sequence[str]) -> DataError:
+def no_such_column(option: str, name: str, known: Sequence[str]) -> DataError:
+    """The error that an ``option`` names a column which is not among the ``known`` ones, with the nearest names."""
     parts = [part.strip() for part in name.split(",")]
     several = len(parts) > 1 and set(parts) <= set(known)
     apart = " ".join(f"--{option} {shlex.quote(part)}" for part in parts)

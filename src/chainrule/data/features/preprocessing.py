@@ -143,10 +143,17 @@ class Preprocessor:
         encoded, found = encode_columns(used, {series.name: series for series in columns}, rows, frame.height)
         return encoded, [*notices, *odd, *found]
 
-    def encode_training(self, frame: pl.DataFrame, rows: NDArray[np.int64], out: NDArray[np.float32]) -> None:
+    def encode_training(
+        self,
+        frame: pl.DataFrame,
+        rows: NDArray[np.int64],
+        out: NDArray[np.float32],
+        groups: NDArray[np.int64] | None = None,
+    ) -> None:
         """Replace what the features of the training ``rows``, the first of ``out``, say about their own targets.
 
-        Only columns of many categories have such features. Each row then gets the means of other rows.
+        Only columns of many categories have such features. Each row then gets the means of other rows,
+        with ``groups`` [training rows] those of other groups.
         """
         if not any(column.has_effects for column in self.used):
             return
@@ -156,7 +163,7 @@ class Preprocessor:
             start, stop = stop, stop + column.width
             if column.has_effects:
                 series = read(frame[column.name], column.reading).series
-                out_of_fold(column, series, rows, target, out[: len(rows), start:stop])
+                out_of_fold(column, series, rows, target, out[: len(rows), start:stop], groups)
 
     def encode_target(self, frame: pl.DataFrame) -> NDArray[Any]:
         """The target of a table: labels, int64 [rows], or standardised numbers, float32 [rows, 1].

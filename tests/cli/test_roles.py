@@ -1,0 +1,100 @@
+"""``chainrule train`` with columns that say something of the rows: what is printed, saved and refused."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import chainrule as cr
+
+QUICK = ("--epochs", "3", "--hidden", "8", "--folds", "3", "--no-report")
+
+
+@pytest.fixture
+def visits(tmp_path):
+    """Visits of patients at some days, with a weight for each."""
+    rng = np.random.default_rng(0)
+    patient = rng.integers(0, 20, 120)
+    frame = pl.DataFrame(
+        {
+            "patient": [f"P{one:02}" for one in patient],
+            "day": pl.Series(rng.integers(18000, 18200, 120)).cast(pl.Date),
+            "count": rng.integers(1, 4, 120),
+            "x": rng.normal(size=120),
+            "y": rng.choice(["well", "ill"], 120),
+        }
+    )
+    frame.write_csv(tmp_path / "visits.csv")
+    return frame
+
+
+def test_groups_are_said_and_not_needed_to_predict(run, visits):
+    done = run("train", "visits.csv", "--target", "y", "--group", "patient", *QUICK, "--json")
+    assert done.status == 0
+    assert "rows with the same 'patient' are never trained on and judged with at once: 20 groups" in done.err
+    assert done.result["settings"]["group"] == "patient"
+    assert any("--type patient=category" in notice for notice in done.result["notices"])
+    visits.drop("patient", "y").write_csv("new.csv")
+    assert run("predict", "model.safetensors", "new.csv").status == 0
+    assert cr.load_model("model.safetensors").facts.settings["group"] == "patient"
+
+
+def test_a_time_is_said(run, visits):
+    done = run("train", "visits.csv", "--target", "y", "--time", "day", *QUICK, "--json")
+    assert done.status == 0
+    days = visits["day"].sort()
+    first = days[-done.result["held_out_rows"]]
+    assert f"the rows from {first} on ('day') judge, those before train" in done.err.replace(" 00:00:00", "")
+    assert done.result["scored_on"] == "held-out"
+    assert done.result["held_out_rows"] == pytest.approx(24, abs=3)
+
+
+def test_folds_and_repeats_in_one_word(run, visits):
+    done = run("train", "visits.csv", "--target", "y", "--cv", "3x2", *QUICK[:4], "--no-report", "--json")
+    assert (done.result["settings"]["folds"], done.result["settings"]["restarts"]) == (3, 2)
+    assert done.result["restarts"] == 2
+    assert "in 3 folds, dealt 2 times, each judged by networks trained on the other 2" in " ".join(
+        done.err.split()
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "5x", "x2", "1x2", "5x0", "5x2x2", "5.5", "-5", "0", "five", "99999"]
+)
+def test_nonsense_for_folds_and_repeats(run, visits, text):
+    done = run("train", "visits.csv", "--target", "y", f"--cv={text}")
+    assert (done.status, done.out) == (2, "")
+    assert "--cv cannot be" in done.err
+    assert "try:      --cv 5x2" in done.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--no-ensemble",), "leave out --no-ensemble"),
+        (("--folds", "4"), "--folds"),
+        (("--restarts", "2"), "5x2"),
+    ],
+)
+def test_folds_and_repeats_beside_what_they_exclude(run, visits, options, said):
+    done = run("train", "visits.csv", "--target", "y", "--cv", "5x2", *options)
+    assert (done.status, done.out) == (2, "")
+    assert said in done.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--group", "patent"), "there is no column 'patent' (--group)"),
+        (("--group", "y"), "--group names the target"),
+        (("--time", "patient"), "does not order the rows in time (--time)"),
+        (("--time", "day", "--held-out", "0"), "later rows judge"),
+        (("--time", "day", "--group", "patient"), "by groups or by time"),
+    ],
+)
+def test_what_cannot_be_is_refused(run, visits, options, said):
+    done = run("train", "visits.csv", "--target", "y", *options, *QUICK)
+    assert (done.status, done.out) == (2, "")
+    assert said in done.err
+    assert not Path("model.safetensors").exists()
