@@ -168,7 +168,7 @@ def test_unexpected_errors_keep_their_traceback(run, monkeypatch):
     def fail(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("chainrule.cli.train.choose_target", fail)
+    monkeypatch.setattr("chainrule.cli.preparing.choose_target", fail)
     with pytest.raises(ZeroDivisionError):
         run("train", "iris")
 

@@ -196,7 +196,7 @@ def test_the_negative_of_an_option_in_a_file(run):
 
 def test_a_score_on_the_table_of_training_says_so(run, houses):
     done = run("predict", houses / "houses.safetensors", houses / "houses.csv")
-    assert "(the model was trained on a table of this name; its held-out score was " in done.out
+    assert "(the model was trained on a table of this name; its out-of-fold score was " in done.out
     Path("new.csv").write_bytes((houses / "houses.csv").read_bytes())
     assert "of this name" not in run("predict", houses / "houses.safetensors", "new.csv").out
 
