@@ -38,6 +38,7 @@ BAD = {
     "embedding": ["odd"],
     "group": ["nope"],
     "time_order": ["nope", "town"],
+    "sample_weight": ["nope", "town"],
 }
 CASES = [(name, value) for name, values in BAD.items() for value in values]
 
@@ -69,7 +70,8 @@ def test_what_is_said_to_work_does(run):
         for name, record in options.TRAIN.items()
         if record.works
         and record.theme in ("Rows", "Network", "Training")
-        and name not in {"folds", "cv", "group", "time_order"}  # of an ensemble, and names of columns
+        and name
+        not in {"folds", "cv", "group", "time_order", "sample_weight"}  # of an ensemble, and names of columns
         for word in (options.flag(name), others.get(name, record.works))
     ]
     assert run("train", "t.csv", *given, "--no-ensemble", "--no-report").status == 0

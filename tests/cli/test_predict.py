@@ -198,3 +198,24 @@ def test_inspect_lists_classes(run, iris):
 
 def test_version(run):
     assert run("--version").out == f"chainrule {cr.__version__}\n"
+
+
+def test_label_sets_are_written_and_shown(run, iris):
+    done = run("predict", iris, "iris", "--label-sets", "0.9")
+    assert done.status == 0
+    assert "in the set" in done.out
+    written, table = pl.read_csv("predictions.csv"), load_bundled("iris")
+    classes = ["setosa", "versicolor", "virginica"]
+    assert written.columns[4:] == [f"in_set_{name}" for name in classes]
+    expected = cr.load_model(iris).predict(table.frame, label_sets=0.9)
+    assert (written.select(written.columns[4:]).to_numpy() == expected.sets).all()
+    inside = [name in some for name, some in zip(table.frame[table.target], expected.label_sets, strict=True)]
+    assert np.mean(inside) > 0.85
+    assert "setosa" in done.out.split("in the set")[1].splitlines()[1].split()[3]
+
+
+def test_label_sets_of_numbers_are_refused(run, model, houses):
+    done = run("predict", model, houses / "houses.csv", "--label-sets", "0.9")
+    assert done.status == 2
+    assert "--interval 0.9" in done.err
+    assert not Path("predictions.csv").exists()

@@ -50,6 +50,17 @@ def test_a_time_is_said(run, visits):
     assert done.result["held_out_rows"] == pytest.approx(24, abs=3)
 
 
+def test_weights_are_said_and_not_needed_to_predict(run, visits):
+    done = run("train", "visits.csv", "--target", "y", "--sample-weight", "count", *QUICK, "--json")
+    assert done.status == 0
+    assert "column 'count' says how much each row counts, in training and in the score" in done.err
+    assert done.result["settings"]["sample_weight"] == "count"
+    shares = visits.group_by("y").agg(pl.col("count").sum())["count"]
+    assert done.result["baseline"] == pytest.approx(shares.max() / shares.sum())
+    visits.drop("count", "y").write_csv("new.csv")
+    assert run("predict", "model.safetensors", "new.csv").status == 0
+
+
 def test_folds_and_repeats_in_one_word(run, visits):
     done = run("train", "visits.csv", "--target", "y", "--cv", "3x2", *QUICK[:4], "--no-report", "--json")
     assert (done.result["settings"]["folds"], done.result["settings"]["restarts"]) == (3, 2)
@@ -89,6 +100,7 @@ def test_folds_and_repeats_beside_what_they_exclude(run, visits, options, said):
         (("--group", "patent"), "there is no column 'patent' (--group)"),
         (("--group", "y"), "--group names the target"),
         (("--time", "patient"), "does not order the rows in time (--time)"),
+        (("--sample-weight", "patient"), "does not say how much each row counts (--sample-weight)"),
         (("--time", "day", "--held-out", "0"), "later rows judge"),
         (("--time", "day", "--group", "patient"), "by groups or by time"),
     ],

@@ -132,6 +132,13 @@ TRAIN: dict[str, Option] = {
         "date",
         spelled="--time COLUMN",
     ),
+    "sample_weight": Option(
+        "Rows",
+        "How much each row counts, in training and in the score: a column of numbers from 0 on. It is not used to "
+        "predict, and new rows do not need it.",
+        "COLUMN",
+        "weight",
+    ),
     "hidden": Option(
         "Network",
         "Widths of the hidden layers, separated by commas; none for a linear model.",
@@ -249,6 +256,12 @@ PREDICT: dict[str, Option] = {
     "interval": Option(
         "Output",
         "Also write the ends of an interval that holds the true number with this probability.",
+        "PROBABILITY",
+        "0.9",
+    ),
+    "label_sets": Option(
+        "Output",
+        "Also write which classes a row may be, so that the right one is among them with this probability.",
         "PROBABILITY",
         "0.9",
     ),

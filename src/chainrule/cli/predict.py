@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from chainrule.cli.columns import read_config
 from chainrule.cli.layout import paragraph, table
 from chainrule.cli.sources import check_place, find_source, permissions_from
 from chainrule.cli.terminal import Terminal
+from chainrule.data.describe import list_some
 from chainrule.data.tables import short_name
 from chainrule.errors import DataError
 from chainrule.foreign_text import WIDTH, clipped
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 
 HEAD, CELL = 5, 30  # predictions that are shown, and characters of each
+SET = 4  # classes of a label set that are shown
 HELD = 5_000_000  # outputs of the network that are kept for more than the score
 
 
@@ -45,6 +48,7 @@ def predict_command(
     out: Annotated[Path, option("out")] = Path("predictions.csv"),
     escape_formulas: Annotated[bool, option("escape_formulas", "--escape-formulas")] = False,
     interval: Annotated[float | None, option("interval")] = None,
+    label_sets: Annotated[float | None, option("label_sets")] = None,
     json: Annotated[bool, option("json", "--json")] = False,
 ) -> None:
     """Predict for every row of a table, in its order; also score, if the table has the target."""
@@ -65,6 +69,7 @@ def predict_command(
         header=header,
         sheet=sheet,
         interval=interval,
+        label_sets=label_sets,
     )
     with table_writer(out, escape_formulas, mode=permissions_from(model, data)) as write:
         for part in parts:
@@ -100,6 +105,13 @@ def head_lines(predictions: Predictions) -> list[str]:
         titles.append("probability")
         best = predictions.probabilities[:HEAD].max(1)
         rows = [[*row, f"{probability:.4f}"] for row, probability in zip(rows, best, strict=True)]
+    if predictions.sets is not None:
+        titles.append("in the set")
+        names = [
+            list_some(names, limit=SET)
+            for names in replace(predictions, sets=predictions.sets[:HEAD]).label_sets
+        ]
+        rows = [[*row, some] for row, some in zip(rows, names, strict=True)]
     lines = table([titles, *rows], texts)
     return lines if len(predictions.values) <= HEAD else [*lines, "..."]
 

@@ -58,6 +58,7 @@ def train_command(
     seed: Annotated[int | None, option("seed")] = None,
     group: Annotated[str | None, option("group")] = None,
     time_order: Annotated[str | None, option("time_order", "--time")] = None,
+    sample_weight: Annotated[str | None, option("sample_weight")] = None,
     hidden: Annotated[str | None, option("hidden")] = None,
     activation: Annotated[str | None, option("activation")] = None,
     dropout: Annotated[float | None, option("dropout")] = None,
@@ -108,6 +109,7 @@ def train_command(
         embedding=embedding,
         group=group,
         time_order=time_order,
+        sample_weight=sample_weight,
     )
     asked = asked_for(with_cv(said, cv, ensemble), ensemble)
     if resume and checkpoint is None:

@@ -13,6 +13,7 @@ from chainrule.data import Preprocessor
 from chainrule.nn.module import Module
 from chainrule.tables.mixture import Mixture, SideBySide
 from chainrule.tables.out_of_fold import OutOfFold
+from chainrule.tables.row_weights import weights_of
 from chainrule.tables.splits import dealt
 from chainrule.tables.temperature import find_temperature
 from chainrule.training import History
@@ -67,5 +68,9 @@ def ensemble_of(
         labels = prepared.training.target
         outputs = judged.outputs(prepared.training.features, np.arange(len(labels)))
         known = np.isfinite(outputs).all(1)
-        judged = replace(judged, temperature=find_temperature(outputs[known], labels[known]))
+        weights = weights_of(prepared, prepared.split.training)
+        temperature = find_temperature(
+            outputs[known], labels[known], None if weights is None else weights[known]
+        )
+        judged = replace(judged, temperature=temperature)
     return Mixture(members, classes=classes, temperature=judged.temperature), judged

@@ -16,7 +16,9 @@ class Facts:
     ``version`` is chainrule's, ``data`` the name of the file or bundled problem. ``scored_on`` says which
     rows the score is of, "held-out", "out-of-fold" or "training". ``most_frequent`` is the label of the training rows'
     most frequent class, 0 for a regression. ``stopped`` says why training ended. ``errors`` are sizes of errors on rows
-    that did not train, in ascending order and in the target's units; none for classes.
+    that did not train, in ascending order and in the target's units, of each row
+    divided by its scale if there is an ``error_scale`` (see ``error_scale.py``); for classes 1 - the probability that the
+    right class was given.
     ``score_low`` and ``score_high`` are the ends of the score's 95% interval, as in ``Score``.
 
     >>> from chainrule import data, tables
@@ -41,6 +43,7 @@ class Facts:
     most_frequent: int
     settings: dict[str, Setting] = field(default_factory=dict)
     errors: tuple[float, ...] = ()
+    error_scale: tuple[float, ...] = ()
     score_low: float | None = None
     score_high: float | None = None
 

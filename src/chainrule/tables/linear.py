@@ -25,24 +25,34 @@ RIDGE = 1e-9  # of the curvature where there is none: adding to all classes' out
 
 
 def linear_predictions(
-    features: NDArray[np.float32], target: NDArray[Any], scored: NDArray[np.float32], classes: int
+    features: NDArray[np.float32],
+    target: NDArray[Any],
+    scored: NDArray[np.float32],
+    classes: int,
+    weights: Floats | None = None,
 ) -> Floats | None:
     """What a linear model predicts for ``scored`` [rows, features] after training on ``features`` and ``target``.
 
     Logistic regression for ``classes`` (probabilities [rows, classes] come out), least squares with a small penalty
-    for a standardised target [rows, 1] (numbers [rows]). Of very many rows every n-th is used. None where the rows
+    for a standardised target [rows, 1] (numbers [rows]). Of very many rows every n-th is used. With ``weights``, whose
+    mean is 1, a row counts as so many. None where the rows
     that train have one class only.
     """
     step = max(1, -(-features.size // CELLS), -(-len(features) * classes // OUTPUTS))
     x, y = features[::step], target[::step]
+    each = np.ones(len(x), np.float32) if weights is None else weights[::step].astype(np.float32)
     with one_blas_thread():
-        return _classes(x, y, scored, classes) if classes else _numbers(x, y[:, 0], scored)
+        return _classes(x, y, each, scored, classes) if classes else _numbers(x, y[:, 0], each, scored)
 
 
-def _numbers(x: NDArray[np.float32], y: NDArray[Any], scored: NDArray[np.float32]) -> Floats:
+def _numbers(
+    x: NDArray[np.float32], y: NDArray[Any], each: NDArray[np.float32], scored: NDArray[np.float32]
+) -> Floats:
     """Ridge regression, by the equations of the weights or, where rows are fewer, those of the rows."""
-    x_mean, y_mean = x.mean(0, dtype=np.float64), float(y.mean(dtype=np.float64))
-    centred, right = x - x_mean, y - y_mean
+    shares = each.astype(np.float64) / each.sum(dtype=np.float64)
+    x_mean, y_mean = shares @ x, float(shares @ y)
+    root = np.sqrt(each.astype(np.float64))
+    centred, right = (x - x_mean) * root[:, None], (y - y_mean) * root
     if len(x) < x.shape[1]:
         of_rows = np.linalg.solve(centred @ centred.T + PENALTY * np.eye(len(x)), right)
         weights = centred.T @ of_rows
@@ -52,12 +62,16 @@ def _numbers(x: NDArray[np.float32], y: NDArray[Any], scored: NDArray[np.float32
 
 
 def _classes(
-    x: NDArray[np.float32], y: NDArray[Any], scored: NDArray[np.float32], classes: int
+    x: NDArray[np.float32],
+    y: NDArray[Any],
+    each: NDArray[np.float32],
+    scored: NDArray[np.float32],
+    classes: int,
 ) -> Floats | None:
     present, labels = np.unique(y, return_inverse=True)
     if len(present) < 2:
         return None
-    model = _Logistic(x, labels, 1 if len(present) == 2 else len(present))
+    model = _Logistic(x, labels, each, 1 if len(present) == 2 else len(present))
     start = np.zeros((x.shape[1] + 1) * model.outputs)
     if len(x) * start.size**2 <= PRODUCTS:
         theta = _newton(model, start)
@@ -70,13 +84,16 @@ def _classes(
 
 @dataclass(frozen=True, eq=False)
 class _Logistic:
-    """Rows [rows, columns] and their labels; of two classes only the second has an output.
+    """Rows [rows, columns], their labels, and how much each counts, 1 on average.
+
+    Of two classes only the second has an output.
 
     Parameters ``theta`` are the weights [columns, outputs], and last what is added to each output.
     """
 
     x: NDArray[np.float32]
     labels: NDArray[np.int64]
+    each: NDArray[np.float32]
     outputs: int
 
     def log_probabilities(self, theta: Floats, x: NDArray[np.float32]) -> Floats:
@@ -96,9 +113,9 @@ class _Logistic:
         log_p = self.log_probabilities(theta, self.x)
         off = np.exp(log_p)
         off[place, self.labels] -= 1
-        off = off[:, -self.outputs :] / rows
+        off = off[:, -self.outputs :] * (self.each / rows)[:, None]
         slopes = np.vstack([self.x.T @ off.astype(self.x.dtype) + PENALTY / rows * weights, off.sum(0)])
-        mean = -float(log_p[place, self.labels].mean())
+        mean = -float((self.each * log_p[place, self.labels]).mean())
         return mean + 0.5 * PENALTY / rows * float(np.square(weights).sum()), slopes.ravel()
 
     def curvature(self, theta: Floats) -> Floats:
@@ -108,7 +125,7 @@ class _Logistic:
         whole = np.empty((x.shape[1], self.outputs, x.shape[1], self.outputs))
         for i in range(self.outputs):
             for j in range(self.outputs):
-                share = p[:, i] * ((i == j) - p[:, j]) / len(p)
+                share = self.each * p[:, i] * ((i == j) - p[:, j]) / len(p)
                 whole[:, i, :, j] = (x * share[:, None]).T @ x
         flat = whole.reshape(2 * (x.shape[1] * self.outputs,))
         penalised = np.full(len(flat), PENALTY / len(p))

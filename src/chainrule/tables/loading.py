@@ -21,6 +21,7 @@ from chainrule.tables.facts import Facts
 from chainrule.tables.model import TableModel
 from chainrule.tables.settings import EMBEDDINGS, SCALINGS
 
+LARGEST = 1e100  # number of a scale of errors, which is multiplied by squared predictions
 NEW_FIELDS: Mapping[str, object] = MappingProxyType(
     {"members": 1, "scaling": "standard", "embedding": "none", "numbers": [], "classes": False}
 )
@@ -92,10 +93,14 @@ def _read_architecture(value: object) -> Architecture:
 def _read_facts(value: object) -> Facts:
     """The facts; files of version 0.1 hold no errors and no interval of the score."""
     if isinstance(value, dict):
-        value = {"errors": [], "score_low": None, "score_high": None, **value}
+        value = {"errors": [], "error_scale": [], "score_low": None, "score_high": None, **value}
     facts = read_record(Facts, value, "facts", CHECKS, _malformed)
     if any(error < 0 for error in facts.errors) or list(facts.errors) != sorted(facts.errors):
         raise _malformed("facts.errors", facts.errors[:5], "sizes of errors in ascending order")
+    scale = facts.error_scale
+    is_whole = len(scale) == 5 and max(map(abs, scale)) < LARGEST and 0 < scale[3] <= scale[4]
+    if scale and not is_whole:
+        raise _malformed("facts.error_scale", scale[:6], "nothing, or three numbers and two limits")
     return facts
 
 

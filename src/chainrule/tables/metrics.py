@@ -98,7 +98,9 @@ def measure_text(name: str, value: float | None, absent: str) -> str:
     return readable(round(value, 4) + 0.0 if name in TO_FOUR_PLACES else value)
 
 
-def class_metrics(probabilities: Floats, actual: Labels) -> dict[str, float | None]:
+def class_metrics(
+    probabilities: Floats, actual: Labels, weights: Floats | None = None
+) -> dict[str, float | None]:
     """The measures of probabilities [rows, classes] against labels [rows], by name.
 
     Balanced accuracy is the mean recall of the classes that occur, macro F1 the unweighted mean of their F1, AUC the
@@ -107,6 +109,8 @@ def class_metrics(probabilities: Floats, actual: Labels) -> dict[str, float | No
 
     Precision and recall are those of the second of two classes, of more the mean over the classes that occur;
     precision is 0 where a class is never predicted, and of two classes recall is None where the second does not occur.
+    With ``weights`` [rows] a row counts as so many, as scikit-learn's measures have it.
+
     The Brier score is the mean of the squared differences between probabilities and truth, summed over the classes;
     of two classes half of it, which is the mean of (p - y)^2. The calibration error is over ten bins of equal width
     (``sureness.calibration_of``).
@@ -117,24 +121,25 @@ def class_metrics(probabilities: Floats, actual: Labels) -> dict[str, float | No
      'precision': 1.0, 'recall': 0.5, 'Brier score': 0.137, 'calibration error': 0.3}
     """
     predicted, classes = probabilities.argmax(1), probabilities.shape[1]
-    rows, given = (np.bincount(labels, minlength=classes) for labels in (actual, predicted))
-    right = np.bincount(actual[predicted == actual], minlength=classes)
+    rows, given = (np.bincount(labels, weights, classes) for labels in (actual, predicted))
+    hit = predicted == actual
+    right = np.bincount(actual[hit], None if weights is None else weights[hit], classes)
     present = rows > 0  # a matrix of classes by classes would not fit in memory for thousands of them
     told = np.array([False, True]) if classes == 2 else present
     return {
-        "accuracy": float(np.mean(predicted == actual)),
+        "accuracy": float(right.sum() / rows.sum()),
         "balanced accuracy": float(np.mean(right[present] / rows[present])),
-        "log loss": log_loss(probabilities, actual),
-        "AUC": None if classes > MOST_CLASSES else area_under_curve(probabilities, actual),
+        "log loss": log_loss(probabilities, actual, weights),
+        "AUC": None if classes > MOST_CLASSES else area_under_curve(probabilities, actual, weights),
         "macro F1": float(np.mean(2 * right[present] / (rows + given)[present])),
-        "precision": float(np.mean(right[told] / np.maximum(given[told], 1))),
+        "precision": float(np.mean(right[told] / np.where(given[told] > 0, given[told], 1))),
         "recall": float(np.mean(right[told] / rows[told])) if rows[told].all() else None,
-        "Brier score": brier_score(probabilities, actual),
-        "calibration error": calibration_of(probabilities, actual).error,
+        "Brier score": brier_score(probabilities, actual, weights),
+        "calibration error": calibration_of(probabilities, actual, weights).error,
     }
 
 
-def brier_score(probabilities: Floats, actual: Labels) -> float:
+def brier_score(probabilities: Floats, actual: Labels, weights: Floats | None = None) -> float:
     """The mean squared distance of probabilities [rows, classes] from labels [rows]; of two classes half of it.
 
     >>> round(brier_score(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1])), 6)
@@ -143,12 +148,12 @@ def brier_score(probabilities: Floats, actual: Labels) -> float:
     mine = probabilities[np.arange(len(actual)), actual]
     squares = np.einsum("rc,rc->r", probabilities, probabilities)  # no copy where classes are thousands
     each = squares - np.square(mine) + np.square(1 - mine)
-    return float(np.mean(each)) / (2 if probabilities.shape[1] == 2 else 1)
+    return float(np.average(each, weights=weights)) / (2 if probabilities.shape[1] == 2 else 1)
 
 
-def log_loss(probabilities: Floats, actual: Labels) -> float:
+def log_loss(probabilities: Floats, actual: Labels, weights: Floats | None = None) -> float:
     """The mean of -log of the probability that each row's class [rows] was given."""
-    return float(np.mean(row_losses(probabilities, actual)))
+    return float(np.average(row_losses(probabilities, actual), weights=weights))
 
 
 def row_losses(probabilities: Floats, actual: Labels) -> Floats:
@@ -157,19 +162,22 @@ def row_losses(probabilities: Floats, actual: Labels) -> Floats:
     return -np.log(np.maximum(mine, np.finfo(np.float64).tiny))
 
 
-def area_under_curve(probabilities: Floats, actual: Labels) -> float | None:
+def area_under_curve(probabilities: Floats, actual: Labels, weights: Floats | None = None) -> float | None:
     """The area under the ROC curve, of each class against the others, averaged; None for a single class."""
-    present = np.unique(actual)
+    present = np.unique(actual if weights is None else actual[weights > 0])
     if len(present) < 2:
         return None
     columns = present[1:] if probabilities.shape[1] == 2 else present
-    return float(np.mean([area_below(probabilities[:, c], actual == c) for c in columns]))
+    return float(np.mean([area_below(probabilities[:, c], actual == c, weights) for c in columns]))
 
 
-def number_metrics(predicted: Floats, actual: Floats) -> dict[str, float | None]:
+def number_metrics(
+    predicted: Floats, actual: Floats, weights: Floats | None = None
+) -> dict[str, float | None]:
     """The measures of predicted numbers [rows] against actual ones [rows], by name.
 
-    R2 is 1 - squared error / squared distance from the rows' mean; None where the rows have all the same value.
+    R2 is 1 - squared error / squared distance from the rows' mean; None where the rows have all the same value. With
+    ``weights`` [rows] a row counts as so many.
 
     >>> found = number_metrics(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]))
     >>> {name: round(value, 3) for name, value in found.items()}
@@ -178,21 +186,33 @@ def number_metrics(predicted: Floats, actual: Floats) -> dict[str, float | None]
     scale = (
         float(np.abs(actual).max(initial=0.0)) or 1.0
     )  # squares of the largest numbers would leave the range
-    off, spread = (predicted - actual) / scale, (actual - actual.mean()) / scale
-    total = float(np.square(spread).sum())
+    off, spread = (predicted - actual) / scale, (actual - np.average(actual, weights=weights)) / scale
+    total = float(np.average(np.square(spread), weights=weights))
+    mean_square = float(np.average(np.square(off), weights=weights))
     return {
-        "RMSE": scale * float(np.sqrt(np.mean(np.square(off)))),
-        "MAE": scale * float(np.mean(np.abs(off))),
-        "median error": scale * float(np.median(np.abs(off))),
-        "R2": 1.0 - float(np.square(off).sum()) / total if total > 0 else None,
+        "RMSE": scale * mean_square**0.5,
+        "MAE": scale * float(np.average(np.abs(off), weights=weights)),
+        "median error": scale * _median(np.abs(off), weights),
+        "R2": 1.0 - mean_square / total if total > 0 else None,
     }
 
 
-def measure(target: Target, predicted: Floats, actual: Floats | Labels) -> dict[str, float | None]:
+def _median(sizes: Floats, weights: Floats | None) -> float:
+    """The median; with weights the least size that half of the weight does not exceed."""
+    if weights is None:
+        return float(np.median(sizes))
+    order = np.argsort(sizes, kind="stable")
+    reached = np.cumsum(weights[order])
+    return float(sizes[order][np.searchsorted(reached, 0.5 * reached[-1] * (1 - 1e-12))])
+
+
+def measure(
+    target: Target, predicted: Floats, actual: Floats | Labels, weights: Floats | None = None
+) -> dict[str, float | None]:
     """The measures of a task: probabilities and labels, or numbers and numbers in the target's units."""
     if target.task == "classification":
-        return class_metrics(predicted, actual.astype(np.int64))
-    return number_metrics(predicted, actual.astype(np.float64))
+        return class_metrics(predicted, actual.astype(np.int64), weights)
+    return number_metrics(predicted, actual.astype(np.float64), weights)
 
 
 def compare(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +27,9 @@ from chainrule.nn.unsmoothing import Unsmoothing, unsmoothing
 from chainrule.notebook import html_table
 from chainrule.number_text import readable
 from chainrule.tables.architecture import Architecture
+from chainrule.tables.error_scale import scale_at
 from chainrule.tables.facts import Facts
-from chainrule.tables.intervals import half_width, need_errors
+from chainrule.tables.intervals import half_width, likely_enough, need_doubts, need_errors
 from chainrule.tables.predictions import Part, Predictions, joined
 from chainrule.tables.scores import RunningScore, Score
 from chainrule.tables.writing import table_writer
@@ -111,6 +112,7 @@ class TableModel:
         header: bool | None = None,
         sheet: str | None = None,
         interval: float | None = None,
+        label_sets: float | None = None,
     ) -> Predictions:
         """Predictions for a table: a frame of polars, pandas or Arrow, or a file's name.
 
@@ -118,13 +120,20 @@ class TableModel:
         the target. A file is read in parts, so that only the predictions are held; ``encoding``, ``delimiter``,
         ``header`` and ``sheet`` are those of ``chainrule.data.read_table``, found out where they are not given. With
         ``header=False`` the columns of a file are those of training, by their position. With ``interval``, such as 0.9,
-        numbers come with the ends of an interval that holds the truth with that probability. Raises SettingError for
-        an interval of classes, or of more than the rows of training allow; DataError for a column
-        that is missing, for cells that are not of their column's kind, and for a table that cannot be read.
+        numbers come with the ends of an interval that holds the truth with that probability; with ``label_sets``
+        classes come with all that the row may be, so that the right one is among them with that probability. Raises
+        SettingError for an interval of classes, label sets of numbers, or more than the rows of training allow; DataError
+        for a column that is missing, for cells that are not of their column's kind, and for a table that cannot be read.
         """
         return joined(
             self.predict_parts(
-                table, encoding=encoding, delimiter=delimiter, header=header, sheet=sheet, interval=interval
+                table,
+                encoding=encoding,
+                delimiter=delimiter,
+                header=header,
+                sheet=sheet,
+                interval=interval,
+                label_sets=label_sets,
             )
         )
 
@@ -138,13 +147,14 @@ class TableModel:
         header: bool | None = None,
         sheet: str | None = None,
         interval: float | None = None,
+        label_sets: float | None = None,
     ) -> Iterator[Part]:
         """As ``predict``, part by part: a file may be larger than memory, and a part has about ``cells`` cells.
 
         A frame is a single part. In errors about a part other than the first, ``where`` says from which row on
         rows are counted.
         """
-        reach = None if interval is None else self.half_width(interval)
+        reach = self._reach(interval, label_sets)
         for part in self._parts_of(table, cells, TextFormat(encoding, delimiter, header, sheet)):
             try:
                 yield self._predict_part(part, reach)
@@ -162,6 +172,7 @@ class TableModel:
         header: bool | None = None,
         sheet: str | None = None,
         interval: float | None = None,
+        label_sets: float | None = None,
     ) -> tuple[str, ...]:
         """Predict for a table and write the predictions to a file, part by part; returns the notices.
 
@@ -174,7 +185,13 @@ class TableModel:
         found = []
         with table_writer(out, escape_formulas) as write:
             for part in self.predict_parts(
-                table, encoding=encoding, delimiter=delimiter, header=header, sheet=sheet, interval=interval
+                table,
+                encoding=encoding,
+                delimiter=delimiter,
+                header=header,
+                sheet=sheet,
+                interval=interval,
+                label_sets=label_sets,
             ):
                 write(part.predictions.to_frame())
                 found.append((part.frame.height, part.notices))
@@ -192,9 +209,20 @@ class TableModel:
         yield from read_parts(table, names, self.preprocessor.text_columns, cells, wanted, order)
 
     def half_width(self, interval: float) -> float:
-        """How far below and above a prediction its interval reaches, in the target's units; raises as ``predict``."""
+        """How far below and above a prediction its interval reaches, in the target's units; raises as ``predict``.
+
+        Where widths follow the prediction (``facts.error_scale``), that of the usual row.
+        """
         need_errors(self.facts.errors, self.preprocessor.target.name, bool(self.classes))
         return half_width(self.facts.errors, interval)
+
+    def _reach(self, interval: float | None, label_sets: float | None) -> float | None:
+        """The half width of a usual interval, or the largest 1 - probability in a label set; None if none is asked for."""
+        reach = None if interval is None else self.half_width(interval)
+        if label_sets is None:
+            return reach
+        need_doubts(self.facts.errors, self.preprocessor.target.name, bool(self.classes))
+        return half_width(self.facts.errors, label_sets, "label_sets")
 
     def _predict_part(self, part: TablePart, reach: float | None) -> Part:
         frame, odd = self.preprocessor.read(part.frame, part.before)
@@ -205,13 +233,16 @@ class TableModel:
         texts = tuple(map(str, notices))
         if self.task == "regression":
             values = self.preprocessor.decode(outputs)
-            low, high = (
-                (None, None) if reach is None else (values.to_numpy() - reach, values.to_numpy() + reach)
-            )
-            predictions = Predictions(values, None, (), texts, kept, low, high)
+            predictions = Predictions(values, None, (), texts, kept)
+            if reach is not None:
+                around = reach * scale_at(self.facts.error_scale, outputs[:, 0].astype(np.float64))
+                low, high = values.to_numpy() - around, values.to_numpy() + around
+                predictions = replace(predictions, low=low, high=high)
         else:
             values = self.preprocessor.decode(outputs.argmax(1))
-            predictions = Predictions(values, self.probabilities(outputs), self.classes, texts, kept)
+            probabilities = self.probabilities(outputs)
+            sets = None if reach is None else likely_enough(probabilities, reach)
+            predictions = Predictions(values, probabilities, self.classes, texts, kept, sets=sets)
         return Part(frame, outputs, predictions, tuple(notices))
 
     def score(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
+import numpy as np
+
+from chainrule import functions as f
 from chainrule import nn
 from chainrule.data import Target
 from chainrule.tables.settings import TrainingSettings
@@ -11,15 +15,27 @@ from chainrule.tensor import Tensor
 from chainrule.training.step import Loss, Penalty
 
 
-def loss_of(target: Target, settings: TrainingSettings, networks: int = 1) -> Loss:
+def loss_of(target: Target, settings: TrainingSettings, networks: int = 1, *, weighted: bool = False) -> Loss:
     """What is minimised, apart from the penalty: a function of outputs and encoded targets.
 
-    Of several ``networks`` side by side, whose outputs are [batch, networks, outputs], it is the mean of their losses.
+    ``weighted`` says that the targets come with a weight as their last column. Of several ``networks`` side by side,
+    whose outputs are [batch, networks, outputs], it is the mean of their losses.
     """
-    one: Loss = nn.squared_error
+    one: Callable[..., Tensor] = nn.squared_error
     if target.task == "classification":
         one = partial(nn.cross_entropy, label_smoothing=settings.label_smoothing)
+    if weighted:
+        one = partial(weighted_loss, one, target.task == "classification")
     return one if networks == 1 else partial(mean_loss, one)
+
+
+def weighted_loss(loss: Callable[..., Tensor], labels: bool, outputs: Tensor, target: Tensor) -> Tensor:
+    """The mean of the rows' losses times their weights, which are the last column of ``target`` [batch, 2]."""
+    truth, weights = target[:, :1], target[:, 1]
+    if labels:
+        truth = truth.reshape((target.shape[0],)).astype(np.int64)
+    each = loss(outputs, truth, "none").reshape((target.shape[0],))
+    return f.mean(weights * each)
 
 
 def mean_loss(loss: Loss, outputs: Tensor, target: Tensor) -> Tensor:

@@ -25,7 +25,8 @@ class Predictions:
     units. ``probabilities`` is float64 [rows, classes] in the order of ``classes``, None for a regression.
     ``notices`` say what was done to the table: columns ignored, values filled in, categories not known. ``kept`` are
     the columns that were to be kept (``Columns(keep=...)``), as they stand in the table. ``low`` and ``high``, float64
-    [rows], are the ends of the intervals that were asked for.
+    [rows], are the ends of the intervals that were asked for, and ``sets``, bool [rows, classes], says which classes are in
+    the label sets.
 
     >>> from chainrule import data, tables
     >>> wine = data.load_bundled("wine")
@@ -42,14 +43,22 @@ class Predictions:
     kept: pl.DataFrame | None = None
     low: NDArray[np.float64] | None = None
     high: NDArray[np.float64] | None = None
+    sets: NDArray[np.bool_] | None = None
 
     __repr__ = short_repr
+
+    @property
+    def label_sets(self) -> list[tuple[str, ...]]:
+        """The classes that each row may be, likely ones and unlikely in the order of ``classes``; none if not asked for."""
+        if self.sets is None:
+            return []
+        return [tuple(self.classes[i] for i in np.flatnonzero(row)) for row in self.sets]
 
     def to_frame(self, library: Library = "polars") -> Any:
         """A table of the kept columns, the column ``prediction`` and, for classes, one ``probability_CLASS`` each.
 
-        With an interval ``prediction_low`` and ``prediction_high`` follow. ``library`` is "polars", "pandas" or
-        "arrow".
+        With an interval ``prediction_low`` and ``prediction_high`` follow, with label sets one ``in_set_CLASS`` each, true
+        or false. ``library`` is "polars", "pandas" or "arrow".
         """
         columns: dict[str, Any] = {} if self.kept is None else dict(self.kept.to_dict())
         columns["prediction"] = self.values
@@ -59,6 +68,8 @@ class Predictions:
             columns |= {
                 f"probability_{name}": self.probabilities[:, i] for i, name in enumerate(self.classes)
             }
+        if self.sets is not None:
+            columns |= {f"in_set_{name}": self.sets[:, i] for i, name in enumerate(self.classes)}
         return make_frame(columns, library)
 
 
@@ -90,6 +101,6 @@ def joined(parts: Iterable[Part]) -> Predictions:
         None if first.kept is None else pl.concat([p.kept for _, _, p in found if p.kept is not None]),
         *(
             None if end is None else np.concatenate([getattr(p, name) for _, _, p in found])
-            for name, end in (("low", first.low), ("high", first.high))
+            for name, end in (("low", first.low), ("high", first.high), ("sets", first.sets))
         ),
     )

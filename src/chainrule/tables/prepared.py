@@ -155,4 +155,9 @@ class Prepared:
         """The label of the training rows' most frequent class; 0 for a regression."""
         if self.preprocessor.target.task == "regression":
             return 0
-        return int(np.bincount(self.training.target).argmax())
+        weights = self.roles.weights
+        return int(
+            np.bincount(
+                self.training.target, None if weights is None else weights[self.split.training]
+            ).argmax()
+        )

@@ -87,7 +87,10 @@ def columns_for(
         )
     if weight is not None:
         left_out.append(weight)
-        notices.append(f"column {quoted(weight)} says how much each row counts, and is not used to predict")
+        notices.append(
+            f"column {quoted(weight)} says how much each row counts, in training and in the score, and is not used to "
+            "predict"
+        )
     return replace(columns, ignore=(*columns.ignore, *left_out)), found, notices
 
 
@@ -185,7 +188,12 @@ def _weights(column: pl.Series, written: Found, usable: NDArray[np.int64]) -> ND
     about = f"column {quoted(column.name)} does not say how much each row counts (--sample-weight)"
     expected = "a number from 0 on in every row"
     if written.open in {"mark", "other mark"} or reading.values != "number":
-        raise DataError(about, expected=expected, got=f"a column of {reading.values} cells")
+        raise DataError(
+            about,
+            expected=expected,
+            got=f"a column of {reading.values} cells",
+            hint="name a column of numbers",
+        )
     values = read(column, reading).series.cast(float).to_numpy()[usable]
     for wrong, what in (
         (~np.isfinite(values), "no number"),
@@ -199,7 +207,9 @@ def _weights(column: pl.Series, written: Found, usable: NDArray[np.int64]) -> ND
                 hint="correct these weights; a row of weight 0 does not count",
             )
     if not values.any():
-        raise DataError(about, expected="a number above 0 in some row", got="0 in every row")
+        raise DataError(
+            about, expected="a number above 0 in some row", got="0 in every row", hint="name another column"
+        )
     weights = np.zeros(len(column))
     weights[usable] = values
     return weights

@@ -13,7 +13,7 @@ LEVEL = 0.95
 NORMAL = 1.959964  # standard deviations on each side that hold 95% of a normal distribution
 
 
-def share_interval(right: float, rows: int) -> tuple[float, float]:
+def share_interval(right: float, rows: float) -> tuple[float, float]:
     """The ends of the 95% interval of a share, of which ``right`` of so many rows are an example (Wilson, 1927).
 
     >>> low, high = share_interval(83, 100)
@@ -26,7 +26,7 @@ def share_interval(right: float, rows: int) -> tuple[float, float]:
     return max(min(centre - reach, share), 0.0), min(max(centre + reach, share), 1.0)
 
 
-def root_mean_interval(total: float, of_squares: float, rows: int) -> tuple[float, float] | None:
+def root_mean_interval(total: float, of_squares: float, rows: float) -> tuple[float, float] | None:
     """The ends of the 95% interval of sqrt(mean(v)), from the sum of v >= 0 over the rows and that of its squares.
 
     That of the logarithm of the mean, by its standard error, so that both ends are positive; Student's t makes it wider
@@ -46,7 +46,7 @@ def root_mean_interval(total: float, of_squares: float, rows: int) -> tuple[floa
     return math.sqrt(mean) / reach, math.sqrt(mean) * reach
 
 
-def _student(freedom: int) -> float:
+def _student(freedom: float) -> float:
     """The 97.5% quantile of Student's t, by the expansion of Cornish and Fisher: SciPy takes longer to import."""
     z, n = NORMAL, freedom
     first = (z**3 + z) / 4

@@ -19,7 +19,8 @@ class Scored:
     """The network's outputs [rows, outputs] for encoded rows, and what they mean beside the truth.
 
     ``predicted`` are the classes' probabilities [rows, classes], or numbers in the target's units [rows]; ``actual``
-    are labels [rows], or numbers in these units [rows]; ``encoded`` is the target as the network learns it.
+    are labels [rows], or numbers in these units [rows]; ``encoded`` is the target as the network learns it,
+    ``weights`` [rows] how much each row counts, None where all count alike.
 
     >>> from chainrule import data, tables
     >>> wine = data.load_bundled("wine")
@@ -32,13 +33,20 @@ class Scored:
     encoded: NDArray[Any]
     predicted: Floats
     actual: NDArray[Any]
+    weights: Floats | None = None
 
     __repr__ = short_repr
 
 
-def score_rows(model: TableModel, outputs: NDArray[np.float32], encoded: NDArray[Any]) -> Scored:
+def score_rows(
+    model: TableModel,
+    outputs: NDArray[np.float32],
+    encoded: NDArray[Any],
+    weights: Floats | None = None,
+) -> Scored:
     """The meaning of a network's outputs for rows whose encoded target is known."""
     if model.task == "classification":
-        return Scored(outputs, encoded, model.probabilities(outputs), encoded)
+        return Scored(outputs, encoded, model.probabilities(outputs), encoded, weights)
     decode = model.preprocessor.decode
-    return Scored(outputs, encoded, decode(outputs).to_numpy(), decode(encoded).to_numpy())
+    predicted, actual = decode(outputs).to_numpy(), decode(encoded).to_numpy()
+    return Scored(outputs, encoded, predicted, actual, weights)

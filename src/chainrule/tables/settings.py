@@ -39,7 +39,7 @@ def check_activation(name: str) -> None:
 
 def check_roles(settings: TrainingSettings) -> None:
     """SettingError for what names no column, and for roles of columns that exclude each other."""
-    for name in ("group", "time_order"):
+    for name in ("group", "time_order", "sample_weight"):
         value = getattr(settings, name)
         if value is not None and not (isinstance(value, str) and value):
             raise SettingError(f"{name} is the name of a column", expected="a text", got=quoted(value))
@@ -79,8 +79,9 @@ class TrainingSettings:
     repeats this with other folds. ``scaling`` "robust" scales numbers by their median and quartiles, and clips them;
     ``embedding`` "periodic" joins a vector of cosines to each of them.
 
-    Two settings name a column. Rows of one ``group`` (such as all visits of a patient) are never on both sides: of
-    training and judging. By ``time_order`` the latest rows judge, those before them train.
+    Three settings name a column. Rows of one ``group`` (such as all visits of a patient) are never on both sides: of
+    training and judging. By ``time_order`` the latest rows judge, those before them train. ``sample_weight`` says how
+    much each row counts, in the loss and in the score.
 
     Raises SettingError for values out of range.
 
@@ -111,6 +112,7 @@ class TrainingSettings:
     embedding: str = "none"
     group: str | None = None
     time_order: str | None = None
+    sample_weight: str | None = None
 
     def __post_init__(self) -> None:
         if self.task not in {None, "classification", "regression"}:

@@ -24,11 +24,13 @@ from chainrule.tables.finding import Finding
 from chainrule.tables.findings import findings_of
 from chainrule.tables.importance import importances
 from chainrule.tables.linear import linear_predictions
+from chainrule.tables.main_score import constant_of
 from chainrule.tables.metrics import MOST_CLASSES, Floats, Metric, compare, measure
 from chainrule.tables.mixture import Mixture
 from chainrule.tables.model import TableModel, network_outputs
 from chainrule.tables.out_of_fold import OutOfFold
 from chainrule.tables.predictions import Predictions
+from chainrule.tables.row_weights import weights_of
 from chainrule.tables.scored import Scored
 from chainrule.tables.scores import Score
 from chainrule.training import History
@@ -125,11 +127,12 @@ class Trained:
     def metrics(self) -> tuple[Metric, ...]:
         """Several measures on the scored rows, beside those of a constant and of a linear model."""
         target, actual = self.model.preprocessor.target, self.scored.actual
+        weights = self.scored.weights
         linear = self.linear
         return compare(
-            measure(target, self.scored.predicted, actual),
-            measure(target, self.constant, actual),
-            None if linear is None else measure(target, linear, actual),
+            measure(target, self.scored.predicted, actual, weights),
+            measure(target, self.constant, actual, weights),
+            None if linear is None else measure(target, linear, actual, weights),
             target.classes,
         )
 
@@ -156,11 +159,16 @@ class Trained:
             used[part] = False
         if not used.all():
             features, scored = features[:, used], scored[:, used]
+        weights = weights_of(self.prepared, self.prepared.split.training)
         if self.judge is None:
-            return linear_predictions(features, encoded, scored, classes)
+            return linear_predictions(features, encoded, scored, classes, weights)
         return self.judge.by_folds(
             lambda train, judged: linear_predictions(
-                features[train], encoded[train], features[judged], classes
+                features[train],
+                encoded[train],
+                features[judged],
+                classes,
+                None if weights is None else weights[train],
             )
         )
 
@@ -209,11 +217,7 @@ class Trained:
     @cached_property
     def constant(self) -> Floats:
         """The training rows' shares of the classes, or their mean, for each scored row, as ``scored.predicted``."""
-        target, rows = self.model.preprocessor.target, len(self.scored.actual)
-        if target.task == "regression":
-            return np.full(rows, target.mean)
-        counts = np.bincount(self.prepared.training.target, minlength=len(target.classes))
-        return np.broadcast_to(counts / counts.sum(), (rows, len(counts)))
+        return constant_of(self.prepared, len(self.scored.actual))
 
     @cached_property
     def importances(self) -> Importances:

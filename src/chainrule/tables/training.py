@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from chainrule import optim
 from chainrule._version import __version__
@@ -25,9 +24,11 @@ from chainrule.foreign_text import quoted
 from chainrule.nn.module import Module
 from chainrule.system.blas import one_blas_thread
 from chainrule.tables.architecture import Architecture
+from chainrule.tables.coverage import judged_errors
 from chainrule.tables.ensemble import ensemble_of, folds_for, number_places, together
 from chainrule.tables.facts import Facts
 from chainrule.tables.intervals import kept_errors
+from chainrule.tables.main_score import rescored
 from chainrule.tables.mixture import Mixture
 from chainrule.tables.model import TableModel, network_outputs
 from chainrule.tables.objective import loss_of, penalty_of
@@ -35,6 +36,7 @@ from chainrule.tables.out_of_fold import OutOfFold
 from chainrule.tables.prepared import Encoded, Prepared, Split
 from chainrule.tables.recipe import Recipe
 from chainrule.tables.roles import columns_for, named_roles, read_roles
+from chainrule.tables.row_weights import need_weights, weights_of, with_weights
 from chainrule.tables.scored import score_rows
 from chainrule.tables.scores import score_outputs
 from chainrule.tables.settings import TrainingSettings
@@ -191,17 +193,19 @@ def train(
     settings, split = prepared.settings, prepared.split
     network = prepared.architecture.member(settings.seed, prepared.training.features)
     sets = folds_for(prepared)
+    need_weights(prepared, sets)
     rows = len(sets[0].train) if sets else len(split.training)
     kinds = len(prepared.architecture.kinds)
     epochs = settings.epochs_for(rows)
+    trains, judges = (weights_of(prepared, part) for part in (split.training, split.validation))
     history = fit(
         network,
-        prepared.training,
-        loss=loss_of(prepared.preprocessor.target, settings, kinds),
+        with_weights(prepared.training, trains),
+        loss=loss_of(prepared.preprocessor.target, settings, kinds, weighted=trains is not None),
         optimizer=_optimizer(settings, rows),
         epochs=epochs,
         batch_size=settings.batch_size,
-        validation=prepared.validation if split.validation.size else None,
+        validation=with_weights(prepared.validation, judges) if split.validation.size else None,
         restarts=len(sets) or settings.restarts,
         rows=sets or None,
         penalty=penalty_of(settings, kinds),
@@ -261,20 +265,16 @@ def _finish(
         stopped=kept.stopped,
         most_frequent=prepared.most_frequent,
         settings=prepared.settings.listed(),
-        errors=_errors(prepared, outputs, actual),
         score_low=score.low,
         score_high=score.high,
     )
     model = TableModel(prepared.architecture, network, prepared.preprocessor, facts)
-    return Trained(model, history, score, prepared, score_rows(model, outputs, actual), judged)
-
-
-def _errors(prepared: Prepared, outputs: NDArray[np.float32], actual: NDArray[Any]) -> tuple[float, ...]:
-    """The sizes of the errors on scored rows, for intervals; none of rows that trained, and none of classes."""
-    if prepared.preprocessor.target.classes or prepared.split.scored_on == "training":
-        return ()
-    decode = prepared.preprocessor.decode
-    return kept_errors(decode(outputs).to_numpy() - decode(actual).to_numpy())
+    scored = score_rows(model, outputs, actual, weights_of(prepared, split.scored))
+    if split.scored_on != "training":  # for intervals and label sets
+        errors, _, scale = judged_errors(model, scored)
+        model = replace(model, facts=replace(facts, errors=kept_errors(errors), error_scale=scale))
+    model, score = rescored(prepared, model, scored, score)
+    return Trained(model, history, score, prepared, scored, judged)
 
 
 def _scored_out_of_fold(prepared: Prepared, judged: OutOfFold) -> Prepared:

@@ -32,6 +32,13 @@ class Everything(Collection[str]):
 EVERYTHING = Everything()
 
 
+def is_of_predictions(name: str) -> bool:
+    """Whether a column of the predictions may be called so."""
+    return name in {"prediction", "prediction_low", "prediction_high"} or name.startswith(
+        ("probability_", "in_set_")
+    )
+
+
 @dataclass(frozen=True)
 class Columns:
     """What a table's columns hold, and which of them are used; what is not said is found out.
@@ -95,7 +102,7 @@ class Columns:
                 got=quoted("words"),
                 hint=said_as("type", target, "category"),
             )
-        taken = [name for name in self.keep if name == "prediction" or name.startswith("probability_")]
+        taken = [name for name in self.keep if is_of_predictions(name)]
         if taken:
             raise SettingError(
                 f"column {quoted(taken[0])} cannot be kept: predictions are called so",

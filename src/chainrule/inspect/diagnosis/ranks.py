@@ -42,12 +42,20 @@ def rank_correlation(a: ArrayLike, b: ArrayLike) -> float:
     return float(first @ second) / spread if spread > 0 else float("nan")
 
 
-def area_below(scores: ArrayLike, is_one: NDArray[np.bool_]) -> float:
+def area_below(scores: ArrayLike, is_one: NDArray[np.bool_], weights: Floats | None = None) -> float:
     """The area under the ROC curve: how often a row of the class [n] has the larger score; ties count half.
+
+    With ``weights`` [n] a row counts as so many.
 
     >>> area_below([0.1, 0.4, 0.35, 0.8], np.array([False, False, True, True]))
     0.75
     """
+    if weights is not None:
+        place = np.unique(np.asarray(scores), return_inverse=True)[1]
+        below = np.bincount(place, np.where(is_one, 0.0, weights))
+        before = np.cumsum(below) - below / 2
+        mine = weights[is_one]
+        return float(mine @ before[place[is_one]]) / float(mine.sum() * below.sum())
     ones = int(is_one.sum())
     zeros = len(is_one) - ones
     return float(ranks(scores)[is_one].sum() - ones * (ones + 1) / 2) / (ones * zeros)

@@ -1,0 +1,77 @@
+"""The one figure that a model is judged by: on the rows that are scored, by what was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.data import Target
+from chainrule.tables.metrics import measure
+from chainrule.tables.model import TableModel
+from chainrule.tables.row_weights import weights_of
+from chainrule.tables.score_interval import root_mean_interval, share_interval
+from chainrule.tables.scored import Scored
+from chainrule.tables.scores import Score
+
+if TYPE_CHECKING:
+    from chainrule.tables.prepared import Prepared
+
+Floats = NDArray[np.float64]
+
+
+def rescored(prepared: Prepared, model: TableModel, scored: Scored, score: Score) -> tuple[TableModel, Score]:
+    """The model and its ``score``; where rows do not count alike, both with the score that is of their weights."""
+    if scored.weights is None:
+        return model, score
+    constant = constant_of(prepared, len(scored.actual))
+    score = weighted_score(model.preprocessor.target, scored, constant, prepared.split.scored_on)
+    facts = replace(
+        model.facts,
+        score=score.value,
+        baseline=score.baseline,
+        score_low=score.low,
+        score_high=score.high,
+    )
+    return replace(model, facts=facts), score
+
+
+def weighted_score(target: Target, scored: Scored, constant: Floats, scored_on: str) -> Score:
+    """The score of rows that do not count alike; ``constant`` is what is always predicted, as ``scored.predicted``."""
+    metric = "accuracy" if target.task == "classification" else "RMSE"
+    weights, actual = scored.weights, scored.actual
+    value, baseline = (
+        measure(target, predicted, actual, weights)[metric] for predicted in (scored.predicted, constant)
+    )
+    assert value is not None
+    assert baseline is not None
+    ends = (None, None) if scored_on == "training" else _interval(target, scored, value)
+    return Score(metric, value, baseline, len(actual), scored_on, *ends)
+
+
+def _interval(target: Target, scored: Scored, value: float) -> tuple[float | None, float | None]:
+    """That of so many rows alike as tell as much: (sum of weights)^2 / sum of their squares (Kish, 1965)."""
+    weights = np.ones(len(scored.actual)) if scored.weights is None else scored.weights
+    alike = float(np.square(weights.sum()) / np.square(weights).sum())
+    if target.task == "classification":
+        return share_interval(value * alike, alike)
+    unit = target.standard_deviation
+    squares = np.square((scored.predicted - scored.actual) / unit)
+    shares = weights / weights.sum()
+    found = root_mean_interval(alike * float(shares @ squares), alike * float(shares @ squares**2), alike)
+    return (None, None) if found is None else (unit * found[0], unit * found[1])
+
+
+def constant_of(prepared: Prepared, rows: int) -> Floats:
+    """The training rows' shares of the classes for so many rows, [rows, classes], or their mean, [rows]."""
+    target, encoded = prepared.preprocessor.target, prepared.training.target
+    weights = weights_of(prepared, prepared.split.training)
+    if target.task == "regression":
+        if weights is None:
+            return np.full(rows, target.mean)
+        shares = weights / weights.sum()
+        return np.full(rows, target.mean + target.standard_deviation * float(shares @ encoded[:, 0]))
+    counts = np.bincount(encoded, weights, len(target.classes))
+    return np.broadcast_to(counts / counts.sum(), (rows, len(counts)))
