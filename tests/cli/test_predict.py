@@ -43,7 +43,7 @@ def test_predictions_equal_those_in_process(run, model, houses, frame):
     np.testing.assert_array_equal(written["prediction"].to_numpy(), expected.to_numpy())
     assert "200 predictions: predictions.csv" in done.out
     score = float(np.sqrt(np.mean((expected.to_numpy() - frame["price"].to_numpy()) ** 2)))
-    assert f"RMSE {score:.4g} on 200 rows" in done.out
+    assert f"RMSE {score:.4g} (95% interval: " in done.out and ") on 200 rows" in done.out
 
 
 def test_classes_have_probabilities(run, iris):

@@ -52,7 +52,10 @@ def test_no_row_is_judged_by_a_network_that_it_trained():
     assert known > trained.score.value + 0.2  # three of four networks have seen each row
 
 
-def test_the_score_is_of_what_history_predicts_out_of_fold(trained):
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_the_score_is_of_what_history_predicts_out_of_fold(task):
+    """Of networks of one kind, which a history can average."""
+    trained = train_table(table(task), "y", Recipe({**QUICK.changes, "embedding": "periodic"}))
     expected = trained.history.out_of_fold()
     y = trained.prepared.frame["y"].to_numpy()
     if trained.model.task == "classification":
@@ -86,11 +89,22 @@ def test_the_model_says_what_its_networks_say_on_average(trained):
 
 def test_every_fold_has_its_own_network(trained):
     unseen = np.concatenate(trained.out_of_fold.unseen)
-    assert sorted(unseen) == list(range(240))
-    assert len(trained.model.network.members) == trained.model.architecture.members == 4
+    assert sorted(unseen) == sorted([*range(240)] * 3)  # by three kinds of networks
+    assert trained.model.architecture.members == 4
+    assert len(trained.model.network.members) == 12
     weights = [member.state_dict() for member in trained.model.network.members]
     name = next(name for name in weights[0] if name.endswith("weight"))
-    assert not np.array_equal(weights[0][name], weights[1][name])
+    assert not np.array_equal(weights[0][name], weights[3][name])
+
+
+def test_the_one_network_that_is_looked_at_is_of_the_best_fold(trained):
+    best = trained.history.replicas[trained.history.best]
+    single = trained.single
+    for name, value in single.network.state_dict().items():
+        assert np.array_equal(best.state[f"networks.0.{name}"], value), name
+    fold = trained.out_of_fold.unseen[3 * trained.history.best]
+    assert np.array_equal(single.unseen.features, trained.prepared.training.features[fold])
+    assert len(single.training.target) + len(single.unseen.target) == 240
 
 
 def test_it_is_saved_and_comes_back(trained, tmp_path):
@@ -177,7 +191,11 @@ def test_ctrl_c_leaves_the_networks_that_are_there():
     trained = train(prepared, callbacks=(stop,), progress=False)
     assert trained.history.interrupted
     assert 1 <= trained.model.architecture.members <= 4
-    assert trained.score.rows == len(trained.scored.actual) == len(np.concatenate(trained.out_of_fold.unseen))
+    assert (
+        trained.score.rows
+        == len(trained.scored.actual)
+        == len(np.unique(np.concatenate(trained.out_of_fold.unseen)))
+    )
     assert np.isfinite(trained.scored.predicted).all()
     assert len(trained.worst.rows) and trained.importances.columns and trained.metrics
     render(make_report(trained, "m"))
@@ -224,7 +242,7 @@ def test_restarts_repeat_the_folds():
     trained = train_table(table("regression"), "y", Recipe({**QUICK.changes, "restarts": 2}))
     assert trained.model.architecture.members == 8
     counts = np.bincount(np.concatenate(trained.out_of_fold.unseen))
-    assert counts.tolist() == [2] * 240
+    assert counts.tolist() == [2 * 3] * 240
 
 
 def test_copies_of_rows_are_found_across_folds():
