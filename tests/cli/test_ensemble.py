@@ -47,9 +47,12 @@ def test_what_a_file_says_holds_too(run, houses):
 def test_it_is_inspected_exported_and_predicted_with(run, houses):
     assert run("train", houses / "houses.csv", "--target", "price", *QUICK).status == 0
     shown = run("inspect", "model.safetensors").out
-    assert "6 networks of 6-64-64-1 and 3 of 6-128-1" in shown
+    architecture = cr.load_model("model.safetensors").architecture
+    kinds = architecture.answering
+    assert architecture.describe() in shown
     assert [line.strip() for line in shown.splitlines() if "like this" in line] == [
-        f"kind {kind} of 3, 3 networks like this:" for kind in (1, 2, 3)
+        f"kind {i} of {len(kinds)}, with {share:.2g} of the say, 3 networks like this:"
+        for i, (_, share) in enumerate(kinds, 1)
     ]
     assert "rows to validate" not in shown and "the best of 3 folds" in shown
     assert run("export", "model.safetensors").status == 0

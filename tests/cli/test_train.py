@@ -31,7 +31,8 @@ def test_digits_are_learned_and_everything_is_written(run):
     assert (result["scored_on"], result["held_out_rows"]) == ("out-of-fold", 0)
     assert (result["training_rows"], result["validation_rows"]) == (1797, 0)
     assert 1 <= result["best_epoch"] <= result["epochs"]
-    assert (result["restarts"], result["networks"]) == (1, 9)
+    assert result["restarts"] == 1
+    assert result["networks"] == len(cr.load_model(result["model"]).network.members)
     assert 0 < result["seconds"] < 120
     assert "accuracy" in Path(result["report"]).read_text("utf-8")
     assert cr.load_model(result["model"]).facts.score == result["score"]

@@ -13,12 +13,13 @@ from chainrule import estimators
 from chainrule.estimators import parameters
 from chainrule.estimators.base import NetworkEstimator
 
-RECORDS = {
+NETWORKS = {
     "MLPClassifier": parameters.MLP | parameters.CLASSIFIER,
     "MLPRegressor": parameters.MLP | parameters.REGRESSOR,
     "GraphNetworkClassifier": parameters.GRAPH | parameters.CLASSIFIER,
     "GraphNetworkRegressor": parameters.GRAPH | parameters.REGRESSOR,
 }
+RECORDS = NETWORKS | {"TableClassifier": parameters.TABLES, "TableRegressor": parameters.TABLES}
 
 
 def defaults(cls):
@@ -47,13 +48,13 @@ def test_the_docstring_has_every_parameter_with_its_default(name):
 
 def test_no_entry_is_unused():
     used = set().union(*(defaults(getattr(estimators, name)) for name in RECORDS))
-    every = [parameters.MLP, parameters.GRAPH, parameters.CLASSIFIER, parameters.REGRESSOR]
+    every = [parameters.MLP, parameters.GRAPH, parameters.CLASSIFIER, parameters.REGRESSOR, parameters.TABLES]
     assert used == set().union(*every)
 
 
 def test_shared_parameters_have_the_same_default_and_type_in_every_class():
     for parameter in parameters.TRAINING:
-        given = [inspect.signature(getattr(estimators, name)).parameters[parameter] for name in RECORDS]
+        given = [inspect.signature(getattr(estimators, name)).parameters[parameter] for name in NETWORKS]
         assert len({repr(one.default) for one in given}) == 1, parameter
         assert len({one.annotation for one in given}) == 1, parameter
 
@@ -77,7 +78,7 @@ def test_defaults_are_those_of_scikit_learn(name):
 
 
 def test_constraints_accept_the_defaults_and_refuse_the_rest():
-    for name in RECORDS:
+    for name in NETWORKS:
         cls = getattr(estimators, name)
         if name.startswith("MLP"):
             cls()._validate_params()

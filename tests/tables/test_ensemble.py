@@ -7,16 +7,20 @@ import polars as pl
 import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
-from chainrule import nn
+import chainrule as cr
+from chainrule import nn, optim
 from chainrule.data import load_bundled
 from chainrule.errors import ModelFileError, SettingError
 from chainrule.files import load_tensors, save_tensors
 from chainrule.report import render
 from chainrule.tables import Recipe, TrainingSettings, load_model, prepare, train, train_table
-from chainrule.tables.mixture import Mixture, mean_of
+from chainrule.tables.linear import linear_predictions
+from chainrule.tables.mixture import Mixture, SideBySide
+from chainrule.tables.objective import loss_of
 from chainrule.tables.out_of_fold import OutOfFold
 from chainrule.tables.reporting import make_report
 from chainrule.tables.scaling import RobustScaling
+from chainrule.tables.shares import find_shares, mixed
 from chainrule.tables.temperature import find_temperature
 
 LARGE = {"hidden": (128, 128), "dropout": 0.0, "weight_decay": 0.01}
@@ -44,7 +48,9 @@ def test_no_row_is_judged_by_a_network_that_it_trained():
     noise = pl.DataFrame({f"x{i}": rng.normal(size=rows) for i in range(30)}).with_columns(
         y=pl.Series(rng.integers(0, 2, rows)).cast(pl.String)
     )
-    trained = train_table(noise, "y", Recipe({**LARGE, "epochs": 60, "patience": 60, "folds": 4}))
+    trained = train_table(
+        noise, "y", Recipe({**LARGE, "epochs": 30, "patience": 30, "folds": 4, "embedding": "none"})
+    )
     known = np.mean(trained.model.predict(noise).values.cast(pl.String).to_numpy() == noise["y"].to_numpy())
     assert trained.score.scored_on == "out-of-fold"
     assert trained.score.rows == rows
@@ -52,57 +58,111 @@ def test_no_row_is_judged_by_a_network_that_it_trained():
     assert known > trained.score.value + 0.2  # three of four networks have seen each row
 
 
-@pytest.mark.parametrize("task", ["classification", "regression"])
-def test_the_score_is_of_what_history_predicts_out_of_fold(task):
-    """Of networks of one kind, which a history can average."""
-    trained = train_table(table(task), "y", Recipe({**QUICK.changes, "embedding": "periodic"}))
-    expected = trained.history.out_of_fold()
-    y = trained.prepared.frame["y"].to_numpy()
-    if trained.model.task == "classification":
-        labels = np.array(trained.model.classes)[expected.argmax(1)]
-        assert trained.score.value == accuracy_score(y, labels)
-        assert trained.model.facts.scored_on == "out-of-fold"
-        scale = trained.out_of_fold.temperature
-        sharper = expected ** (1 / scale)
-        sharper = trained.model.unsmoothing.probabilities(sharper / sharper.sum(1, keepdims=True))
-        assert trained.scored.predicted == pytest.approx(sharper, abs=1e-5)
+def said_by_hand(trained, networks, shares, features):
+    """The mean of the networks' log-probabilities or numbers, by NumPy."""
+    outputs = np.stack([network.predict(features) for network in networks]).astype(float)
+    if trained.model.classes:
+        outputs = np.log(np.exp(outputs) / np.exp(outputs).sum(-1, keepdims=True))
+    mean = np.tensordot(np.array(shares) / np.sum(shares), outputs, 1)
+    return mean / trained.out_of_fold.temperature
+
+
+def test_each_row_is_scored_by_the_networks_of_its_fold(trained):
+    features, y = trained.prepared.training.features, trained.prepared.frame["y"].to_numpy()
+    shares = [share for _, share in trained.model.architecture.answering]
+    expected = np.full((len(y), len(trained.model.classes) or 1), np.nan)
+    for i, fold in enumerate(trained.history.folds):
+        own = trained.model.network.members[i * len(shares) : (i + 1) * len(shares)]
+        expected[fold.validation] = said_by_hand(trained, own, shares, features[fold.validation])
+    if trained.model.classes:
+        found = np.exp(expected) / np.exp(expected).sum(1, keepdims=True)
+        found = trained.model.unsmoothing.probabilities(found)
+        assert trained.score.value == accuracy_score(y, np.array(trained.model.classes)[found.argmax(1)])
         assert {m.name: m.value for m in trained.metrics}["log loss"] == pytest.approx(
-            log_loss(y, sharper), rel=1e-4
+            log_loss(y, found), rel=1e-4
         )
     else:
         target = trained.model.preprocessor.target
-        assert trained.scored.predicted == pytest.approx(
-            expected[:, 0] * target.standard_deviation + target.mean, rel=1e-5
-        )
+        found = expected[:, 0] * target.standard_deviation + target.mean
+    assert trained.scored.predicted == pytest.approx(found, rel=1e-4, abs=1e-5)
 
 
-def test_the_model_says_what_its_networks_say_on_average(trained):
-    features = trained.prepared.training.features
-    outputs = np.stack([member.predict(features) for member in trained.model.network.members]).astype(float)
+def test_the_model_says_what_its_networks_say_together(trained):
+    features, members = trained.prepared.training.features, trained.model.network.members
     together = trained.model.network.predict(features)
-    mean = mean_of(outputs, bool(trained.model.classes))
-    assert together == pytest.approx(mean / trained.out_of_fold.temperature, abs=1e-4)
-    if trained.model.classes:
-        each = np.exp(outputs) / np.exp(outputs).sum(-1, keepdims=True)
-        assert mean == pytest.approx(np.log(each).mean(0), abs=1e-6)
+    shares = [share for _, share in trained.model.architecture.answering] * 4
+    assert together == pytest.approx(said_by_hand(trained, members, shares, features), abs=1e-4)
+
+
+def test_networks_side_by_side_are_each_what_they_are_alone():
+    """The gradient of each is that of its own loss, so that trained in the same steps they come out as alone."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(64, 3)).astype(np.float32), rng.normal(size=(64, 1)).astype(np.float32)
+    settings, target = (
+        TrainingSettings(task="regression"),
+        prepare(table("regression"), "y").preprocessor.target,
+    )
+    given = {"optimizer": optim.AdamW(1e-2, weight_decay=0.1, eps=1e-12), "epochs": 3, "batch_size": 16}
+    given |= {"progress": False, "seed": 1, "penalty": None}
+    networks = [nn.MLP([3, width, 1], seed=width) for width in (4, 5, 6)]
+    alone = [nn.MLP([3, width, 1], seed=width) for width in (4, 5, 6)]
+    cr.fit(SideBySide(networks), (x, y), loss=loss_of(target, settings, 3), **given)
+    for one, other in zip(networks, alone, strict=True):
+        cr.fit(other, (x, y), loss=loss_of(target, settings), **given)
+        for name, value in other.state_dict().items():
+            assert one.state_dict()[name] == pytest.approx(value, abs=1e-4), name
+
+
+def test_shares_are_found_where_one_kind_is_better_and_not_by_chance():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(400, 1))
+    good, bad = y + 0.1 * rng.normal(size=y.shape), y + rng.normal(size=y.shape)
+    even = (0.5, 0.5)
+    assert find_shares(np.stack([good, bad]), y, even)[0] >= 0.9
+    alike = y + 0.1 * rng.normal(size=y.shape)
+    assert find_shares(np.stack([good, alike]), y, even) == even
+    assert find_shares(np.stack([good, bad])[:, :20], y[:20], even) == even
+    opposite = np.stack([bad, 2 * y - bad])
+    assert find_shares(opposite, y, (1, 0)) == even
+    assert mixed(opposite, even) == pytest.approx(y)
+    kept = find_shares(np.stack([good, bad]), y, even, np.where(np.arange(400) < 200, 1.0, 0.0))
+    half = find_shares(np.stack([good, bad])[:, :200], y[:200], even)
+    assert kept == half
+
+
+def test_a_line_is_answered_by_the_linear_model():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(160, 40))
+    frame = pl.DataFrame({f"x{i}": x[:, i] for i in range(40)}).with_columns(
+        y=pl.Series(x @ rng.normal(size=40) + 0.1 * rng.normal(size=160))
+    )
+    trained = train_table(frame, "y", QUICK)
+    assert trained.model.architecture.shares[-1] > 0.9
+    features, target = trained.prepared.training
+    fold, linear = trained.history.folds[0], trained.model.network.members[-1]
+    first = trained.model.network.members[len(trained.model.architecture.answering) - 1]
+    expected = linear_predictions(features[fold.train], target[fold.train], features[fold.validation], 0)
+    assert first.predict(features[fold.validation])[:, 0] == pytest.approx(expected, abs=1e-4)
+    assert trained.score.value < 0.2 * trained.score.baseline
+    assert linear is not first
 
 
 def test_every_fold_has_its_own_network(trained):
     unseen = np.concatenate(trained.out_of_fold.unseen)
-    assert sorted(unseen) == sorted([*range(240)] * 3)  # by three kinds of networks
-    assert trained.model.architecture.members == 4
-    assert len(trained.model.network.members) == 12
-    weights = [member.state_dict() for member in trained.model.network.members]
+    assert np.bincount(unseen).tolist() == [len(trained.model.architecture.answering)] * 240
+    counts = len(trained.model.architecture.answering)
+    assert len(trained.model.network.members) == trained.model.architecture.networks == 4 * counts
+    weights = [member.state_dict() for member in trained.model.network.members[::counts]]
     name = next(name for name in weights[0] if name.endswith("weight"))
-    assert not np.array_equal(weights[0][name], weights[3][name])
+    assert not np.array_equal(weights[0][name], weights[1][name])
 
 
 def test_the_one_network_that_is_looked_at_is_of_the_best_fold(trained):
-    best = trained.history.replicas[trained.history.best]
-    single = trained.single
+    best, kinds = trained.history.replicas[trained.history.best], trained.model.architecture.kinds
+    single, (kind, _) = trained.single, trained.model.architecture.answering[0]
     for name, value in single.network.state_dict().items():
-        assert np.array_equal(best.state[f"networks.0.{name}"], value), name
-    fold = trained.out_of_fold.unseen[3 * trained.history.best]
+        assert np.array_equal(best.state[f"networks.{kinds.index(kind)}.{name}"], value), name
+    fold = trained.history.folds[trained.history.best].validation
     assert np.array_equal(single.unseen.features, trained.prepared.training.features[fold])
     assert len(single.training.target) + len(single.unseen.target) == 240
 
@@ -168,6 +228,10 @@ def test_files_of_single_networks_before_there_were_ensembles_are_read(tmp_path)
         ("numbers", [1, 0]),
         ("numbers", [0, 0]),
         ("classes", False),
+        ("shares", [0.5, 0.5]),
+        ("shares", [0.0, 0.0, 0.0, 0.0]),
+        ("shares", [-1.0, 1.0, 1.0, 0.0]),
+        ("shares", [1.0, 0.0, 0.0, 0.0]),
     ],
 )
 def test_a_damaged_architecture_is_refused(tmp_path, name, value):
@@ -242,7 +306,7 @@ def test_restarts_repeat_the_folds():
     trained = train_table(table("regression"), "y", Recipe({**QUICK.changes, "restarts": 2}))
     assert trained.model.architecture.members == 8
     counts = np.bincount(np.concatenate(trained.out_of_fold.unseen))
-    assert counts.tolist() == [2 * 3] * 240
+    assert counts.tolist() == [2 * len(trained.model.architecture.answering)] * 240
 
 
 def test_copies_of_rows_are_found_across_folds():
@@ -265,7 +329,7 @@ def test_answers_of_several_networks_per_row_are_averaged():
     networks = [nn.MLP([2, 3], seed=seed) for seed in range(3)]
     features = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
     unseen = [np.array([0, 1, 2]), np.array([1, 2, 3]), np.array([2])]
-    found = OutOfFold(networks, unseen, classes=True).outputs(features, np.arange(5))
+    found = OutOfFold(networks, unseen, [1, 1, 1], classes=True).outputs(features, np.arange(5))
     logits = [network.predict(features) for network in networks]
     shares = [np.exp(z) / np.exp(z).sum(1, keepdims=True) for z in logits]
     logs = [np.log(share) for share in shares]
@@ -282,7 +346,7 @@ def test_answers_of_several_networks_per_row_are_averaged():
 def test_other_rows_in_another_order_are_judged_alike():
     networks = [nn.MLP([2, 1], seed=seed) for seed in range(2)]
     features = np.random.default_rng(0).normal(size=(6, 2)).astype(np.float32)
-    judged = OutOfFold(networks, [np.arange(3), np.arange(3, 6)], classes=False)
+    judged = OutOfFold(networks, [np.arange(3), np.arange(3, 6)], [1, 1], classes=False)
     order = np.array([5, 0, 3])
     assert judged.outputs(features[order], order) == pytest.approx(
         judged.outputs(features, np.arange(6))[order], abs=1e-6
@@ -290,7 +354,7 @@ def test_other_rows_in_another_order_are_judged_alike():
 
 
 def test_another_model_by_folds_sees_no_row_that_it_judges():
-    judged = OutOfFold([], [np.array([0, 3]), np.array([1, 2]), np.array([0, 1, 2, 3])], classes=False)
+    judged = OutOfFold([], [np.array([0, 3]), np.array([1, 2]), np.array([0, 1, 2, 3])], [], classes=False)
     seen = []
 
     def predict(train, new):
@@ -332,9 +396,11 @@ def test_robust_scaling_of_a_number_that_hardly_differs(value):
 
 
 def test_a_mixture_is_a_module_like_others():
-    mixture = Mixture([nn.MLP([2, 3], seed=seed) for seed in range(2)], classes=True, temperature=2.0)
+    mixture = Mixture(
+        [nn.MLP([2, 3], seed=seed) for seed in range(2)], shares=(0.2, 0.8), classes=True, temperature=2.0
+    )
     x = np.ones((4, 2), np.float32)
-    twin = Mixture([nn.MLP([2, 3], seed=9) for _ in range(2)], classes=True)
+    twin = Mixture([nn.MLP([2, 3], seed=9) for _ in range(2)], shares=(0.2, 0.8), classes=True)
     twin.load_state_dict(mixture.state_dict())
     assert np.array_equal(twin.predict(x), mixture.predict(x))
     assert mixture.describe() == "2 networks, mean of their log-probabilities"

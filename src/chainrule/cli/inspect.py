@@ -66,9 +66,9 @@ def layer_lines(model: TableModel) -> Iterator[str]:
     if not isinstance(model.network, Mixture):
         yield from repr(model.network.summary()).splitlines()
         return
-    kinds, each = model.architecture.kinds, model.architecture.members
-    for number, network in enumerate(model.network.members[: len(kinds)], 1):
-        which = f"kind {number} of {len(kinds)}, " if len(kinds) > 1 else ""
+    kinds, each = model.architecture.answering, model.architecture.members
+    for number, ((_, share), network) in enumerate(zip(kinds, model.network.members, strict=False), 1):
+        which = f"kind {number} of {len(kinds)}, with {share:.2g} of the say, " if len(kinds) > 1 else ""
         yield f"{which}{each} network{'' if each == 1 else 's'} like this:"
         yield from repr(network.summary()).splitlines()
 

@@ -322,9 +322,10 @@ def course_of(trained: Trained) -> str:
     if trained.out_of_fold is None:
         stopped = f"{facts.epochs} epochs in {history.seconds:.1f} s ({clipped(facts.stopped)})"
         return f"{stopped}; epoch {facts.best_epoch} is kept"
-    epochs = sorted({len(replica.loss) for replica in history.replicas if replica.loss})
+    finished = [len(replica.loss) for replica in history.replicas if replica.loss]
+    epochs, networks = sorted(set(finished)), len(finished) * len(trained.prepared.architecture.kinds)
     span = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else f"{epochs[0]}"
-    return f"{trained.model.architecture.networks} networks, {span} epochs each, in {history.seconds:.1f} s"
+    return f"{networks} networks, {span} epochs each, in {history.seconds:.1f} s"
 
 
 def attempt(save: Callable[[], None]) -> bool:

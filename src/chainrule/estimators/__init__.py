@@ -3,6 +3,7 @@
 from chainrule.estimators.graph_network import GraphNetworkClassifier, GraphNetworkRegressor
 from chainrule.estimators.linear import MultinomialLogisticRegression, Perceptron, Ridge
 from chainrule.estimators.mlp import MLPClassifier, MLPRegressor
+from chainrule.estimators.table import TableClassifier, TableRegressor
 
 __all__ = [
     "GraphNetworkClassifier",
@@ -12,4 +13,6 @@ __all__ = [
     "MultinomialLogisticRegression",
     "Perceptron",
     "Ridge",
+    "TableClassifier",
+    "TableRegressor",
 ]

@@ -151,7 +151,9 @@ def need_room(rows: Features, converted: Features) -> None:
 
 def need_distinct_columns(X: Table) -> None:
     """Raise DataError if two columns of a frame have the same name."""
-    columns = getattr(X, "columns", None)
+    columns = getattr(
+        X, "column_names", getattr(X, "columns", None)
+    )  # Arrow's columns are the cells themselves
     if columns is None or not hasattr(columns, "__iter__"):
         return
     twice = [name for name, count in Counter(map(str, columns)).items() if count > 1]

@@ -217,8 +217,76 @@ REGRESSOR: Parameters = {
     ),
 }
 
+TABLES: Parameters = {
+    # tables.TrainingSettings checks what is "no_validation" here
+    "hidden": Parameter(
+        ["array-like", _COUNT, None],
+        "neurons of each hidden layer; a number is one layer; None means (64, 64)",
+    ),
+    "dropout": Parameter(
+        [_FRACTION, None],
+        "probability with which each hidden unit is dropped in training; None means 0.1, for a single network 0",
+    ),
+    "epochs": Parameter([_COUNT, None], "epochs of each network at most; None: as many as suit the rows"),
+    "batch_size": Parameter(
+        [_COUNT, None], "rows in a minibatch; None: 32 to 256, by the number of rows, for a single network 64"
+    ),
+    "lr": Parameter(
+        [_from(0, included=False), None],
+        "the first learning rate, which falls to 0 along half a cosine; None means 0.005, for a single network 0.01",
+    ),
+    "weight_decay": Parameter([_from(0), None], "weight decay of AdamW; None means 0.3"),
+    "folds": Parameter(
+        [Interval(Integral, 2, None, closed="left"), None],
+        "folds of the rows, for each of which networks are trained on all the others, of an ensemble; None means 8",
+    ),
+    "restarts": Parameter(
+        [_COUNT],
+        "how often an ensemble is trained, each time with other folds, all of which answer together; of single "
+        "networks the best one is kept",
+    ),
+    "scaling": Parameter(
+        "no_validation",
+        '"robust" scales numbers by their median and quartiles and clips them, "standard" by mean and deviation; None '
+        'means "robust", for a single network "standard"',
+    ),
+    "embedding": Parameter(
+        "no_validation",
+        'what joins each number: "none", "periodic", "bins", or "mixed", three kinds of network side by side; None '
+        'means "mixed", for a single network "none"',
+    ),
+    "ensemble": Parameter(
+        ["boolean"], "train on folds of the rows, or a single network with 15% of the rows for validation"
+    ),
+    "group": Parameter(
+        [str, None],
+        "a column of X whose rows with the same value are never trained on and judged with at once; it is no feature",
+    ),
+    "columns": Parameter(
+        "no_validation", "what is known about the columns of X: a ``tables.Columns``; None: found out"
+    ),
+    "random_state": Parameter(
+        ["random_state"], "seed, or generator, of the folds, the first weights, the order of rows and dropout"
+    ),
+    "verbose": Parameter(["verbose"], "print what was decided about the columns, and show a progress bar"),
+    "threads": Parameter(
+        [_COUNT, None],
+        "threads on which networks are trained; None: all processors, in a parallel grid search one's share of them",
+    ),
+}
 
-class Parameterised:
+
+class SetByName:
+    """What keeps the parameters that ``__init__`` was given as attributes."""
+
+    def _set_parameters(self, given: Mapping[str, object]) -> None:
+        """Keep what ``__init__`` was given, by name: its local variables."""
+        for name, value in given.items():
+            if name not in ("self", "__class__"):
+                setattr(self, name, value)
+
+
+class Parameterised(SetByName):
     """The parameters that all network estimators have, as attributes; some classes fix a few of them."""
 
     solver: Solver
@@ -251,9 +319,3 @@ class Parameterised:
     clip_norm: float | None
     dtype: Literal["auto", "float32", "float64"]
     threads: int | None
-
-    def _set_parameters(self, given: Mapping[str, object]) -> None:
-        """Keep what ``__init__`` was given, by name: its local variables."""
-        for name, value in given.items():
-            if name not in ("self", "__class__"):
-                setattr(self, name, value)

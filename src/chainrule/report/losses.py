@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from chainrule.markup import Markup, element
 from chainrule.number_text import readable
 from chainrule.report.contents import Curves
-from chainrule.report.pieces import WIDTH, section
+from chainrule.report.pieces import WIDTH, legend, section
 from chainrule.svg import Scale, axes, curve, label_room, picture, scale_over, thin
 
 Floats = NDArray[np.float64]
@@ -38,7 +38,7 @@ def loss_section(curves: Curves, loss: str = "") -> Markup:
         return section("Loss", element("p", "No epoch ended with a finite loss."))
     figure = element(
         "figure",
-        legend(
+        meanings(
             [kind for kind, _ in kinds],
             "" if restarts == 1 else "other folds" if curves.together else "other restarts",
         ),
@@ -124,13 +124,7 @@ def best_mark(x: Scale, y: Scale, epoch: int, loss: float, kind: str) -> Markup:
     )
 
 
-def legend(kinds: Sequence[str], others: str) -> Markup:
+def meanings(kinds: Sequence[str], others: str) -> Markup:
     """What the lines of the loss chart mean."""
     entries = [(kind, f"curve {kind} kept") for kind in kinds]
-    entries += [(others, "curve training")] if others else []
-    parts = []
-    for text, style in entries:
-        line = element("line", x1=1, x2=33, y1=6, y2=6, class_=style)
-        swatch = element("svg", line, viewBox="0 0 34 12", class_="swatch", aria_hidden="true")
-        parts.append(element("li", swatch, text))
-    return element("ul", *parts, class_="legend")
+    return legend([*entries, *([(others, "curve training")] if others else [])])

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chainrule.data import Preprocessor
 from chainrule.nn.module import Module
+from chainrule.ops.record import Array
+from chainrule.tables.architecture import Architecture
+from chainrule.tables.linear import fit_linear
 from chainrule.tables.mixture import Mixture, SideBySide
 from chainrule.tables.out_of_fold import OutOfFold
 from chainrule.tables.row_weights import weights_of
+from chainrule.tables.shares import find_shares, mixed
 from chainrule.tables.splits import dealt
 from chainrule.tables.temperature import find_temperature
 from chainrule.training import History
@@ -49,28 +54,72 @@ def together(member: Module) -> Sequence[Module]:
 
 
 def ensemble_of(
-    prepared: Prepared, member: Module, history: History, sets: Sequence[Fold]
-) -> tuple[Mixture, OutOfFold]:
+    prepared: Prepared, trained: Module, history: History, sets: Sequence[Fold]
+) -> tuple[Architecture, Mixture, OutOfFold]:
     """The networks of a run as one, and as what they say of rows that they did not train on.
 
-    After Ctrl-C they are those that have finished an epoch at least.
+    A linear model of the same rows is one more kind of network. How much each kind counts is found on the rows that
+    each left out; a kind that does not count is not kept. After Ctrl-C there are the networks that have finished an
+    epoch at least.
     """
-    classes, members, unseen = bool(prepared.preprocessor.target.classes), [], []
-    for replica, rows in zip(history.replicas, sets, strict=False):
-        if np.isfinite(replica.score):
-            one = copy.deepcopy(member)
-            one.load_state_dict(replica.state)
-            networks = [network.eval() for network in together(one)]
-            members += networks
-            unseen += [rows.validation] * len(networks)
-    judged = OutOfFold(members, unseen, classes)
+    features, target = prepared.training
+    classes = bool(prepared.preprocessor.target.classes)
+    weights = weights_of(prepared, prepared.split.training)
+    finished = [
+        (replica, fold)
+        for replica, fold in zip(history.replicas, sets, strict=False)
+        if np.isfinite(replica.score)
+    ]
+    by_fold = [_networks_of(trained, replica.state) for replica, _ in finished]
+    linear = [_linear_network(prepared, fold.train, weights) for _, fold in finished]
+    with_linear = [[*own, line] for own, line in zip(by_fold, linear, strict=True) if line is not None]
+    by_fold = with_linear if len(with_linear) == len(by_fold) else by_fold
+    unseen = [fold.validation for _, fold in finished]
+    by_kind = list(zip(*by_fold, strict=True))
+    architecture = replace(prepared.architecture, members=len(finished))
+    every = np.arange(len(target))
+    said = [OutOfFold(one, unseen, [1.0] * len(one), classes).outputs(features, every) for one in by_kind]
+    outputs = np.stack(said).astype(np.float64)
+    known = np.isfinite(outputs).all((0, 2))
+    usual = architecture.usual_shares[: len(by_kind)]
+    judging = None if weights is None else weights[known]
+    shares = find_shares(outputs[:, known], target[known], usual, judging)
+    absent = (0.0,) * (len(architecture.usual_shares) - len(shares))
+    architecture = replace(architecture, shares=shares + absent)
+    kept = [i for i, share in enumerate(shares) if share > 0]
+    members, left_out, counts = [], [], []
+    for own, rows in zip(by_fold, unseen, strict=True):
+        members += [own[i].eval() for i in kept]
+        left_out += [rows] * len(kept)
+        counts += [shares[i] for i in kept]
+    temperature = 1.0
     if classes:
-        labels = prepared.training.target
-        outputs = judged.outputs(prepared.training.features, np.arange(len(labels)))
-        known = np.isfinite(outputs).all(1)
-        weights = weights_of(prepared, prepared.split.training)
-        temperature = find_temperature(
-            outputs[known], labels[known], None if weights is None else weights[known]
-        )
-        judged = replace(judged, temperature=temperature)
-    return Mixture(members, classes=classes, temperature=judged.temperature), judged
+        temperature = find_temperature(mixed(outputs[:, known], shares), target[known], judging)
+    together = [count / len(finished) for count in counts]
+    return (
+        architecture,
+        Mixture(members, shares=together, classes=classes, temperature=temperature),
+        OutOfFold(members, left_out, counts, classes, temperature),
+    )
+
+
+def _networks_of(trained: Module, state: Mapping[str, Array]) -> list[Module]:
+    """The networks of one fold, one of each kind."""
+    one = copy.deepcopy(trained)
+    one.load_state_dict(state)
+    return list(together(one))
+
+
+def _linear_network(
+    prepared: Prepared, rows: NDArray[np.int64], weights: NDArray[np.float64] | None
+) -> Module | None:
+    """The linear model of some training rows as a network; None where they have one class only."""
+    features, target = prepared.training
+    found = fit_linear(features, target, len(prepared.preprocessor.target.classes), rows, weights)
+    if found is None:
+        return None
+    network = prepared.architecture.linear()
+    network.load_state_dict(
+        {"weight": found.weights.T.astype(np.float32), "bias": found.bias.astype(np.float32)}
+    )
+    return network

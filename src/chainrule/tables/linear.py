@@ -21,6 +21,7 @@ PENALTY = 1.0  # times half the sum of the squared weights, beside a sum over ro
 STEEPEST = 1e-5  # slope of the mean loss: nearly converged is near enough for a comparison
 ITERATIONS, STEPS, HALVINGS = 100, 30, 30  # of L-BFGS, of Newton's method, and of one of its steps
 PRODUCTS = 200_000_000  # of a step of Newton's method, up to which it takes less time than importing L-BFGS
+NEVER = -30.0  # logit of a class that does not occur: small beside all others, and in the range of float32
 RIDGE = 1e-9  # of the curvature where there is none: adding to all classes' outputs changes nothing
 
 
@@ -38,16 +39,52 @@ def linear_predictions(
     mean is 1, a row counts as so many. None where the rows
     that train have one class only.
     """
-    step = max(1, -(-features.size // CELLS), -(-len(features) * classes // OUTPUTS))
-    x, y = features[::step], target[::step]
-    each = np.ones(len(x), np.float32) if weights is None else weights[::step].astype(np.float32)
+    model = fit_linear(features, target, classes, weights=weights)
+    if model is None:
+        return None
+    found = model.outputs(scored)
+    return np.exp(found) if classes else found[:, 0]
+
+
+@dataclass(frozen=True, eq=False)
+class LinearModel:
+    """Outputs x weights + bias: logits of classes, or standardised numbers. [features, outputs] and [outputs]."""
+
+    weights: Floats
+    bias: Floats
+    classes: bool
+
+    def outputs(self, x: NDArray[np.float32]) -> Floats:
+        """For ``x`` [rows, features] logarithms of the classes' probabilities, or numbers: [rows, outputs]."""
+        found = np.asarray((x @ self.weights.astype(x.dtype)).astype(np.float64) + self.bias)
+        if self.classes:
+            found -= found.max(1, keepdims=True)
+            found -= np.log(np.exp(found).sum(1, keepdims=True))
+        return found
+
+
+def fit_linear(
+    features: NDArray[np.float32],
+    target: NDArray[Any],
+    classes: int,
+    rows: NDArray[np.int64] | None = None,
+    weights: Floats | None = None,
+) -> LinearModel | None:
+    """The linear model of some ``rows``, or of all: logistic regression for ``classes``, else ridge regression.
+
+    Of very many rows every n-th is used. With ``weights`` [rows of ``features``], whose mean is 1, a row counts as so
+    many. None where the rows have one class only.
+    """
+    count = len(features) if rows is None else len(rows)
+    step = max(1, -(-count * features.shape[1] // CELLS), -(-count * classes // OUTPUTS))
+    chosen = slice(None, None, step) if rows is None else rows[::step]
+    x, y = features[chosen], target[chosen]
+    each = np.ones(len(x), np.float32) if weights is None else weights[chosen].astype(np.float32)
     with one_blas_thread():
-        return _classes(x, y, each, scored, classes) if classes else _numbers(x, y[:, 0], each, scored)
+        return _classes(x, y, each, classes) if classes else _numbers(x, y[:, 0], each)
 
 
-def _numbers(
-    x: NDArray[np.float32], y: NDArray[Any], each: NDArray[np.float32], scored: NDArray[np.float32]
-) -> Floats:
+def _numbers(x: NDArray[np.float32], y: NDArray[Any], each: NDArray[np.float32]) -> LinearModel:
     """Ridge regression, by the equations of the weights or, where rows are fewer, those of the rows."""
     shares = each.astype(np.float64) / each.sum(dtype=np.float64)
     x_mean, y_mean = shares @ x, float(shares @ y)
@@ -58,16 +95,12 @@ def _numbers(
         weights = centred.T @ of_rows
     else:
         weights = np.linalg.solve(centred.T @ centred + PENALTY * np.eye(x.shape[1]), centred.T @ right)
-    return np.asarray(scored @ weights + (y_mean - x_mean @ weights), np.float64)
+    return LinearModel(weights[:, None], np.array([y_mean - x_mean @ weights]), False)
 
 
 def _classes(
-    x: NDArray[np.float32],
-    y: NDArray[Any],
-    each: NDArray[np.float32],
-    scored: NDArray[np.float32],
-    classes: int,
-) -> Floats | None:
+    x: NDArray[np.float32], y: NDArray[Any], each: NDArray[np.float32], classes: int
+) -> LinearModel | None:
     present, labels = np.unique(y, return_inverse=True)
     if len(present) < 2:
         return None
@@ -77,9 +110,12 @@ def _classes(
         theta = _newton(model, start)
     else:
         theta = LBFGS(max_iterations=ITERATIONS, tolerance=STEEPEST).minimise(model.loss, start).theta
-    found = np.zeros((len(scored), classes))
-    found[:, present] = np.exp(model.log_probabilities(theta, scored))
-    return found
+    fitted = theta.reshape(-1, model.outputs)
+    mine = present[-model.outputs :]  # of two classes the first one has no weights
+    weights, bias = np.zeros((x.shape[1], classes)), np.full(classes, NEVER)
+    bias[present] = 0
+    weights[:, mine], bias[mine] = fitted[:-1], fitted[-1]
+    return LinearModel(weights, bias, True)
 
 
 @dataclass(frozen=True, eq=False)

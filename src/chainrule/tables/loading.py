@@ -23,7 +23,7 @@ from chainrule.tables.settings import EMBEDDINGS, SCALINGS
 
 LARGEST = 1e100  # number of a scale of errors, which is multiplied by squared predictions
 NEW_FIELDS: Mapping[str, object] = MappingProxyType(
-    {"members": 1, "scaling": "standard", "embedding": "none", "numbers": [], "classes": False}
+    {"members": 1, "scaling": "standard", "embedding": "none", "numbers": [], "classes": False, "shares": []}
 )
 """Fields of an architecture that files of version 0.1 do not have, and what they stand for there."""
 
@@ -85,6 +85,12 @@ def _read_architecture(value: object) -> Architecture:
             raise _malformed(f"architecture.{name}", getattr(read, name), " or ".join(known))
     if read.members < 1:
         raise _malformed("architecture.members", read.members, "a number of networks from 1 on")
+    if read.shares and (
+        len(read.shares) != len(read.kinds) + 1 or min(read.shares) < 0 or sum(read.shares) <= 0
+    ):
+        raise _malformed(
+            "architecture.shares", read.shares, f"{len(read.kinds) + 1} numbers from 0 on, not all 0"
+        )
     if any(place >= read.widths[0] for place in read.numbers):
         raise _malformed("architecture.numbers", read.numbers, f"places among {read.widths[0]} inputs")
     return read
@@ -126,7 +132,7 @@ def _build(architecture: Architecture, tensors: Mapping[str, Array]) -> Module:
     held = sum(tensor.size for tensor in tensors.values())
     layers, weights = (
         architecture.members * count
-        for count in (sum(len(kind.hidden) + 1 for kind in architecture.kinds), architecture.weights)
+        for count in (sum(len(kind.hidden) + 1 for kind, _ in architecture.answering), architecture.weights)
     )
     if len(tensors) < layers:
         raise _malformed(

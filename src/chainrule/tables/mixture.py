@@ -15,12 +15,15 @@ from chainrule.tensor import Tensor
 class Mixture(Module):
     """The mean of several networks: of their log-probabilities for classes, of their outputs for numbers.
 
-    For classes the output is divided by ``temperature``: softmax turns it into probabilities, as it does the logits of
-    a single network. A temperature above 1 makes them less sure. [batch, features] -> [batch, outputs].
+    ``shares`` say how much each counts; they add up to 1. For classes the output is divided by ``temperature``:
+    softmax turns it into probabilities, as it does the logits of a single network. A temperature above 1 makes them
+    less sure. [batch, features] -> [batch, outputs].
     """
 
-    def __init__(self, members: Sequence[Module], *, classes: bool, temperature: float = 1.0) -> None:
-        self.members, self.classes = list(members), classes
+    def __init__(
+        self, members: Sequence[Module], *, shares: Sequence[float], classes: bool, temperature: float = 1.0
+    ) -> None:
+        self.members, self.shares, self.classes = list(members), tuple(shares), classes
         self.temperature = Buffer.made(np.array(temperature, np.float32))
         self.eval()
 
@@ -28,8 +31,12 @@ class Mixture(Module):
         """What they say together of a minibatch ``x`` [batch, features]."""
         outputs = [member.forward(x) for member in self.members]
         if not self.classes:
-            return f.mean(f.stack(outputs), 0)
-        return f.mean(f.stack([f.log_softmax(output, -1) for output in outputs]), 0) / self.temperature
+            return self._mean(outputs)
+        return self._mean([f.log_softmax(output, -1) for output in outputs]) / self.temperature
+
+    def _mean(self, outputs: Sequence[Tensor]) -> Tensor:
+        shares = np.array(self.shares, np.float32).reshape(-1, 1, 1)
+        return f.sum(f.stack(outputs) * shares, 0)
 
     def describe(self) -> str:
         """How many there are, and what is averaged."""
@@ -38,7 +45,10 @@ class Mixture(Module):
 
 
 class SideBySide(Module):
-    """Networks that are trained in the same steps, each by its own loss: [batch, features] -> [batch, networks, outputs]."""
+    """Networks that are trained in the same steps, each by its own loss.
+
+    [batch, features] -> [batch, networks, outputs].
+    """
 
     def __init__(self, networks: Sequence[Module]) -> None:
         self.networks = list(networks)
@@ -48,10 +58,8 @@ class SideBySide(Module):
         return f.stack([network.forward(x) for network in self.networks], 1)
 
 
-def mean_of(outputs: Array, classes: bool) -> Array:
-    """What networks say together whose outputs are [networks, rows, outputs]; as ``Mixture``, without temperature."""
-    if not classes:
-        return outputs.mean(0)
-    shifted = outputs - outputs.max(-1, keepdims=True)
-    found: Array = (shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))).mean(0)
+def log_probabilities(outputs: Array) -> Array:
+    """The logarithms of the probabilities that logits [..., classes] stand for, float64."""
+    shifted = outputs - outputs.max(-1, keepdims=True).astype(np.float64)
+    found: Array = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
     return found

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from chainrule.foreign_text import short_repr
 from chainrule.nn.module import Module
-from chainrule.tables.mixture import mean_of
+from chainrule.tables.mixture import log_probabilities
 
 Rows = NDArray[np.int64]
 
@@ -20,12 +20,13 @@ Rows = NDArray[np.int64]
 class OutOfFold:
     """Networks, and for each the rows (numbers among those that train) that it did not see.
 
-    ``classes`` says whether outputs are logits, whose probabilities are averaged and then made less or more sure by
-    ``temperature``.
+    ``shares`` say how much each network counts. ``classes`` says whether outputs are logits, the logarithms of whose
+    probabilities are averaged and then made less or more sure by ``temperature``.
     """
 
     members: Sequence[Module]
     unseen: Sequence[Rows]
+    shares: Sequence[float]
     classes: bool
     temperature: float = 1.0
 
@@ -33,20 +34,17 @@ class OutOfFold:
 
     def outputs(self, features: NDArray[np.float32], rows: Rows) -> NDArray[np.float32]:
         """The outputs [rows, outputs] for the ``features`` of some rows; NaN where every network saw the row."""
-        answers = [np.flatnonzero(np.isin(rows, unseen)) for unseen in self.unseen]
-        found = [member.predict(features[mine]) for member, mine in zip(self.members, answers, strict=True)]
-        count = np.bincount(np.concatenate(answers), minlength=len(rows))
-        stacked = np.empty((max(int(count.max()), 1), len(rows), found[0].shape[1]))
-        place = np.zeros(len(rows), np.int64)  # how many answers each row has had
-        for mine, outputs in zip(answers, found, strict=True):
-            stacked[place[mine], mine] = outputs
-            place[mine] += 1
-        mixed = np.full(stacked.shape[1:], np.nan, np.float32)
-        for several in np.unique(count[count > 0]):
-            these = np.flatnonzero(count == several)
-            mixed[these] = mean_of(stacked[:several, these], self.classes)
-        mixed /= np.float32(self.temperature)
-        return mixed
+        total, weight = None, np.zeros((len(rows), 1))
+        for member, unseen, share in zip(self.members, self.unseen, self.shares, strict=True):
+            mine = np.flatnonzero(np.isin(rows, unseen))
+            found = member.predict(features[mine]).astype(np.float64)
+            found = log_probabilities(found) if self.classes else found
+            total = np.zeros((len(rows), found.shape[1])) if total is None else total
+            total[mine] += share * found
+            weight[mine] += share
+        assert total is not None  # there is a member
+        with np.errstate(invalid="ignore"):  # 0 / 0
+            return (total / weight / self.temperature).astype(np.float32)
 
     def by_folds(self, predict: Callable[[Rows, Rows], NDArray[Any] | None]) -> NDArray[Any] | None:
         """What another model says of all rows that are judged, of each fold after training on the others.

@@ -18,11 +18,14 @@ from chainrule.inspect.drawing import draw
 from chainrule.nn.module import Module
 from chainrule.number_text import readable
 from chainrule.report import Column as ColumnRow
-from chainrule.report import Confusion, Curves, Layer, MetricRow, Predictions, Report
+from chainrule.report import Confusion, CoverageRow, Curves, Layer, MetricRow, Predictions, Report
 from chainrule.report.metrics import ABSENT
+from chainrule.tables.dependence import dependences_of
 from chainrule.tables.examples import calibration
 from chainrule.tables.findings import findings_for_report
 from chainrule.tables.metrics import Metric, measure_text
+from chainrule.tables.ranking import class_curves
+from chainrule.tables.spread import spread_of
 from chainrule.tables.trained import Trained
 
 if TYPE_CHECKING:
@@ -88,6 +91,10 @@ def make_report(trained: Trained, model_path: str) -> Report:
         findings=findings_for_report(trained),
         importances=trained.importances,
         calibration=calibration(trained),
+        curves_of_classes=class_curves(trained),
+        spread=spread_of(trained),
+        coverage=[CoverageRow(*one) for one in trained.coverage],
+        dependences=dependences_of(trained),
         drawing=_drawing(trained.single.network),
         loss=_loss(trained),
         worst=trained.worst,

@@ -25,11 +25,11 @@ from chainrule.nn.module import Module
 from chainrule.system.blas import one_blas_thread
 from chainrule.tables.architecture import Architecture
 from chainrule.tables.coverage import judged_errors
-from chainrule.tables.ensemble import ensemble_of, folds_for, number_places, together
+from chainrule.tables.ensemble import ensemble_of, folds_for, number_places
 from chainrule.tables.facts import Facts
 from chainrule.tables.intervals import kept_errors
 from chainrule.tables.main_score import rescored
-from chainrule.tables.mixture import Mixture
+from chainrule.tables.mixture import Mixture, SideBySide
 from chainrule.tables.model import TableModel, network_outputs
 from chainrule.tables.objective import loss_of, penalty_of
 from chainrule.tables.out_of_fold import OutOfFold
@@ -177,10 +177,11 @@ def train(
     checkpoint: str | Path | Checkpoint | None = None,
     resume: bool = False,
     callbacks: tuple[Callable[[Epoch], object], ...] = (),
+    threads: int | None = None,
 ) -> Trained:
     """Train on a prepared table; ``name`` says in the model file where the table came from.
 
-    ``progress``, ``checkpoint``, ``resume`` and ``callbacks`` are those of ``chainrule.fit``. After Ctrl-C
+    ``progress``, ``checkpoint``, ``resume``, ``callbacks`` and ``threads`` are those of ``chainrule.fit``. After Ctrl-C
     the model is that of the last finished epoch, and ``history.interrupted`` is true; so it is after Ctrl-C while
     the model is being scored.
 
@@ -215,6 +216,7 @@ def train(
         seed=settings.seed,
         checkpoint=checkpoint,
         resume=resume,
+        threads=threads,
     )
     try:
         return _finish(prepared, name, network, history, sets)
@@ -238,10 +240,11 @@ def _finish(
         warn(f"{rise}. Try a smaller learning rate: lr={prepared.settings.lr / 10:g}", user_line())
     judged, classes = None, bool(prepared.preprocessor.target.classes)
     if sets and kept.kept_epoch >= 0:
-        network, judged = ensemble_of(prepared, network, history, sets)
-        prepared = _scored_out_of_fold(prepared, judged)
-    elif len(prepared.architecture.kinds) > 1:
-        network = Mixture(together(network), classes=classes)
+        architecture, network, judged = ensemble_of(prepared, network, history, sets)
+        prepared = _scored_out_of_fold(prepared, architecture, judged)
+    elif isinstance(network, SideBySide):  # Ctrl-C before the first epoch
+        kinds = network.networks
+        network = Mixture(kinds, shares=[1 / len(kinds)] * len(kinds), classes=classes)
     split = prepared.split
     features, actual = prepared.scored
     if judged is None or split.held_out.size:
@@ -277,13 +280,11 @@ def _finish(
     return Trained(model, history, score, prepared, scored, judged)
 
 
-def _scored_out_of_fold(prepared: Prepared, judged: OutOfFold) -> Prepared:
-    """The same, with the rows that networks judge without having seen them, and as many networks as there are."""
+def _scored_out_of_fold(prepared: Prepared, architecture: Architecture, judged: OutOfFold) -> Prepared:
+    """The same, with the rows that networks judge without having seen them, and the networks that there are."""
     rows = prepared.split.training[np.unique(np.concatenate(judged.unseen))]
     return replace(
         prepared,
         split=replace(prepared.split, out_of_fold=rows),
-        architecture=replace(
-            prepared.architecture, members=len(judged.members) // len(prepared.architecture.kinds)
-        ),
+        architecture=architecture,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any
 
 from chainrule.data.describe import known_name, list_some, suggest_names
@@ -13,7 +12,6 @@ from chainrule.errors import DataError, SettingError
 from chainrule.foreign_text import clipped, quoted
 
 COLUMN_TYPES = ("number", "boolean", "date", "category", "text", "words", "id")
-NO_TYPES: Mapping[str, str] = MappingProxyType({})
 
 
 class Everything(Collection[str]):
@@ -57,7 +55,7 @@ class Columns:
     'text'
     """
 
-    types: Mapping[str, str] = field(default_factory=lambda: NO_TYPES)
+    types: Mapping[str, str] = field(default_factory=dict)
     ignore: tuple[str, ...] = ()
     missing: tuple[str, ...] | Mapping[str | None, tuple[str, ...]] = ()
     decimal: str | None = None

@@ -142,11 +142,17 @@ def _from_pandas(column: Any, name: str) -> pl.Series:
         return texts.gather(codes.set(codes < 0, None)).alias(name)
     missing = column.isna().to_numpy()
     cells = [None if gone else cell for cell, gone in zip(column.tolist(), missing, strict=True)]
-    return _of_one_kind(name, cells)
+    return from_cells(name, cells)
 
 
-def _of_one_kind(name: str, cells: list[Any]) -> pl.Series:
-    """A column from Python objects."""
+def from_cells(name: str, cells: list[Any]) -> pl.Series:
+    """A column from Python objects, None where one is missing: all of one kind, or else texts.
+
+    Raises DataError where some of them are neither text nor numbers, truth values, dates or times, and others are.
+
+    >>> from_cells("size", [1, 2.5, None]).to_list(), from_cells("size", [1, "S", True]).to_list()
+    ([1.0, 2.5, None], ['1', 'S', 'true'])
+    """
     import polars as pl
 
     kinds = [_kind(cell) for cell in cells]
@@ -180,7 +186,7 @@ def _of_one_kind(name: str, cells: list[Any]) -> pl.Series:
 
 def _as_text(cell: Any) -> str | None:
     """A cell of a column of mixed kinds, as a column of its own kind would write it."""
-    return None if cell is None else canonical_text(_of_one_kind("", [cell]))[0]
+    return None if cell is None else canonical_text(from_cells("", [cell]))[0]
 
 
 def _kind(cell: Any) -> str:
