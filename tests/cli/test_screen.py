@@ -21,7 +21,7 @@ from chainrule.report.contents import Importance, Importances
 
 KEYS = [
     "task", "data", "target", "metric", "score", "score_low", "score_high", "baseline", "scored_on", "training_rows", "validation_rows",
-    "held_out_rows", "epochs", "best_epoch", "restarts", "networks", "stopped", "interrupted", "seconds", "settings", "metrics",
+    "held_out_rows", "epochs", "best_epoch", "restarts", "networks", "stopped", "interrupted", "seconds", "decision", "settings", "metrics",
     "confusion", "columns", "findings", "notices", "version", "assumed", "model", "report",
 ]  # fmt: skip
 MEASURES = [

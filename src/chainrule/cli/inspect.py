@@ -75,6 +75,7 @@ def layer_lines(model: TableModel) -> Iterator[str]:
 
 def describe(model: TableModel) -> Iterator[tuple[str, str]]:
     """The lines that are shown, each with the name that stands before it."""
+    from chainrule.tables.decision import describe_decision
     from chainrule.tables.scores import Score
 
     facts, target = model.facts, model.preprocessor.target
@@ -89,6 +90,8 @@ def describe(model: TableModel) -> Iterator[tuple[str, str]]:
     if target.classes:
         yield "classes", list_some(target.classes, limit=20)
     yield "score", score.describe()
+    if facts.decision:
+        yield "decision", f"{describe_decision(facts.decision, target.classes)}: the predicted class"
     course = f"{facts.epochs} epochs ({clipped(facts.stopped)}); epoch {facts.best_epoch} is kept"
     folds = model.architecture.members
     yield "training", f"the best of {folds} folds: {course}" if folds > 1 else course

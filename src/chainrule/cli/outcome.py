@@ -54,8 +54,12 @@ def show_outcome(trained: Trained, terminal: Terminal) -> None:
 
 def verdict(trained: Trained) -> list[str]:
     """What must be said plainly: that a constant does as well, by the score and by the probabilities."""
+    from chainrule.tables.metrics import BETTER
+
     score, is_classes = trained.score, trained.model.task == "classification"
-    better = score.value > score.baseline if is_classes else score.value < score.baseline
+    better = (
+        score.value > score.baseline if BETTER[score.metric] == "higher" else score.value < score.baseline
+    )
     for metric in trained.metrics:  # where classes are rare, their probabilities tell what the accuracy hides
         if metric.name == "log loss" and metric.value is not None and metric.baseline is not None:
             better = better or metric.value < metric.baseline
@@ -105,7 +109,7 @@ def confusion(trained: Trained) -> list[list[int]]:
     if not 0 < classes <= COUNTED:
         return []
     counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (scored.actual, scored.predicted.argmax(1)), 1)
+    np.add.at(counts, (scored.actual, scored.labels), 1)
     found: list[list[int]] = counts.tolist()
     return found
 

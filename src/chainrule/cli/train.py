@@ -24,6 +24,7 @@ from chainrule.data.files.text_format import TextFormat
 from chainrule.errors import ChainruleError, SettingError
 from chainrule.files import is_ours
 from chainrule.foreign_text import clipped
+from chainrule.tables.decision import describe_decision
 from chainrule.tables.recipe import Recipe, usual_rate
 from chainrule.tables.settings import TrainingSettings
 
@@ -59,6 +60,8 @@ def train_command(
     group: Annotated[str | None, option("group")] = None,
     time_order: Annotated[str | None, option("time_order", "--time")] = None,
     sample_weight: Annotated[str | None, option("sample_weight")] = None,
+    class_weight: Annotated[str | None, option("class_weight")] = None,
+    aim: Annotated[str | None, option("aim")] = None,
     hidden: Annotated[str | None, option("hidden")] = None,
     activation: Annotated[str | None, option("activation")] = None,
     dropout: Annotated[float | None, option("dropout")] = None,
@@ -110,6 +113,8 @@ def train_command(
         group=group,
         time_order=time_order,
         sample_weight=sample_weight,
+        class_weight=class_weight,
+        aim=aim,
     )
     asked = asked_for(with_cv(said, cv, ensemble), ensemble)
     if resume and checkpoint is None:
@@ -309,6 +314,9 @@ def describe_trained(trained: Trained, terminal: Terminal) -> None:
         complain("no epoch was finished, so nothing is saved")
         return
     terminal.remark(entry("training", course_of(trained)))
+    if facts.decision:
+        said = describe_decision(facts.decision, trained.model.classes)
+        terminal.remark(entry("decision", f"{said}: the predicted class"))
     if trained.history.not_begun:
         planned = len(trained.history.replicas) + trained.history.not_begun
         what = "restarts" if trained.out_of_fold is None else "folds"
@@ -375,6 +383,7 @@ def summary(trained: Trained, told: bool, has_report: bool) -> dict[str, Any]:
         "stopped": facts.stopped,
         "interrupted": history.interrupted,
         "seconds": round(history.seconds, 3),
+        "decision": list(facts.decision),
         "settings": facts.settings,
         **(outcome_as_json(trained, has_report) if told else NOTHING_TOLD),
         "notices": list(trained.prepared.notices),

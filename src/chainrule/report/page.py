@@ -79,6 +79,7 @@ def render(report: Report) -> str:
 def header(report: Report) -> Markup:
     """Title, and the figures that matter most."""
     constant = "the most frequent class" if isinstance(report.outcome, Confusion) else "the mean"
+    constant = "the classes' shares" if report.metric in {"log loss", "AUC"} else constant
     tiles = [
         (
             f"{report.metric} on {scored_rows(report)}{clipped(report.score_spread)}",

@@ -17,7 +17,7 @@ from chainrule.tables.architecture import Architecture
 from chainrule.tables.linear import fit_linear
 from chainrule.tables.mixture import Mixture, SideBySide
 from chainrule.tables.out_of_fold import OutOfFold
-from chainrule.tables.row_weights import weights_of
+from chainrule.tables.row_weights import class_shares, weights_of, with_prior
 from chainrule.tables.shares import find_shares, mixed
 from chainrule.tables.splits import dealt
 from chainrule.tables.temperature import find_temperature
@@ -70,7 +70,11 @@ def ensemble_of(
         for replica, fold in zip(history.replicas, sets, strict=False)
         if np.isfinite(replica.score)
     ]
-    by_fold = [_networks_of(trained, replica.state) for replica, _ in finished]
+    prior = class_shares(prepared) if prepared.settings.class_weight is not None else None
+    by_fold = [
+        [with_prior(network, prior) for network in _networks_of(trained, replica.state)]
+        for replica, _ in finished
+    ]
     linear = [_linear_network(prepared, fold.train, weights) for _, fold in finished]
     with_linear = [[*own, line] for own, line in zip(by_fold, linear, strict=True) if line is not None]
     by_fold = with_linear if len(with_linear) == len(by_fold) else by_fold

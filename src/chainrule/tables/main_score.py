@@ -9,27 +9,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data import Target
+from chainrule.errors import user_line
+from chainrule.tables.aims import metric_of
 from chainrule.tables.metrics import measure
 from chainrule.tables.model import TableModel
 from chainrule.tables.row_weights import weights_of
 from chainrule.tables.score_interval import root_mean_interval, share_interval
 from chainrule.tables.scored import Scored
 from chainrule.tables.scores import Score
+from chainrule.training.training_warning import warn
 
 if TYPE_CHECKING:
     from chainrule.tables.prepared import Prepared
 
 Floats = NDArray[np.float64]
+INTERVALS = {"accuracy", "RMSE"}  # means over rows, whose spread is known without resampling
 
 
 def rescored(prepared: Prepared, model: TableModel, scored: Scored, score: Score) -> tuple[TableModel, Score]:
-    """The model and its ``score``; where rows do not count alike, both with the score that is of their weights."""
-    if scored.weights is None:
+    """The model and its ``score``; both by the aim, and by how much rows count, where these are said."""
+    target = model.preprocessor.target
+    metric = metric_of(prepared.settings, target)
+    if scored.weights is None and scored.said is None and metric == score.metric:
         return model, score
     constant = constant_of(prepared, len(scored.actual))
-    score = weighted_score(model.preprocessor.target, scored, constant, prepared.split.scored_on)
+    found = score_by(metric, target, scored, constant, prepared.split.scored_on)
+    if found is None:  # no AUC of a single class
+        found = score_by("accuracy", target, scored, constant, prepared.split.scored_on)
+        warn(
+            f"the scored rows have a single class, of which there is no {metric}: accuracy instead",
+            user_line(),
+        )
+    score = found or score
     facts = replace(
         model.facts,
+        metric=score.metric,
         score=score.value,
         baseline=score.baseline,
         score_low=score.low,
@@ -38,16 +52,15 @@ def rescored(prepared: Prepared, model: TableModel, scored: Scored, score: Score
     return replace(model, facts=facts), score
 
 
-def weighted_score(target: Target, scored: Scored, constant: Floats, scored_on: str) -> Score:
-    """The score of rows that do not count alike; ``constant`` is what is always predicted, as ``scored.predicted``."""
-    metric = "accuracy" if target.task == "classification" else "RMSE"
+def score_by(metric: str, target: Target, scored: Scored, constant: Floats, scored_on: str) -> Score | None:
+    """The score by a measure, None where it is not defined; ``constant`` is as ``scored.predicted``, of a constant."""
     weights, actual = scored.weights, scored.actual
-    value, baseline = (
-        measure(target, predicted, actual, weights)[metric] for predicted in (scored.predicted, constant)
-    )
-    assert value is not None
-    assert baseline is not None
-    ends = (None, None) if scored_on == "training" else _interval(target, scored, value)
+    value = measure(target, scored.predicted, actual, weights, scored.said)[metric]
+    baseline = measure(target, constant, actual, weights)[metric]
+    if value is None or baseline is None:
+        return None
+    known = scored_on != "training" and metric in INTERVALS
+    ends = _interval(target, scored, value) if known else (None, None)
     return Score(metric, value, baseline, len(actual), scored_on, *ends)
 
 

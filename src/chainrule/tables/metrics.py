@@ -99,7 +99,7 @@ def measure_text(name: str, value: float | None, absent: str) -> str:
 
 
 def class_metrics(
-    probabilities: Floats, actual: Labels, weights: Floats | None = None
+    probabilities: Floats, actual: Labels, weights: Floats | None = None, said: Labels | None = None
 ) -> dict[str, float | None]:
     """The measures of probabilities [rows, classes] against labels [rows], by name.
 
@@ -109,7 +109,8 @@ def class_metrics(
 
     Precision and recall are those of the second of two classes, of more the mean over the classes that occur;
     precision is 0 where a class is never predicted, and of two classes recall is None where the second does not occur.
-    With ``weights`` [rows] a row counts as so many, as scikit-learn's measures have it.
+    With ``weights`` [rows] a row counts as so many, as scikit-learn's measures have it. ``said`` [rows] are the classes
+    that are predicted, if not the likeliest ones.
 
     The Brier score is the mean of the squared differences between probabilities and truth, summed over the classes;
     of two classes half of it, which is the mean of (p - y)^2. The calibration error is over ten bins of equal width
@@ -120,7 +121,7 @@ def class_metrics(
     {'accuracy': 0.667, 'balanced accuracy': 0.75, 'log loss': 0.415, 'AUC': 1.0, 'macro F1': 0.667,
      'precision': 1.0, 'recall': 0.5, 'Brier score': 0.137, 'calibration error': 0.3}
     """
-    predicted, classes = probabilities.argmax(1), probabilities.shape[1]
+    predicted, classes = probabilities.argmax(1) if said is None else said, probabilities.shape[1]
     rows, given = (np.bincount(labels, weights, classes) for labels in (actual, predicted))
     hit = predicted == actual
     right = np.bincount(actual[hit], None if weights is None else weights[hit], classes)
@@ -207,11 +208,15 @@ def _median(sizes: Floats, weights: Floats | None) -> float:
 
 
 def measure(
-    target: Target, predicted: Floats, actual: Floats | Labels, weights: Floats | None = None
+    target: Target,
+    predicted: Floats,
+    actual: Floats | Labels,
+    weights: Floats | None = None,
+    said: Labels | None = None,
 ) -> dict[str, float | None]:
     """The measures of a task: probabilities and labels, or numbers and numbers in the target's units."""
     if target.task == "classification":
-        return class_metrics(predicted, actual.astype(np.int64), weights)
+        return class_metrics(predicted, actual.astype(np.int64), weights, said)
     return number_metrics(predicted, actual.astype(np.float64), weights)
 
 

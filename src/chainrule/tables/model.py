@@ -27,6 +27,7 @@ from chainrule.nn.unsmoothing import Unsmoothing, unsmoothing
 from chainrule.notebook import html_table
 from chainrule.number_text import readable
 from chainrule.tables.architecture import Architecture
+from chainrule.tables.decision import Decision, decided, describe_decision
 from chainrule.tables.error_scale import scale_at
 from chainrule.tables.facts import Facts
 from chainrule.tables.intervals import half_width, likely_enough, need_doubts, need_errors
@@ -82,6 +83,15 @@ class TableModel:
         with no_grad():
             smoothed = f.softmax(as_tensor(outputs.astype(np.float64)), -1).numpy()
         return self.unsmoothing.probabilities(smoothed)
+
+    @property
+    def decision(self) -> Decision:
+        """The weights of the classes by which one is said; none where it is the likeliest."""
+        return self.facts.decision
+
+    def said(self, outputs: NDArray[np.float32]) -> NDArray[np.int64]:
+        """The labels [rows] that are predicted for the network's outputs [rows, classes]."""
+        return decided(self.probabilities(outputs), self.decision) if self.decision else outputs.argmax(1)
 
     def __repr__(self) -> str:
         facts, target = self.facts, self.preprocessor.target
@@ -229,6 +239,12 @@ class TableModel:
         features, found = self.preprocessor.encode(frame, canonical=True)
         kept = part.frame.select(self.preprocessor.keep) if self.preprocessor.keep else None
         notices = [*(Notice(f"the file is read with {what}") for what in part.assumed), *odd, *found]
+        if self.decision:
+            said_of = describe_decision(self.decision, self.classes)
+            aim = self.facts.settings.get("aim")
+            notices.append(
+                Notice(f"the predicted class is {said_of}" + (f", for the aim {aim}" if aim else ""))
+            )
         outputs = network_outputs(self.network, features)
         texts = tuple(map(str, notices))
         if self.task == "regression":
@@ -239,10 +255,10 @@ class TableModel:
                 low, high = values.to_numpy() - around, values.to_numpy() + around
                 predictions = replace(predictions, low=low, high=high)
         else:
-            values = self.preprocessor.decode(outputs.argmax(1))
-            probabilities = self.probabilities(outputs)
+            said, probabilities = self.said(outputs), self.probabilities(outputs)
+            values = self.preprocessor.decode(said)
             sets = None if reach is None else likely_enough(probabilities, reach)
-            predictions = Predictions(values, probabilities, self.classes, texts, kept, sets=sets)
+            predictions = Predictions(values, probabilities, self.classes, texts, kept, sets=sets, said=said)
         return Part(frame, outputs, predictions, tuple(notices))
 
     def score(
@@ -273,7 +289,7 @@ class TableModel:
 
     def running_score(self) -> RunningScore:
         """A score without rows yet."""
-        return RunningScore(self.preprocessor.target, self.facts.most_frequent)
+        return RunningScore(self.preprocessor.target, self.facts.most_frequent, self.facts.metric)
 
     def add_to(self, running: RunningScore, part: Part) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Count the rows of a part that have a target; returns their outputs and encoded target.
@@ -283,7 +299,10 @@ class TableModel:
         target = self.preprocessor.target
         rows, _ = rows_with_target(part.frame, target.name, reading=target.reading)
         outputs, encoded = part.outputs[rows], self.preprocessor.encode_target(part.frame[rows])
-        running.add(outputs, encoded)
+        if self.task == "regression":
+            running.add(outputs, encoded)
+        else:
+            running.add(outputs, encoded, self.said(outputs), self.probabilities)
         return outputs, encoded
 
     def save(self, path: str | PathLike[str], *, mode: int = USUAL) -> None:

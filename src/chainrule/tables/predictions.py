@@ -26,7 +26,8 @@ class Predictions:
     ``notices`` say what was done to the table: columns ignored, values filled in, categories not known. ``kept`` are
     the columns that were to be kept (``Columns(keep=...)``), as they stand in the table. ``low`` and ``high``, float64
     [rows], are the ends of the intervals that were asked for, and ``sets``, bool [rows, classes], says which classes are in
-    the label sets.
+    the label sets. ``said`` are the
+    places of the predicted classes among ``classes``, int64 [rows], which need not be the likeliest ones.
 
     >>> from chainrule import data, tables
     >>> wine = data.load_bundled("wine")
@@ -44,6 +45,7 @@ class Predictions:
     low: NDArray[np.float64] | None = None
     high: NDArray[np.float64] | None = None
     sets: NDArray[np.bool_] | None = None
+    said: NDArray[np.int64] | None = None
 
     __repr__ = short_repr
 
@@ -101,6 +103,11 @@ def joined(parts: Iterable[Part]) -> Predictions:
         None if first.kept is None else pl.concat([p.kept for _, _, p in found if p.kept is not None]),
         *(
             None if end is None else np.concatenate([getattr(p, name) for _, _, p in found])
-            for name, end in (("low", first.low), ("high", first.high), ("sets", first.sets))
+            for name, end in (
+                ("low", first.low),
+                ("high", first.high),
+                ("sets", first.sets),
+                ("said", first.said),
+            )
         ),
     )

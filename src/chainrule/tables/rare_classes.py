@@ -46,7 +46,7 @@ def find_missed_classes(trained: Trained) -> Iterator[Draft]:
     if trained.model.task == "regression":
         return
     classes, actual = trained.model.classes, trained.scored.actual
-    predicted = trained.scored.outputs.argmax(1)
+    predicted = trained.scored.labels
     counts = np.bincount(actual, minlength=len(classes))
     right = np.bincount(actual[predicted == actual], minlength=len(classes))
     missed = np.flatnonzero((counts >= FEWEST) & (right < FOUND * counts))

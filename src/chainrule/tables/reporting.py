@@ -113,7 +113,7 @@ def _outcome(trained: Trained) -> Confusion | Predictions:
     model, scored = trained.model, trained.scored
     if model.task == "regression":
         return Predictions(scored.actual, scored.predicted)
-    classes, actual, predicted = _most_frequent(model.classes, scored.actual, scored.outputs.argmax(1))
+    classes, actual, predicted = _most_frequent(model.classes, scored.actual, scored.labels)
     n = len(classes)
     counts = np.bincount(actual * n + predicted, minlength=n * n).reshape(n, n)
     right = np.diag(counts).astype(np.float64)

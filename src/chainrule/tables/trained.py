@@ -131,7 +131,7 @@ class Trained:
         weights = self.scored.weights
         linear = self.linear
         return compare(
-            measure(target, self.scored.predicted, actual, weights),
+            measure(target, self.scored.predicted, actual, weights, self.scored.said),
             measure(target, self.constant, actual, weights),
             None if linear is None else measure(target, linear, actual, weights),
             target.classes,

@@ -23,6 +23,7 @@ from chainrule.errors import SettingError, user_line
 from chainrule.foreign_text import quoted
 from chainrule.nn.module import Module
 from chainrule.system.blas import one_blas_thread
+from chainrule.tables.aims import check_aim, notices_of_aim, unsmoothed_if_weighted, with_decision
 from chainrule.tables.architecture import Architecture
 from chainrule.tables.coverage import judged_errors
 from chainrule.tables.ensemble import ensemble_of, folds_for, number_places
@@ -36,7 +37,14 @@ from chainrule.tables.out_of_fold import OutOfFold
 from chainrule.tables.prepared import Encoded, Prepared, Split
 from chainrule.tables.recipe import Recipe
 from chainrule.tables.roles import columns_for, named_roles, read_roles
-from chainrule.tables.row_weights import need_weights, weights_of, with_weights
+from chainrule.tables.row_weights import (
+    class_shares,
+    need_weights,
+    training_weights,
+    weights_of,
+    with_prior,
+    with_weights,
+)
 from chainrule.tables.scored import score_rows
 from chainrule.tables.scores import score_outputs
 from chainrule.tables.settings import TrainingSettings
@@ -110,8 +118,10 @@ def prepare(
     usable = np.setdiff1d(usable, roles.missing) if roles.missing.size else usable
     found = find_task(frame[target], reading)  # in any case: it refuses what cannot be predicted
     settings = asked.settings(len(usable)) if isinstance(asked, Recipe) else asked
+    settings, unsmoothed = unsmoothed_if_weighted(settings)
     split = split_of(frame[target], usable, settings, (settings.task or found) == "classification", roles)
     preprocessor, more = fit_canonical(ready, target, settings.task, split.training)
+    check_aim(settings, preprocessor.target)
     order = np.concatenate(split.parts)
     split = Split(*np.split(order, np.cumsum([len(part) for part in split.parts[:-1]])))  # the same memory
     known = preprocessor.encode_target_column(frame[target][usable])
@@ -140,7 +150,16 @@ def prepare(
             numbers=number_places(preprocessor) if settings.needs_numbers else (),
             classes=bool(preprocessor.target.classes),
         ),
-        (*assumed, *ready.notices, *notices, *more, *fewer, *notices_of(split, settings, roles)),
+        (
+            *assumed,
+            *ready.notices,
+            *notices,
+            *more,
+            *fewer,
+            *notices_of(split, settings, roles),
+            *unsmoothed,
+            *notices_of_aim(settings, split),
+        ),
         roles,
     )
 
@@ -198,7 +217,7 @@ def train(
     rows = len(sets[0].train) if sets else len(split.training)
     kinds = len(prepared.architecture.kinds)
     epochs = settings.epochs_for(rows)
-    trains, judges = (weights_of(prepared, part) for part in (split.training, split.validation))
+    trains, judges = training_weights(prepared)
     history = fit(
         network,
         with_weights(prepared.training, trains),
@@ -234,7 +253,7 @@ def _optimizer(settings: TrainingSettings, rows: int) -> optim.AdamW:
 def _finish(
     prepared: Prepared, name: str, network: Module, history: History, sets: Sequence[Fold] = ()
 ) -> Trained:
-    kept = history.replicas[history.best]
+    kept, settings = history.replicas[history.best], prepared.settings
     rise = risen(kept.loss)
     if rise:
         warn(f"{rise}. Try a smaller learning rate: lr={prepared.settings.lr / 10:g}", user_line())
@@ -245,6 +264,8 @@ def _finish(
     elif isinstance(network, SideBySide):  # Ctrl-C before the first epoch
         kinds = network.networks
         network = Mixture(kinds, shares=[1 / len(kinds)] * len(kinds), classes=classes)
+    elif settings.class_weight is not None:
+        network = with_prior(network, class_shares(prepared))
     split = prepared.split
     features, actual = prepared.scored
     if judged is None or split.held_out.size:
@@ -267,7 +288,7 @@ def _finish(
         best_epoch=kept.kept_epoch + 1,
         stopped=kept.stopped,
         most_frequent=prepared.most_frequent,
-        settings=prepared.settings.listed(),
+        settings=settings.listed(),
         score_low=score.low,
         score_high=score.high,
     )
@@ -276,6 +297,7 @@ def _finish(
     if split.scored_on != "training":  # for intervals and label sets
         errors, _, scale = judged_errors(model, scored)
         model = replace(model, facts=replace(facts, errors=kept_errors(errors), error_scale=scale))
+    model, scored = with_decision(prepared, model, scored, judged)
     model, score = rescored(prepared, model, scored, score)
     return Trained(model, history, score, prepared, scored, judged)
 
