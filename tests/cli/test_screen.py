@@ -144,7 +144,7 @@ def test_json_has_the_same_facts(narrow):
 def test_a_regression_has_no_confusion(narrow, houses):
     done = narrow("train", houses / "houses.csv", "--target", "price", *SOME, "--json")
     assert done.result["confusion"] == []
-    assert set(done.result["metrics"]) == {"RMSE", "MAE", "median error", "R2"}
+    assert set(done.result["metrics"]) == {"RMSE", "MAE", "median error", "pinball loss", "R2"}
     assert "rows by actual class" not in done.err
     assert "(RMSE gained when a column is shuffled)" in done.err
 

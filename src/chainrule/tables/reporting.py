@@ -46,6 +46,7 @@ MEANINGS = {
     "RMSE": "root of the mean squared error, in the target's units; less is better",
     "MAE": "mean distance, in the target's units; less is better",
     "median error": "half of the rows are nearer than this; less is better",
+    "pinball loss": "how good the 10% and the 90% quantile are that lie around the prediction; less is better",
     "R2": "share of the target's variance that is explained; 1 is perfect",
 }
 CLASSES = 500  # of which a confusion matrix is counted
