@@ -1,4 +1,4 @@
-"""``chainrule train --no-ensemble`` on a large table: seconds and peak memory of the whole command, and of each stage by itself.
+"""``chainrule train --no-ensemble`` on a large table: seconds and peak memory, whole and by stages.
 
     python benchmarks/large_table.py                                  3 million rows, CSV and Parquet; a minute
     python benchmarks/large_table.py --before ../before               beside another source tree; they take turns
