@@ -46,7 +46,9 @@ def table(task, rows=240, seed=0, bend=0.0):
 
 @pytest.fixture(scope="module", params=["two classes", "three classes", "numbers"])
 def trained(request):
-    return train_table(table(request.param, bend=15), "y", Recipe({"epochs": 15, "hidden": (32,), "folds": 3, "restarts": 2}))
+    return train_table(
+        table(request.param, bend=15), "y", Recipe({"epochs": 15, "hidden": (32,), "folds": 3, "restarts": 2})
+    )
 
 
 def test_the_page_shows_them(trained):

@@ -25,7 +25,7 @@ from chainrule.errors import ChainruleError, SettingError
 from chainrule.files import is_ours
 from chainrule.foreign_text import clipped
 from chainrule.tables.decision import describe_decision
-from chainrule.tables.recipe import Recipe
+from chainrule.tables.recipe import Recipe, usual_rate
 from chainrule.tables.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -224,7 +224,9 @@ def run(
     from chainrule.tables import train as train_prepared
     from chainrule.training import Checkpoint
 
-    with plain_warnings(prepared.settings.restarts, prepared.settings.lr, TrainingSettings.lr):
+    settings = prepared.settings
+    what, many = ("fold", settings.folds) if settings.ensemble else ("restart", 1)
+    with plain_warnings(what, many * settings.restarts, settings.lr, usual_rate(settings)):
         trained = train_prepared(
             prepared,
             name,
@@ -317,7 +319,8 @@ def describe_trained(trained: Trained, terminal: Terminal) -> None:
         terminal.remark(entry("decision", f"{said}: the predicted class"))
     if trained.history.not_begun:
         planned = len(trained.history.replicas) + trained.history.not_begun
-        terminal.remark(f"{trained.history.not_begun} of {planned} restarts were not begun")
+        what = "restarts" if trained.out_of_fold is None else "folds"
+        terminal.remark(f"{trained.history.not_begun} of {planned} {what} were not begun")
     show_outcome(trained, terminal)
 
 
@@ -327,9 +330,10 @@ def course_of(trained: Trained) -> str:
     if trained.out_of_fold is None:
         stopped = f"{facts.epochs} epochs in {history.seconds:.1f} s ({clipped(facts.stopped)})"
         return f"{stopped}; epoch {facts.best_epoch} is kept"
-    epochs = sorted({len(replica.loss) for replica in history.replicas})
+    finished = [len(replica.loss) for replica in history.replicas if replica.loss]
+    epochs, networks = sorted(set(finished)), len(finished) * len(trained.prepared.architecture.kinds)
     span = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else f"{epochs[0]}"
-    return f"{len(history.replicas)} networks, {span} epochs each, in {history.seconds:.1f} s"
+    return f"{networks} networks, {span} epochs each, in {history.seconds:.1f} s"
 
 
 def attempt(save: Callable[[], None]) -> bool:
@@ -372,7 +376,10 @@ def summary(trained: Trained, told: bool, has_report: bool) -> dict[str, Any]:
         "held_out_rows": facts.held_out_rows,
         "epochs": facts.epochs,
         "best_epoch": facts.best_epoch,
-        "restarts": len(history.replicas),
+        "restarts": len(history.replicas)
+        if trained.out_of_fold is None
+        else trained.prepared.settings.restarts,
+        "networks": trained.model.architecture.networks,
         "stopped": facts.stopped,
         "interrupted": history.interrupted,
         "seconds": round(history.seconds, 3),

@@ -45,5 +45,5 @@ def coverage_section(report: Report, scored: str) -> Markup:
 def _beyond(is_classes: bool) -> str:
     """Why they may hold more than was asked for."""
     if is_classes:
-        return "The likeliest class is always in the set, so that sets of a good model hold more than is asked for."
+        return "The predicted class is always in the set, so that sets of a good model hold more than is asked for."
     return "They hold for rows like these; for rows of another kind they promise nothing."

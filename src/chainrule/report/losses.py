@@ -40,7 +40,7 @@ def loss_section(curves: Curves, loss: str = "") -> Markup:
         "figure",
         meanings(
             [kind for kind, _ in kinds],
-            "" if restarts == 1 else "other networks" if curves.together else "other restarts",
+            "" if restarts == 1 else "other folds" if curves.together else "other restarts",
         ),
         loss_chart(kinds, finite, curves),
         element("figcaption", text),
@@ -53,8 +53,9 @@ def _which_is_kept(curves: Curves) -> str:
     restarts, epoch = len(curves.training), curves.best_epoch + 1
     if curves.together:
         return (
-            f"{restarts} networks, each trained on other folds of the rows, answer together, each as it was after the "
-            f"epoch with its lowest validation loss; network {curves.kept + 1} is drawn bold, its epoch was {epoch}."
+            f"There is a curve for each of {restarts} folds of the rows: the loss of the networks that were trained on "
+            f"all other rows, on these and on the fold itself. All answer together, each as it was after the epoch with "
+            f"the lowest loss on its fold; fold {curves.kept + 1} is drawn bold, its epoch was {epoch}."
         )
     text = f"Restart {curves.kept + 1} of {restarts} is kept. " if restarts > 1 else ""
     return text + f"The network is the one after epoch {epoch}."
@@ -73,7 +74,7 @@ def loss_chart(kinds: Sequence[tuple[str, Floats]], finite: Floats, curves: Curv
     for restart in [*drawn, curves.kept]:
         for kind, losses in kinds:
             name = (
-                f"{'network' if curves.together else 'restart'} {restart + 1}, {kind} loss"
+                f"{'fold' if curves.together else 'restart'} {restart + 1}, {kind} loss"
                 if len(curves.training) > 1
                 else f"{kind} loss"
             )

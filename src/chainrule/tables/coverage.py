@@ -73,7 +73,7 @@ def coverage_of(model: TableModel, scored: Scored) -> tuple[Coverage, ...]:
             most = float(others[place - 1])
             held[mine], sizes[mine] = errors[mine] <= most, 2 * most * of_rows[mine]
             if model.classes:
-                sets = likely_enough(scored.predicted[order[mine]], most)
+                sets = likely_enough(scored.predicted[order[mine]], most, scored.labels[order[mine]])
                 held[mine], sizes[mine] = sets[np.arange(len(sets)), scored.actual[order[mine]]], sets.sum(1)
         else:
             found.append(Coverage(level, float(held.mean()), float(sizes.mean())))

@@ -73,7 +73,7 @@ def _values(trained: Trained, name: str, kind: str) -> tuple[Floats | None, list
         order = np.argsort(numbers, kind="stable")[: int(np.isfinite(numbers).sum())]
         if not len(order):
             return None, [], order
-        places = np.linspace(*(end * (len(order) - 1) for end in ENDS), VALUES).round().astype(np.int64)
+        places = (np.linspace(*ENDS, VALUES) * (len(order) - 1)).round().astype(np.int64)
         values, first = np.unique(numbers[order[places]], return_index=True)
         return values, [], order[places][first]
     texts = column.cast(pl.String).fill_null("missing").to_numpy()

@@ -48,6 +48,11 @@ def folds_for(prepared: Prepared) -> tuple[Fold, ...]:
     return tuple(dealt(prepared.split.training, settings, labels, prepared.roles))
 
 
+def together(member: Module) -> Sequence[Module]:
+    """The networks of one fold: one of each kind."""
+    return member.networks if isinstance(member, SideBySide) else [member]
+
+
 def ensemble_of(
     prepared: Prepared, trained: Module, history: History, sets: Sequence[Fold]
 ) -> tuple[Architecture, Mixture, OutOfFold]:
@@ -106,7 +111,7 @@ def _networks_of(trained: Module, state: Mapping[str, Array]) -> list[Module]:
     """The networks of one fold, one of each kind."""
     one = copy.deepcopy(trained)
     one.load_state_dict(state)
-    return list(one.networks) if isinstance(one, SideBySide) else [one]
+    return list(together(one))
 
 
 def _linear_network(

@@ -131,9 +131,11 @@ class TableModel:
         ``header`` and ``sheet`` are those of ``chainrule.data.read_table``, found out where they are not given. With
         ``header=False`` the columns of a file are those of training, by their position. With ``interval``, such as 0.9,
         numbers come with the ends of an interval that holds the truth with that probability; with ``label_sets``
-        classes come with all that the row may be, so that the right one is among them with that probability. Raises
-        SettingError for an interval of classes, label sets of numbers, or more than the rows of training allow; DataError
-        for a column that is missing, for cells that are not of their column's kind, and for a table that cannot be read.
+        classes come with all that the row may be, so that the right one is among them with that probability.
+
+        Raises SettingError for an interval of classes, label sets of numbers, or more than the rows of training allow;
+        DataError for a column that is missing, for cells that are not of their column's kind, and for a table that
+        cannot be read.
         """
         return joined(
             self.predict_parts(
@@ -227,7 +229,7 @@ class TableModel:
         return half_width(self.facts.errors, interval)
 
     def _reach(self, interval: float | None, label_sets: float | None) -> float | None:
-        """The half width of a usual interval, or the largest 1 - probability in a label set; None if none is asked for."""
+        """The half width of a usual interval, or the largest 1 - probability in a label set; None if not asked for."""
         reach = None if interval is None else self.half_width(interval)
         if label_sets is None:
             return reach
@@ -257,7 +259,7 @@ class TableModel:
         else:
             said, probabilities = self.said(outputs), self.probabilities(outputs)
             values = self.preprocessor.decode(said)
-            sets = None if reach is None else likely_enough(probabilities, reach)
+            sets = None if reach is None else likely_enough(probabilities, reach, said)
             predictions = Predictions(values, probabilities, self.classes, texts, kept, sets=sets, said=said)
         return Part(frame, outputs, predictions, tuple(notices))
 

@@ -46,6 +46,7 @@ MEANINGS = {
     "RMSE": "root of the mean squared error, in the target's units; less is better",
     "MAE": "mean distance, in the target's units; less is better",
     "median error": "half of the rows are nearer than this; less is better",
+    "pinball loss": "how good the 10% and the 90% quantile are that lie around the prediction; less is better",
     "R2": "share of the target's variance that is explained; 1 is perfect",
 }
 CLASSES = 500  # of which a confusion matrix is counted
@@ -190,12 +191,19 @@ def _settings(trained: Trained) -> dict[str, object]:
     facts = trained.model.facts
     loss = "squared error of the standardised target"
     if trained.model.task == "classification":
-        loss = "cross-entropy with smoothed labels"
-    chosen = {"task": trained.model.task, "loss": loss, "validation rows": facts.validation_rows}
+        loss = "cross-entropy" + (" with smoothed labels" if facts.settings["label_smoothing"] else "")
+    chosen: dict[str, object] = {"task": trained.model.task, "loss": loss}
+    if trained.out_of_fold is None:
+        chosen["validation rows"] = facts.validation_rows
     epochs = trained.prepared.settings.epochs_for(facts.training_rows)
     listed = {**facts.settings, "epochs": epochs}
     listed["patience"] = trained.prepared.settings.patience_for(epochs)
-    outcome = {"epochs run": facts.epochs, "best epoch": facts.best_epoch, "stopped": facts.stopped}
+    whose = "" if trained.out_of_fold is None else " of the best fold"
+    outcome = {
+        f"epochs run{whose}": facts.epochs,
+        f"best epoch{whose}": facts.best_epoch,
+        f"stopped{whose}": facts.stopped,
+    }
     return {name.replace("_", " "): value for name, value in {**listed, **chosen, **outcome}.items()}
 
 

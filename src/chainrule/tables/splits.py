@@ -141,8 +141,8 @@ def notices_of(split: Split, settings: TrainingSettings, roles: Roles) -> list[s
         notices.append(f"the rows from {first} on ({quoted(settings.time_order)}) judge, those before train")
     if split.held_out.size or settings.ensemble:
         return notices
-    if settings.held_out:
-        rows = split.training.size
+    rows = split.training.size
+    if settings.held_out or rows < FEWEST_ROWS_TO_SPLIT:
         return [*notices, f"{rows} rows are too few to hold some out: the score is of the training rows"]
     return [*notices, "no rows are held out: the score is of the training rows"]
 

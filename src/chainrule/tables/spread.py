@@ -29,14 +29,14 @@ def spread_of(trained: Trained) -> Spread | None:
     features = trained.prepared.scored.features
     unseen = None if trained.judge is None else trained.scored_places
     sums, squares, count, agree = (np.zeros(len(features)) for _ in range(4))
-    together = scored.outputs.argmax(1)
+    together = scored.labels if model.classes else scored.actual
     for member, rows in zip(judged.members, judged.unseen, strict=True):
         mine = np.arange(len(features)) if unseen is None else np.flatnonzero(np.isin(unseen, rows))
         outputs = member.predict(features[mine])
         if model.classes:
-            said = model.probabilities(outputs / np.float32(judged.temperature))
-            agree[mine] += said.argmax(1) == together[mine]
-            values = said[np.arange(len(mine)), together[mine]]
+            outputs = (outputs / judged.temperature).astype(np.float32)
+            agree[mine] += model.said(outputs) == together[mine]
+            values = model.probabilities(outputs)[np.arange(len(mine)), together[mine]]
         else:
             values = outputs[:, 0].astype(np.float64) * model.preprocessor.target.standard_deviation
         sums[mine] += values

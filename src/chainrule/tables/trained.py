@@ -27,6 +27,7 @@ from chainrule.tables.importance import importances
 from chainrule.tables.linear import linear_predictions
 from chainrule.tables.main_score import constant_of
 from chainrule.tables.metrics import MOST_CLASSES, Floats, Metric, compare, measure
+from chainrule.tables.mixture import Mixture
 from chainrule.tables.model import TableModel, network_outputs
 from chainrule.tables.out_of_fold import OutOfFold
 from chainrule.tables.predictions import Predictions
@@ -204,7 +205,9 @@ class Trained:
         """The network; of an ensemble the best one, with the rows that it was trained on and those that it was not."""
         prepared, judged = self.prepared, self.out_of_fold
         if judged is None:
-            return Single(self.model.network, prepared.training, prepared.unseen)
+            network = self.model.network
+            one = network.members[0] if isinstance(network, Mixture) else network
+            return Single(one, prepared.training, prepared.unseen)
         finished = [i for i, replica in enumerate(self.history.replicas) if np.isfinite(replica.score)]
         best = finished.index(self.history.best)
         best *= len(self.model.architecture.answering)  # so many networks are of each fold

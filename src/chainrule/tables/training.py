@@ -30,6 +30,7 @@ from chainrule.tables.ensemble import ensemble_of, folds_for, number_places
 from chainrule.tables.facts import Facts
 from chainrule.tables.intervals import kept_errors
 from chainrule.tables.main_score import rescored
+from chainrule.tables.mixture import Mixture, SideBySide
 from chainrule.tables.model import TableModel, network_outputs
 from chainrule.tables.objective import loss_of, penalty_of
 from chainrule.tables.out_of_fold import OutOfFold
@@ -63,11 +64,12 @@ def train_table(
     *,
     columns: Columns | None = None,
 ) -> Trained:
-    """Train a network that predicts one column of a table from the others.
+    """Train an ensemble, or a single network, that predicts one column of a table from the others.
 
     ``frame`` is a table of polars, pandas or Arrow, or the name of a file or of whatever else ``data.read_table``
-    reads; then ``target`` may also be the number of a column. The score is of held-out rows, which no choice depends
-    on. The same table, settings and version give the same model. ``name`` says in the model file where the table came
+    reads; then ``target`` may also be the number of a column. ``settings`` are a ``Recipe`` for an ensemble, which is
+    trained if nothing is said, or ``TrainingSettings`` for a single network. The score is of rows that the networks
+    which judge them were not trained on, or of held-out rows where there are any. The same table, settings and version give the same model. ``name`` says in the model file where the table came
     from, ``columns`` what is known about the columns. Raises DataError for a table or a target that cannot be learned
     from, SettingError for settings out of range.
 
@@ -96,8 +98,11 @@ def prepare(
     >>> from chainrule import data, tables
     >>> wine = data.load_bundled("wine")
     >>> prepared = tables.prepare(wine.frame, wine.target)
-    >>> prepared.architecture.describe(), prepared.split.held_out.size
-    ('13-64-64-3, relu', 36)
+    >>> prepared.architecture.describe(), prepared.split.training.size
+    ('16 networks of 13-64-64-3 and 8 of 13-128-3, relu, dropout 0.1 and 0.2', 178)
+    >>> single = tables.prepare(wine.frame, wine.target, tables.TrainingSettings())
+    >>> single.architecture.describe(), single.split.training.size
+    ('13-64-64-3, relu', 121)
     """
     asked, columns = _asked_for(settings, columns)
     taken, target = _taken_in(table, target, columns)
@@ -256,10 +261,13 @@ def _finish(
     rise = risen(kept.loss)
     if rise:
         warn(f"{rise}. Try a smaller learning rate: lr={prepared.settings.lr / 10:g}", user_line())
-    judged = None
+    judged, classes = None, bool(prepared.preprocessor.target.classes)
     if sets and kept.kept_epoch >= 0:
         architecture, network, judged = ensemble_of(prepared, network, history, sets)
         prepared = _scored_out_of_fold(prepared, architecture, judged)
+    elif isinstance(network, SideBySide):  # Ctrl-C before the first epoch
+        kinds = network.networks
+        network = Mixture(kinds, shares=[1 / len(kinds)] * len(kinds), classes=classes)
     elif settings.class_weight is not None:
         network = with_prior(network, class_shares(prepared))
     split = prepared.split
