@@ -30,7 +30,7 @@ def aim_interval(metric: str, probabilities: Floats, actual: Labels, said: Label
     classes = probabilities.shape[1]
     if metric not in {"balanced accuracy", "macro F1"} or classes > CLASSES:
         return None
-    counts = np.bincount(actual * classes + said, shares, classes * classes)
+    counts = np.asarray(np.bincount(actual * classes + said, shares, classes * classes), np.float64)
     return counts_interval(metric, counts.reshape(classes, classes), round(1 / float(shares @ shares)))
 
 

@@ -62,7 +62,7 @@ def find_decision(probabilities: Floats, actual: Labels, aim: str, weights: Floa
     if aim not in OF_LABELS or (step > 1 and len(y) < FEWEST * classes):
         return ()
     each = np.ones(len(y)) if weights is None else weights[::step]
-    rows = np.bincount(y, each, classes).astype(np.float64)
+    rows = _sums(y, each, classes)
     if not rows.any():
         return ()
     judge = _Judge(p, y, each, rows, _MEASURES[aim])
@@ -88,8 +88,8 @@ class _Judge:
     def value(self, chosen: Floats) -> float:
         """The measure where the classes have the weights ``chosen`` [classes]."""
         said, classes = (self.p * chosen).argmax(1), len(self.rows)
-        right = np.bincount(self.y, self.each * (said == self.y), classes)
-        return float(self.term(right, np.bincount(said, self.each, classes), self.rows).sum())
+        right = _sums(self.y, self.each * (said == self.y), classes)
+        return float(self.term(right, _sums(said, self.each, classes), self.rows).sum())
 
 
 def _improved(judge: _Judge, start: Floats) -> tuple[float, Floats]:
@@ -133,7 +133,7 @@ def _by_cuts(judge: _Judge, order: Labels, other: Labels, one: int) -> Floats:
     """The measure when the first 0, 1, 2, ... rows in this order become class ``one``, the rest stays ``other``."""
     y, each = judge.y[order], judge.each[order]
     hits = each * (other == y)
-    given, right = (np.bincount(other, weight, len(judge.rows)) for weight in (each, hits))
+    given, right = (_sums(other, weight, len(judge.rows)) for weight in (each, hits))
     by_class = np.argsort(other, kind="stable")  # rows of one class in their order, class after class
     lost = np.empty(len(y))
     mine, w, hit = other[by_class], each[by_class], hits[by_class]
@@ -143,6 +143,11 @@ def _by_cuts(judge: _Judge, order: Labels, other: Labels, one: int) -> Floats:
     gained = judge.term(np.cumsum(each * (y == one)), np.cumsum(each), judge.rows[one])
     nothing = judge.term(right, given, judge.rows).sum()
     return np.concatenate([[nothing], nothing + np.cumsum(lost) + gained])
+
+
+def _sums(labels: Labels, weights: Floats, classes: int) -> Floats:
+    """The sum of the weights of each class, [classes]."""
+    return np.asarray(np.bincount(labels, weights, classes), np.float64)
 
 
 def _left(total: Floats, part: Floats, group: Labels) -> Floats:
