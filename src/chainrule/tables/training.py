@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule import optim
 from chainrule._version import __version__
-from chainrule.data import Columns, find_task, rows_with_target
+from chainrule.data import Columns, Preprocessor, find_task, rows_with_target
 from chainrule.data.describe import known_name
 from chainrule.data.features.cell_types import Untyped
 from chainrule.data.features.frames import as_frame
@@ -130,8 +130,6 @@ def prepare(
     features, _ = preprocessor.encode(frame, order, canonical=True)
     groups = None if roles.groups is None else roles.groups[split.training]
     preprocessor.encode_training(frame, split.training, features, groups)
-    outputs = len(preprocessor.target.classes) or 1
-    widths = (len(preprocessor.feature_names), *settings.hidden, outputs)
     settings, fewer = with_folds(settings, split.training, roles)
     return Prepared(
         frame,
@@ -139,17 +137,7 @@ def prepare(
         split,
         Encoded(features, known),
         settings,
-        Architecture(
-            widths,
-            settings.activation,
-            settings.dropout,
-            settings.batch_norm,
-            members=settings.folds * settings.restarts if settings.ensemble else 1,
-            scaling=settings.scaling,
-            embedding=settings.embedding,
-            numbers=number_places(preprocessor) if settings.needs_numbers else (),
-            classes=bool(preprocessor.target.classes),
-        ),
+        _architecture(settings, preprocessor),
         (
             *assumed,
             *ready.notices,
@@ -161,6 +149,22 @@ def prepare(
             *notices_of_aim(settings, split),
         ),
         roles,
+    )
+
+
+def _architecture(settings: TrainingSettings, preprocessor: Preprocessor) -> Architecture:
+    """The networks of these settings for the features and the target of a table."""
+    outputs = len(preprocessor.target.classes) or 1
+    return Architecture(
+        (len(preprocessor.feature_names), *settings.hidden, outputs),
+        settings.activation,
+        settings.dropout,
+        settings.batch_norm,
+        members=settings.folds * settings.restarts if settings.ensemble else 1,
+        scaling=settings.scaling,
+        embedding=settings.embedding,
+        numbers=number_places(preprocessor) if settings.needs_numbers else (),
+        classes=bool(preprocessor.target.classes),
     )
 
 
