@@ -67,11 +67,12 @@ def train_table(
     """Train an ensemble, or a single network, that predicts one column of a table from the others.
 
     ``frame`` is a table of polars, pandas or Arrow, or the name of a file or of whatever else ``data.read_table``
-    reads; then ``target`` may also be the number of a column. ``settings`` are a ``Recipe`` for an ensemble, which is
-    trained if nothing is said, or ``TrainingSettings`` for a single network. The score is of rows that the networks
-    which judge them were not trained on, or of held-out rows where there are any. The same table, settings and version give the same model. ``name`` says in the model file where the table came
-    from, ``columns`` what is known about the columns. Raises DataError for a table or a target that cannot be learned
-    from, SettingError for settings out of range.
+    reads; then ``target`` may also be the number of a column. ``settings`` are a ``Recipe`` for an ensemble, which
+    is trained if nothing is said, or ``TrainingSettings`` for a single network. The score is of rows that the
+    networks which judge them were not trained on, or of held-out rows where there are any. The same table, settings
+    and version give the same model. ``name`` says in the model file where the table came from, ``columns`` what is
+    known about the columns. Raises DataError for a table or a target that cannot be learned from, SettingError for
+    settings out of range.
 
     >>> from chainrule.data import load_bundled
     >>> wine = load_bundled("wine")
