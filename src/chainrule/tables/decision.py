@@ -178,11 +178,12 @@ _MEASURES: Mapping[str, Term] = MappingProxyType(
 def describe_decision(decision: Decision, classes: tuple[str, ...]) -> str:
     """A decision in words; nothing for the likeliest class.
 
-    >>> describe_decision((0.2, 0.8), ("no", "yes")), describe_decision((), ("no", "yes"))
-    ('yes from a probability of 0.2 on', '')
+    >>> describe_decision((0.2, 0.8), ("no", "yes")), describe_decision((0.9, 0.1), ("no", "yes"))
+    ('yes from a probability of 0.2 on', 'no from a probability of 0.1 on')
     """
     if not decision:
         return ""
     if len(decision) == 2:
-        return f"{clipped(classes[1])} from a probability of {decision[0] / sum(decision):.3g} on"
+        favoured = int(np.argmax(decision))  # which is said below one half
+        return f"{clipped(classes[favoured])} from a probability of {min(decision) / sum(decision):.3g} on"
     return "the class whose probability times its weight is largest"
