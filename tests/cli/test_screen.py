@@ -20,9 +20,11 @@ from chainrule.cli import layout, outcome
 from chainrule.report.contents import Importance, Importances
 
 KEYS = [
-    "task", "data", "target", "metric", "score", "score_low", "score_high", "baseline", "scored_on", "training_rows", "validation_rows",
-    "held_out_rows", "epochs", "best_epoch", "restarts", "networks", "stopped", "interrupted", "seconds", "decision", "settings", "metrics",
-    "confusion", "columns", "findings", "notices", "version", "assumed", "model", "report",
+    "task", "data", "target", "metric", "score", "score_low", "score_high", "baseline", "scored_on", "training_rows",
+    "validation_rows",
+    "held_out_rows", "epochs", "best_epoch", "restarts", "networks", "stopped", "interrupted", "seconds", "decision",
+    "settings", "metrics", "confusion", "coverage", "columns", "findings", "notices", "version", "assumed", "model",
+    "report",
 ]  # fmt: skip
 MEASURES = [
     "accuracy", "balanced accuracy", "log loss", "AUC", "macro F1", "precision", "recall", "Brier score",
@@ -136,9 +138,12 @@ def test_json_has_the_same_facts(narrow):
     for finding in result["findings"]:
         assert list(finding) == ["kind", "severity", "text", "evidence", "remedy"]
         assert finding["severity"] in ("note", "warning", "severe")
-    low, high = (f"{result[key]:.4f}".rstrip("0") for key in ("score_low", "score_high"))
-    said = f"accuracy {result['score']:.4g} (95% interval: {low} to {high}) on 150 out-of-fold rows"
-    assert said in words(done.err)
+    said = re.search(
+        r"accuracy (\S+) \(95% interval: (\S+) to (\S+)\) on 150 out-of-fold rows", words(done.err)
+    )
+    figures = [result[key] for key in ("score", "score_low", "score_high")]
+    assert [float(figure) for figure in said.groups()] == pytest.approx(figures, abs=6e-4)
+    assert [one["probability"] for one in result["coverage"]] == [0.5, 0.8, 0.9, 0.95]
 
 
 def test_a_regression_has_no_confusion(narrow, houses):
@@ -377,7 +382,8 @@ def test_predict_shows_the_first_predictions_and_all_measures(narrow, screen):
 def test_predict_as_json_has_the_measures(narrow, screen):
     result = narrow("predict", "model.safetensors", "iris", "--json").result
     assert list(result) == [
-        "rows", "out", "task", "target", "metric", "score", "score_low", "score_high", "baseline", "scored_rows", "metrics", "notices"
+        "rows", "out", "task", "target", "metric", "score", "score_low", "score_high", "baseline", "scored_rows",
+        "metrics", "notices",
     ]  # fmt: skip
     assert result["metrics"]["accuracy"] == result["score"]
     assert list(result["metrics"]) == MEASURES

@@ -28,7 +28,7 @@ LEFT_OUT = "(left out for so many classes: AUC, and a linear model)"
 NAME = 24  # characters of a column or a class in a table
 FINDINGS = 6
 NOTHING_TOLD: Mapping[str, Any] = MappingProxyType(
-    {"metrics": {}, "confusion": [], "columns": [], "findings": []}
+    {"metrics": {}, "confusion": [], "coverage": [], "columns": [], "findings": []}
 )
 
 
@@ -187,6 +187,7 @@ def outcome_as_json(trained: Trained, has_report: bool) -> dict[str, Any]:
             for metric in trained.metrics
         },
         "confusion": confusion(trained),
+        "coverage": [one._asdict() for one in trained.coverage],
         "columns": [
             {"name": column.name, "importance": column.loss, "spread": column.spread}
             for column in trained.importances.columns

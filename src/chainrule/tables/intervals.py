@@ -67,7 +67,7 @@ def interval_score(errors: Floats, reach: Floats | float, coverage: float) -> Fl
 
 
 def likely_enough(probabilities: Floats, most: float, said: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """The label sets [rows, classes]: the classes whose 1 - probability is at most ``most``, and the one ``said`` [rows].
+    """The label sets [rows, classes]: the classes whose 1 - probability is at most ``most``, and those ``said`` [rows].
 
     They are the smallest on average that hold the truth so often (Sadinle et al., 2019); the predicted class is added
     where it is not among them.
