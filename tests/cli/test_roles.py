@@ -34,6 +34,8 @@ def test_groups_are_said_and_not_needed_to_predict(run, visits):
     assert done.status == 0
     assert "rows with the same 'patient' are never trained on and judged with at once: 20 groups" in done.err
     assert done.result["settings"]["group"] == "patient"
+    found = {finding["kind"]: finding for finding in done.result["findings"]}
+    assert "--time day" in found["dates split at random"]["remedy"]
     assert any("--type patient=category" in notice for notice in done.result["notices"])
     visits.drop("patient", "y").write_csv("new.csv")
     assert run("predict", "model.safetensors", "new.csv").status == 0
@@ -43,6 +45,7 @@ def test_groups_are_said_and_not_needed_to_predict(run, visits):
 def test_a_time_is_said(run, visits):
     done = run("train", "visits.csv", "--target", "y", "--time", "day", *QUICK, "--json")
     assert done.status == 0
+    assert "dates split at random" not in {finding["kind"] for finding in done.result["findings"]}
     days = visits["day"].sort()
     first = days[-done.result["held_out_rows"]]
     assert f"the rows from {first} on ('day') judge, those before train" in done.err.replace(" 00:00:00", "")
@@ -74,9 +77,10 @@ def test_an_aim_is_the_score_and_says_the_class(run, visits):
     assert result["score"] == pytest.approx(np.mean(recalls))
     threshold = result["decision"][0]
     assert sum(result["decision"]) == pytest.approx(1)
-    assert f"decision    well from a probability of {threshold:.3g} on: the predicted class" in done.err
+    told = f"ill from a probability of {1 - threshold:.3g} on"
+    assert f"decision    {told}: the predicted class" in done.err
     done = run("predict", "model.safetensors", "rare.csv", "--json")
-    assert f"the predicted class is well from a probability of {threshold:.3g} on, for the aim" in done.err
+    assert f"the predicted class is {told}, for the aim balanced-accuracy" in done.err
     written = pl.read_csv("predictions.csv")
     likely = pl.when(pl.col("probability_well") > threshold).then(pl.lit("well")).otherwise(pl.lit("ill"))
     assert written["prediction"].to_list() == written.select(likely)["literal"].to_list()
@@ -84,7 +88,7 @@ def test_an_aim_is_the_score_and_says_the_class(run, visits):
     assert done.result["score"] == pytest.approx(done.result["metrics"]["balanced accuracy"])
     shown = " ".join(run("inspect", "model.safetensors").out.split())
     assert "aim balanced-accuracy" in shown
-    assert f"decision well from a probability of {threshold:.3g} on" in shown
+    assert f"decision {told}" in shown
 
 
 @pytest.mark.parametrize(

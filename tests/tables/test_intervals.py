@@ -165,6 +165,8 @@ def test_coverage_of_few_rows_is_told_as_far_as_they_allow(trained):
     scored = trained.scored
     few = Scored(scored.outputs[:12], scored.encoded[:12], scored.predicted[:12], scored.actual[:12])
     assert [one.probability for one in coverage_of(trained.model, few)] == [0.5, 0.8, 0.9]
+    one = Scored(scored.outputs[:1], scored.encoded[:1], scored.predicted[:1], scored.actual[:1])
+    assert coverage_of(trained.model, one) == ()
 
 
 def test_what_the_task_does_not_have_is_refused(trained):

@@ -130,10 +130,10 @@ def show_score(scoring: Scoring, terminal: Terminal) -> None:
     rest = [
         f"{titled(name, class_of(name, classes))} {measure_text(name, value, '')}"
         for name, value in scoring.metrics.items()
-        if value is not None
+        if value is not None and name != scoring.score.metric
     ]
-    if len(rest) > 1:
-        terminal.say(paragraph(", ".join(rest[1:])))
+    if rest:
+        terminal.say(paragraph(", ".join(rest)))
 
 
 def summary(model: TableModel, scoring: Scoring) -> dict[str, Any]:

@@ -54,8 +54,8 @@ def _which_is_kept(curves: Curves) -> str:
     if curves.together:
         return (
             f"There is a curve for each of {restarts} folds of the rows: the loss of the networks that were trained on "
-            f"all other rows, on these and on the fold itself. All answer together, each as it was after the epoch with "
-            f"the lowest loss on its fold; fold {curves.kept + 1} is drawn bold, its epoch was {epoch}."
+            f"all other rows, on these and on the fold itself. All answer together, each as it was after the epoch "
+            f"with the lowest loss on its fold; fold {curves.kept + 1} is drawn bold, its epoch was {epoch}."
         )
     text = f"Restart {curves.kept + 1} of {restarts} is kept. " if restarts > 1 else ""
     return text + f"The network is the one after epoch {epoch}."

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from chainrule.data import Target
 from chainrule.errors import user_line
+from chainrule.tables.aim_intervals import aim_interval
 from chainrule.tables.aims import metric_of
 from chainrule.tables.metrics import measure
 from chainrule.tables.model import TableModel
@@ -59,14 +60,16 @@ def score_by(metric: str, target: Target, scored: Scored, constant: Floats, scor
     baseline = measure(target, constant, actual, weights)[metric]
     if value is None or baseline is None:
         return None
-    known = scored_on != "training" and metric in INTERVALS
-    ends = _interval(target, scored, value) if known else (None, None)
+    ends = (None, None) if scored_on == "training" else _interval(metric, target, scored, value)
     return Score(metric, value, baseline, len(actual), scored_on, *ends)
 
 
-def _interval(target: Target, scored: Scored, value: float) -> tuple[float | None, float | None]:
+def _interval(metric: str, target: Target, scored: Scored, value: float) -> tuple[float | None, float | None]:
     """That of so many rows alike as tell as much: (sum of weights)^2 / sum of their squares (Kish, 1965)."""
     weights = np.ones(len(scored.actual)) if scored.weights is None else scored.weights
+    if metric not in INTERVALS:
+        ends = aim_interval(metric, scored.predicted, scored.actual, scored.labels, weights)
+        return (None, None) if ends is None else (min(ends[0], value), max(ends[1], value))
     alike = float(np.square(weights.sum()) / np.square(weights).sum())
     if target.task == "classification":
         return share_interval(value * alike, alike)

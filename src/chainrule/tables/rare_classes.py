@@ -62,6 +62,11 @@ def find_missed_classes(trained: Trained) -> Iterator[Draft]:
         Remedy(
             "a threshold of your own on the column probability_CLASS of the predictions",
             "a threshold of your own on Predictions.probabilities",
+        )
+        if trained.prepared.settings.aim is not None
+        else Remedy(
+            "--aim balanced-accuracy, or a threshold of your own on the column probability_CLASS of the predictions",
+            "aim='balanced-accuracy', or a threshold of your own on Predictions.probabilities",
         ),
         ("The likeliest class is right most often; of a rare class that may never be the likeliest one.",),
     )

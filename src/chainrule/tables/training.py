@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule import optim
 from chainrule._version import __version__
-from chainrule.data import Columns, find_task, rows_with_target
+from chainrule.data import Columns, Preprocessor, find_task, rows_with_target
 from chainrule.data.describe import known_name
 from chainrule.data.features.cell_types import Untyped
 from chainrule.data.features.frames import as_frame
@@ -67,11 +67,12 @@ def train_table(
     """Train an ensemble, or a single network, that predicts one column of a table from the others.
 
     ``frame`` is a table of polars, pandas or Arrow, or the name of a file or of whatever else ``data.read_table``
-    reads; then ``target`` may also be the number of a column. ``settings`` are a ``Recipe`` for an ensemble, which is
-    trained if nothing is said, or ``TrainingSettings`` for a single network. The score is of rows that the networks
-    which judge them were not trained on, or of held-out rows where there are any. The same table, settings and version give the same model. ``name`` says in the model file where the table came
-    from, ``columns`` what is known about the columns. Raises DataError for a table or a target that cannot be learned
-    from, SettingError for settings out of range.
+    reads; then ``target`` may also be the number of a column. ``settings`` are a ``Recipe`` for an ensemble, which
+    is trained if nothing is said, or ``TrainingSettings`` for a single network. The score is of rows that the
+    networks which judge them were not trained on, or of held-out rows where there are any. The same table, settings
+    and version give the same model. ``name`` says in the model file where the table came from, ``columns`` what is
+    known about the columns. Raises DataError for a table or a target that cannot be learned from, SettingError for
+    settings out of range.
 
     >>> from chainrule.data import load_bundled
     >>> wine = load_bundled("wine")
@@ -130,8 +131,6 @@ def prepare(
     features, _ = preprocessor.encode(frame, order, canonical=True)
     groups = None if roles.groups is None else roles.groups[split.training]
     preprocessor.encode_training(frame, split.training, features, groups)
-    outputs = len(preprocessor.target.classes) or 1
-    widths = (len(preprocessor.feature_names), *settings.hidden, outputs)
     settings, fewer = with_folds(settings, split.training, roles)
     return Prepared(
         frame,
@@ -139,17 +138,7 @@ def prepare(
         split,
         Encoded(features, known),
         settings,
-        Architecture(
-            widths,
-            settings.activation,
-            settings.dropout,
-            settings.batch_norm,
-            members=settings.folds * settings.restarts if settings.ensemble else 1,
-            scaling=settings.scaling,
-            embedding=settings.embedding,
-            numbers=number_places(preprocessor) if settings.needs_numbers else (),
-            classes=bool(preprocessor.target.classes),
-        ),
+        _architecture(settings, preprocessor),
         (
             *assumed,
             *ready.notices,
@@ -161,6 +150,22 @@ def prepare(
             *notices_of_aim(settings, split),
         ),
         roles,
+    )
+
+
+def _architecture(settings: TrainingSettings, preprocessor: Preprocessor) -> Architecture:
+    """The networks of these settings for the features and the target of a table."""
+    outputs = len(preprocessor.target.classes) or 1
+    return Architecture(
+        (len(preprocessor.feature_names), *settings.hidden, outputs),
+        settings.activation,
+        settings.dropout,
+        settings.batch_norm,
+        members=settings.folds * settings.restarts if settings.ensemble else 1,
+        scaling=settings.scaling,
+        embedding=settings.embedding,
+        numbers=number_places(preprocessor) if settings.needs_numbers else (),
+        classes=bool(preprocessor.target.classes),
     )
 
 
