@@ -1,8 +1,8 @@
 """The estimators for raw tables beside scikit-learn's network in a pipeline that prepares the columns.
 
-``python benchmarks/raw_tables.py FOLDER [TABLE ...]``: FOLDER holds TABLE.csv, whose column ``y`` is to be predicted, and
-splits.json with the task and the test rows of each split. Prints error (for numbers RMSE over the deviation of the test
-rows), log loss and seconds, the mean over the splits.
+``python benchmarks/raw_tables.py FOLDER [TABLE ...]``: FOLDER holds TABLE.csv, whose column ``y`` is to be predicted,
+and splits.json with the task and the test rows of each split. Prints error (for numbers RMSE over the deviation of the
+test rows), log loss and seconds, the mean over the splits.
 """
 
 import json
