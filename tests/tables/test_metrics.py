@@ -100,6 +100,10 @@ def test_measures_of_numbers_are_those_of_scikit_learn(scale):
     assert found["MAE"] / scale == pytest.approx(metrics.mean_absolute_error(actual, predicted))
     assert found["median error"] / scale == pytest.approx(metrics.median_absolute_error(actual, predicted))
     assert found["R2"] == pytest.approx(metrics.r2_score(actual, predicted))
+    reach = np.quantile(np.abs(actual - predicted), 0.8, method="inverted_cdf")
+    ends = [(predicted - reach, 0.1), (predicted + reach, 0.9)]
+    losses = [metrics.mean_pinball_loss(actual, end, alpha=share) for end, share in ends]
+    assert found["pinball loss"] / scale == pytest.approx(np.mean(losses))
 
 
 def test_what_is_not_defined_is_none():

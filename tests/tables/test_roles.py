@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from chainrule.data import Columns
+from chainrule.data.digits import DataWarning
 from chainrule.errors import DataError, SettingError
 from chainrule.tables import Recipe, TrainingSettings, prepare, train_table
 from chainrule.tables.ensemble import folds_for
@@ -170,6 +171,12 @@ def test_a_table_too_small_for_an_ensemble_and_a_single_network_of_several_kinds
     assert train_table(few, "y", Recipe({"epochs": 2})).score.scored_on == "training"
     with pytest.raises(SettingError, match="several kinds"):
         prepare(few, "y", TrainingSettings(embedding="mixed"))
+
+
+def test_a_class_that_a_stretch_of_time_lacks_is_told():
+    labels = np.array(["a"] * 50 + ["b"] * 10, object)
+    with pytest.warns(DataWarning, match="class 'b' has 10 rows for 3 folds: 2 of them validate without it"):
+        blocks(np.arange(60), 3, labels=labels)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -28,7 +28,7 @@ LEFT_OUT = "(left out for so many classes: AUC, and a linear model)"
 NAME = 24  # characters of a column or a class in a table
 FINDINGS = 6
 NOTHING_TOLD: Mapping[str, Any] = MappingProxyType(
-    {"metrics": {}, "confusion": [], "columns": [], "findings": []}
+    {"metrics": {}, "confusion": [], "coverage": [], "columns": [], "findings": []}
 )
 
 
@@ -54,8 +54,12 @@ def show_outcome(trained: Trained, terminal: Terminal) -> None:
 
 def verdict(trained: Trained) -> list[str]:
     """What must be said plainly: that a constant does as well, by the score and by the probabilities."""
+    from chainrule.tables.metrics import BETTER
+
     score, is_classes = trained.score, trained.model.task == "classification"
-    better = score.value > score.baseline if is_classes else score.value < score.baseline
+    better = (
+        score.value > score.baseline if BETTER[score.metric] == "higher" else score.value < score.baseline
+    )
     for metric in trained.metrics:  # where classes are rare, their probabilities tell what the accuracy hides
         if metric.name == "log loss" and metric.value is not None and metric.baseline is not None:
             better = better or metric.value < metric.baseline
@@ -105,7 +109,7 @@ def confusion(trained: Trained) -> list[list[int]]:
     if not 0 < classes <= COUNTED:
         return []
     counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (scored.actual, scored.predicted.argmax(1)), 1)
+    np.add.at(counts, (scored.actual, scored.labels), 1)
     found: list[list[int]] = counts.tolist()
     return found
 
@@ -183,6 +187,7 @@ def outcome_as_json(trained: Trained, has_report: bool) -> dict[str, Any]:
             for metric in trained.metrics
         },
         "confusion": confusion(trained),
+        "coverage": [one._asdict() for one in trained.coverage],
         "columns": [
             {"name": column.name, "importance": column.loss, "spread": column.spread}
             for column in trained.importances.columns

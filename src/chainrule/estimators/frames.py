@@ -129,7 +129,9 @@ def _column(name: str, cells: Array, gone: Array | None) -> pl.Series:
 
 
 def _is_missing(cell: object) -> bool:
-    return (isinstance(cell, float | np.floating) and bool(np.isnan(cell))) or find_missing([cell]) is not None
+    return (isinstance(cell, float | np.floating) and bool(np.isnan(cell))) or find_missing(
+        [cell]
+    ) is not None
 
 
 def _as_cell_error(error: DataError) -> DataError:
