@@ -168,7 +168,7 @@ def test_the_linear_model_of_classes_is_that_of_scikit_learn(columns, labels, pr
     found = linear_predictions(x, y, scored, 7)
     np.testing.assert_allclose(found[:, labels], peer.predict_proba(scored), atol=0.02)
     assert found.sum(1) == pytest.approx(1)
-    assert not np.delete(found, labels, 1).any()
+    assert np.delete(found, labels, 1).max() < 1e-12  # as a network has it, whose outputs are finite
 
 
 def test_a_single_class_has_no_linear_model():

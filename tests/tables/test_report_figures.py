@@ -13,7 +13,7 @@ from chainrule.tables import Recipe, TrainingSettings, train_table
 from chainrule.tables.dependence import dependences_of
 from chainrule.tables.ranking import class_curves, ranked
 from chainrule.tables.reporting import make_report
-from chainrule.tables.spread import spread_of
+from chainrule.tables.spread import _tells, spread_of
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -105,6 +105,14 @@ def test_the_spread_is_of_networks_that_did_not_train_on_the_row(trained):
         assert found.alike == pytest.approx(same.mean())
         assert found.wrong_apart == pytest.approx(wrong[~same].mean())
         assert found.error.mean() == pytest.approx(1 - trained.score.value)
+
+
+def test_the_spread_warns_only_beyond_chance():
+    rng = np.random.default_rng(0)
+    said = [_tells(*(rng.random((2, 40)) < 0.2).astype(float)) for _ in range(1000)]
+    assert 0.01 < np.mean(said) < 0.08
+    assert _tells(np.r_[np.ones(4), np.zeros(36)], np.r_[np.ones(20), np.zeros(20)])
+    assert not _tells(np.full(5000, 1.0) + rng.normal(size=5000) / 9, np.full(5000, 1.2))  # sure, but little
 
 
 def test_a_single_network_has_no_spread():

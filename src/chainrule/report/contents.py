@@ -154,6 +154,7 @@ class Spread:
     error: Floats
     mean: float
     networks: int
+    tells: bool  # whether rows on which they differ are worse, by more than chance
     alike: float | None = None
     wrong_alike: float | None = None
     wrong_apart: float | None = None

@@ -11,7 +11,6 @@ from chainrule.report.pieces import WIDTH, section
 from chainrule.svg import Scale, axes, label_room, picture, scale_over
 
 PARTS = "agree most", "2nd", "3rd", "4th", "differ most"
-TELLS = 1.5  # times the error of the first part, from which the spread says where to be careful
 
 
 def spread_section(spread: Spread | None, task: str, scored: str) -> Markup:
@@ -25,12 +24,11 @@ def spread_section(spread: Spread | None, task: str, scored: str) -> Markup:
         if is_classes
         else (f"Their predictions have a standard deviation of {rough(spread.mean)} on average.")
     )
-    first, last = float(spread.error[0]), float(spread.error[-1])
-    if last > TELLS * first and last > 0:
+    if spread.tells:
         what = "wrong more often" if is_classes else "further off"
         text += f" Where they differ, the ensemble is {what}: take such rows with care."
     else:
-        text += " Where they differ, the ensemble is hardly worse: the spread is no warning here."
+        text += " Where they differ, the ensemble is no worse by much, or by chance: the spread is no warning here."
     unit = "share of wrong rows" if is_classes else "mean distance from the truth"
     caption = element(
         "figcaption",

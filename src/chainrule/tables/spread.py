@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 FIFTHS = 5
+TELLS = 1.5  # times the error where networks agree most, from which it says where to be careful
+NOISE = 1.65  # standard errors: chance alone makes more of a difference in one of 20 cases
 FEWEST = 50  # rows, of which fifths say something
 
 
@@ -54,7 +56,15 @@ def spread_of(trained: Trained) -> Spread | None:
         np.array([wrong[part].mean() for part in parts]),
         float(deviation.mean()),
         networks=int(count.max()),
+        tells=_tells(wrong[parts[0]].astype(np.float64), wrong[parts[-1]].astype(np.float64)),
         alike=float(same.mean()) if model.classes else None,
         wrong_alike=float(wrong[same].mean()) if model.classes and same.any() else None,
         wrong_apart=float(wrong[~same].mean()) if model.classes and not same.all() else None,
     )
+
+
+def _tells(agreed: Floats, differed: Floats) -> bool:
+    """Whether errors [rows] are larger where networks differ most than where they agree: by much, and beyond chance."""
+    error = np.sqrt(agreed.var() / len(agreed) + differed.var() / len(differed))
+    more = float(differed.mean() - agreed.mean())
+    return bool(more > NOISE * error and more > (TELLS - 1) * agreed.mean())
