@@ -57,6 +57,7 @@ def test_weights_are_said_and_not_needed_to_predict(run, visits):
     done = run("train", "visits.csv", "--target", "y", "--sample-weight", "count", *QUICK, "--json")
     assert done.status == 0
     assert "column 'count' says how much each row counts, in training and in the score" in done.err
+    assert "(rows count by count, here and in the score; below each counts once)" in done.err
     assert done.result["settings"]["sample_weight"] == "count"
     shares = visits.group_by("y").agg(pl.col("count").sum())["count"]
     assert done.result["baseline"] == pytest.approx(shares.max() / shares.sum())
@@ -79,6 +80,7 @@ def test_an_aim_is_the_score_and_says_the_class(run, visits):
     assert sum(result["decision"]) == pytest.approx(1)
     told = f"ill from a probability of {1 - threshold:.3g} on"
     assert f"decision    {told}: the predicted class" in done.err
+    assert "(the linear model and the constant say their likeliest class)" in done.err
     done = run("predict", "model.safetensors", "rare.csv", "--json")
     assert f"the predicted class is {told}, for the aim balanced-accuracy" in done.err
     written = pl.read_csv("predictions.csv")

@@ -42,7 +42,7 @@ def show_outcome(trained: Trained, terminal: Terminal) -> None:
     for text in verdict(trained):
         terminal.say(paragraph(text), "red")
     for title, lines in (
-        ("", metric_lines(trained.metrics, trained.model.task)),
+        ("", [*metric_lines(trained.metrics, trained.model.task), *what_was_said(trained)]),
         (confusion_title(trained), confusion_lines(trained)),
         (column_title(trained), column_lines(trained)),
     ):
@@ -94,6 +94,19 @@ def metric_lines(metrics: Sequence[Metric], task: str) -> list[str]:
         *paragraph(f"(constant: {CONSTANT[task]})").split("\n"),
         *([LEFT_OUT] if not linear and any(metric.value is None for metric in metrics) else []),
     ]
+
+
+def what_was_said(trained: Trained) -> list[str]:
+    """What the measures rest on besides the networks: weights of rows, and how the predicted class is chosen."""
+    lines = []
+    if trained.scored.weights is not None:
+        weight = clipped(trained.model.facts.settings["sample_weight"], NAME)
+        lines += paragraph(f"(rows count by {weight}, here and in the score; below each counts once)").split(
+            "\n"
+        )
+    if trained.scored.said is not None:
+        lines += paragraph("(the linear model and the constant say their likeliest class)").split("\n")
+    return lines
 
 
 def confusion_title(trained: Trained) -> str:

@@ -20,6 +20,7 @@ from chainrule.number_text import readable
 from chainrule.report import Column as ColumnRow
 from chainrule.report import Confusion, CoverageRow, Curves, Layer, MetricRow, Predictions, Report
 from chainrule.report.metrics import ABSENT
+from chainrule.tables.decision import describe_decision
 from chainrule.tables.dependence import dependences_of
 from chainrule.tables.examples import calibration
 from chainrule.tables.findings import findings_for_report
@@ -151,7 +152,12 @@ def _loss(trained: Trained) -> str:
     """What the curves are of, and why the log loss above is another number."""
     if trained.model.task == "regression":
         return "The loss is the squared error of the standardised target."
-    share = trained.prepared.settings.label_smoothing
+    settings = trained.prepared.settings
+    share = settings.label_smoothing
+    if settings.class_weight is not None:
+        return (
+            "The loss is the log loss in which all classes count alike; the measures above count every row."
+        )
     if not share:
         return "The loss is the log loss."
     return (
@@ -198,6 +204,8 @@ def _settings(trained: Trained) -> dict[str, object]:
     epochs = trained.prepared.settings.epochs_for(facts.training_rows)
     listed = {**facts.settings, "epochs": epochs}
     listed["patience"] = trained.prepared.settings.patience_for(epochs)
+    if facts.decision:
+        chosen["predicted class"] = describe_decision(facts.decision, trained.model.classes)
     whose = "" if trained.out_of_fold is None else " of the best fold"
     outcome = {
         f"epochs run{whose}": facts.epochs,
