@@ -1,4 +1,4 @@
-"""``chainrule train`` on a large table: seconds and peak memory of the whole command, and of each stage by itself.
+"""``chainrule train --no-ensemble`` on a large table: seconds and peak memory, whole and by stages.
 
     python benchmarks/large_table.py                                  3 million rows, CSV and Parquet; a minute
     python benchmarks/large_table.py --before ../before               beside another source tree; they take turns
@@ -32,7 +32,7 @@ from pathlib import Path
 
 MB = 1e6
 COMMAND = "import sys; from chainrule.cli import main; sys.exit(main(sys.argv[1:]))"
-OPTIONS = ["--target", "y", "--epochs", "1", "--batch-size", "1024", "--quiet"]
+OPTIONS = ["--target", "y", "--no-ensemble", "--epochs", "1", "--batch-size", "1024", "--quiet"]
 Figures = tuple[float, float, float]  # seconds, seconds of the processors, most bytes held
 KINDS = ("numbers", "classes", "integers", "gaps", "quotes")
 

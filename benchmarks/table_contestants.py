@@ -85,10 +85,10 @@ def with_categories(job: Job) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def fit_chainrule(job: Job) -> np.ndarray:
-    from chainrule.tables import TrainingSettings, train_table
+    from chainrule.tables import Recipe, train_table
 
     table = job.train.assign(**{TARGET: job.y})
-    model = train_table(table, TARGET, TrainingSettings(task=job.task)).model
+    model = train_table(table, TARGET, Recipe({"task": job.task} if job.task else {})).model
     found = model.predict(job.test)
     if found.probabilities is None:
         return np.asarray(found.values.to_numpy(), float)

@@ -58,7 +58,7 @@ def houses(tmp_path_factory):
     """The table, and a model trained on it."""
     folder = tmp_path_factory.mktemp("houses")
     write_houses(folder / "houses.csv")
-    arguments = ["train", folder / "houses.csv", "--target", "price", "--epochs", 60, "--quiet"]
+    arguments = ["train", folder / "houses.csv", "--target", "price", "--epochs", 20, "--folds", 3, "--quiet"]
     arguments += ["--out", folder / "houses.safetensors", "--report", folder / "houses.html"]
     assert main([str(argument) for argument in arguments]) == 0
     return folder

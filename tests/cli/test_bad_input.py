@@ -63,7 +63,7 @@ def test_ragged_rows(refuse):
 
 def test_an_encoding_that_few_characters_tell(run):
     Path("t.csv").write_bytes(ROWS.replace("Rome", "Москва").encode("cp1251"))
-    done = run("train", "t.csv", "--target", "price", "--epochs", "1", "--no-report")
+    done = run("train", "t.csv", "--target", "price", "--no-ensemble", "--epochs", "1", "--no-report")
     assert done.status == 0
     assert "cp1251, though mac_cyrillic fits as well" in done.out
 
@@ -79,7 +79,18 @@ def test_another_encoding(refuse):
 @pytest.mark.parametrize("odd", ["seven", "inf", "7 of 9", "2100 - 2850", "#N/A!"])
 def test_one_odd_cell_counts_as_missing(run, odd):
     Path("t.csv").write_text(ROWS.replace("\n7,", f"\n{odd},"))
-    done = run("train", "t.csv", "--target", "price", "--epochs", "1", "--no-report", "--quiet", "--json")
+    done = run(
+        "train",
+        "t.csv",
+        "--target",
+        "price",
+        "--no-ensemble",
+        "--epochs",
+        "1",
+        "--no-report",
+        "--quiet",
+        "--json",
+    )
     assert done.status == 0
     notices = json.loads(done.out.splitlines()[-1])["notices"]
     assert any(f"'a' has cells that are not numbers, such as {odd!r} (row 8) in 1 of" in n for n in notices)
@@ -103,7 +114,7 @@ def test_a_file_that_is_not_there(run):
 
 
 def test_a_network_that_diverges_says_so(run):
-    done = run("train", "diabetes", "--lr", 1e18, "--weight-decay", 0, "--epochs", 5)
+    done = run("train", "diabetes", "--lr", 1e18, "--weight-decay", 0, "--epochs", 5, "--folds", 2)
     assert done.status == 2
     assert "diverged" in done.err
     assert "no epoch was finished, so nothing is saved" in done.err
@@ -157,7 +168,7 @@ def test_unexpected_errors_keep_their_traceback(run, monkeypatch):
     def fail(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("chainrule.cli.train.choose_target", fail)
+    monkeypatch.setattr("chainrule.cli.preparing.choose_target", fail)
     with pytest.raises(ZeroDivisionError):
         run("train", "iris")
 

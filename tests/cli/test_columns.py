@@ -10,7 +10,7 @@ TABLE = "id;zip;price;when;note\n" + "".join(
     f"{i + 100};0{1000 + i % 3};{i % 7}.{i % 10}00,5;0{1 + i % 9}/0{1 + i % 3}/2020;{'-999' if i % 6 == 0 else i % 5}\n"
     for i in range(60)
 )
-SAID = ("--epochs", "1", "--no-report", "--json")
+SAID = ("--no-ensemble", "--epochs", "1", "--no-report", "--json")
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_the_negative_of_an_option_in_a_file(run):
 
 def test_a_score_on_the_table_of_training_says_so(run, houses):
     done = run("predict", houses / "houses.safetensors", houses / "houses.csv")
-    assert "(the model was trained on a table of this name; its held-out score was " in done.out
+    assert "(the model was trained on a table of this name; its out-of-fold score was " in done.out
     Path("new.csv").write_bytes((houses / "houses.csv").read_bytes())
     assert "of this name" not in run("predict", houses / "houses.safetensors", "new.csv").out
 

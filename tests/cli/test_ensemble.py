@@ -13,26 +13,30 @@ QUICK = ("--epochs", "4", "--folds", "3", "--no-report")
 
 
 def test_the_screen_says_what_every_row_does(run, houses):
-    done = run("train", houses / "houses.csv", "--target", "price", "--ensemble", *QUICK)
+    done = run("train", houses / "houses.csv", "--target", "price", *QUICK)
     assert done.status == 0
     text = done.out + done.err
-    assert "200 rows of which each trains 2 of 3 networks and judges the other" in text
-    assert "3 networks, 4 epochs each" in text
+    assert "200 rows in 3 folds, each judged by networks trained on the other 2" in text
+    assert "9 networks, 4 epochs each" in text
     assert "on 200 out-of-fold rows" in text
     assert "rows that trained the network" not in text
 
 
 def test_what_is_said_holds_and_the_rest_follows_from_the_rows(run, houses):
     said = ("--lr", "0.02", "--hidden", "16")
-    done = run("train", houses / "houses.csv", "--target", "price", "--ensemble", *said, *QUICK, "--json")
+    done = run("train", houses / "houses.csv", "--target", "price", *said, *QUICK, "--json")
     settings = done.result["settings"]
     assert (settings["lr"], settings["hidden"], settings["folds"], settings["epochs"]) == (0.02, "16", 3, 4)
-    assert (settings["weight_decay"], settings["embedding"], settings["held_out"]) == (0.3, "periodic", 0.0)
-    assert (done.result["scored_on"], done.result["restarts"]) == ("out-of-fold", 3)
+    assert (settings["weight_decay"], settings["embedding"], settings["held_out"]) == (0.3, "mixed", 0.0)
+    assert (done.result["scored_on"], done.result["restarts"], done.result["networks"]) == (
+        "out-of-fold",
+        1,
+        len(cr.load_model(done.result["model"]).network.members),
+    )
 
 
 def test_what_a_file_says_holds_too(run, houses):
-    Path("c.toml").write_text("ensemble = true\nfolds = 3\nepochs = 2\nbatch-size = 50\n")
+    Path("c.toml").write_text("folds = 3\nepochs = 2\nbatch-size = 50\n")
     done = run(
         "train", houses / "houses.csv", "--target", "price", "--config", "c.toml", "--no-report", "--json"
     )
@@ -41,8 +45,16 @@ def test_what_a_file_says_holds_too(run, houses):
 
 
 def test_it_is_inspected_exported_and_predicted_with(run, houses):
-    assert run("train", houses / "houses.csv", "--target", "price", "--ensemble", *QUICK).status == 0
-    assert "6 networks of" in run("inspect", "model.safetensors").out
+    assert run("train", houses / "houses.csv", "--target", "price", *QUICK).status == 0
+    shown = run("inspect", "model.safetensors").out
+    architecture = cr.load_model("model.safetensors").architecture
+    kinds = architecture.answering
+    assert architecture.describe() in shown
+    assert [line.strip() for line in shown.splitlines() if "like this" in line] == [
+        f"kind {i} of {len(kinds)}, with {share:.2g} of the say, 3 networks like this:"
+        for i, (_, share) in enumerate(kinds, 1)
+    ]
+    assert "rows to validate" not in shown and "the best of 3 folds" in shown
     assert run("export", "model.safetensors").status == 0
     done = run("predict", "model.safetensors", houses / "houses.csv", "--interval", "0.9")
     assert done.status == 0
@@ -58,7 +70,9 @@ def test_it_is_inspected_exported_and_predicted_with(run, houses):
 
 
 def test_a_single_network_has_intervals_by_its_held_out_rows(run, houses):
-    done = run("predict", houses / "houses.safetensors", houses / "houses.csv", "--interval", "0.5")
+    train = ("train", houses / "houses.csv", "--target", "price", "--no-ensemble", "--epochs", "4")
+    assert run(*train, "--no-report").status == 0
+    done = run("predict", "model.safetensors", houses / "houses.csv", "--interval", "0.5")
     assert done.status == 0
     assert "low" in done.out
 
@@ -74,7 +88,7 @@ def test_intervals_that_cannot_be(run, houses, interval, said):
 
 
 def test_an_interval_of_classes_is_refused(run):
-    assert run("train", "iris", "--epochs", "2", "--no-report").status == 0
+    assert run("train", "iris", "--no-ensemble", "--epochs", "2", "--no-report").status == 0
     done = run("predict", "model.safetensors", "iris", "--interval", "0.9")
     assert done.status == 2
     assert "class" in done.err
@@ -86,11 +100,11 @@ def test_without_rows_to_judge_there_are_no_intervals(run, houses):
         houses / "houses.csv",
         "--target",
         "price",
+        "--no-ensemble",
         "--held-out",
         "0",
         "--epochs",
         "2",
-        "--no-ensemble",
     )
     assert run(*train, "--no-report").status == 0
     done = run("predict", "model.safetensors", houses / "houses.csv", "--interval", "0.9")
@@ -120,7 +134,7 @@ def test_very_many_errors_are_kept_as_a_thousand():
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [(("--ensemble", "--validation", "0.3"), "validation"), (("--folds", "5"), "--ensemble")],
+    [(("--validation", "0.3"), "--no-ensemble"), (("--no-ensemble", "--folds", "5"), "--folds")],
 )
 def test_an_option_that_would_do_nothing_is_refused(run, houses, options, said):
     done = run("train", houses / "houses.csv", "--target", "price", *options)

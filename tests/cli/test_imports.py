@@ -6,7 +6,7 @@ import sys
 TRAIN = """
 import sys
 from chainrule_command import main
-sys.argv = ["chainrule", "train", {data!r}, "--target", "y", "--epochs", "5"]
+sys.argv = ["chainrule", "train", {data!r}, "--target", "y", "--epochs", "5", "--folds", "2"]
 main()
 print(sorted({{name.split(".")[0] for name in sys.modules}} & {{"scipy", "sklearn", "torch", "pandas", "matplotlib"}}))
 """

@@ -173,12 +173,16 @@ def test_nobody_reads_the_predictions(tmp_path):
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="a device of Linux's")
-@pytest.mark.parametrize("command", ["train iris --epochs 2", "--help", "inspect model.safetensors"])
+@pytest.mark.parametrize(
+    "command", ["train iris --no-ensemble --epochs 2", "--help", "inspect model.safetensors"]
+)
 def test_a_disk_without_room_for_what_is_printed(tmp_path, command):
     """Training goes on and is saved; nothing ends in a traceback."""
     arguments, model = command.split(), tmp_path / "model.safetensors"
     if arguments[0] == "inspect":
-        main(["train", "iris", "--epochs", "1", "--out", str(model), "--no-report", "--quiet"])
+        main(
+            ["train", "iris", "--no-ensemble", "--epochs", "1", "--out", str(model), "--no-report", "--quiet"]
+        )
     with FULL.open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "chainrule", *arguments],

@@ -39,6 +39,8 @@ BAD = {
     "group": ["nope"],
     "time_order": ["nope", "town"],
     "sample_weight": ["nope", "town"],
+    "class_weight": ["even"],
+    "aim": ["f2", "rmse"],
 }
 CASES = [(name, value) for name, values in BAD.items() for value in values]
 
@@ -70,8 +72,9 @@ def test_what_is_said_to_work_does(run):
         for name, record in options.TRAIN.items()
         if record.works
         and record.theme in ("Rows", "Network", "Training")
+        and name not in {"folds", "cv"}  # of an ensemble
         and name
-        not in {"folds", "cv", "group", "time_order", "sample_weight"}  # of an ensemble, and names of columns
+        not in {"group", "time_order", "sample_weight", "aim", "class_weight"}  # of columns and classes
         for word in (options.flag(name), others.get(name, record.works))
     ]
     assert run("train", "t.csv", *given, "--no-ensemble", "--no-report").status == 0

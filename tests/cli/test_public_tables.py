@@ -85,7 +85,7 @@ def folder(package: str, inside: str) -> Path:
 
 
 def check(run, data, arguments, task):
-    done = run("train", data, *arguments, "--no-report", "--json")
+    done = run("train", data, *arguments, "--epochs", "10", "--folds", "2", "--no-report", "--json")
     assert done.status == 0, done.err
     result = done.result
     assert result["task"] == task

@@ -44,8 +44,15 @@ def typed(line, folder):
     )
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The folder in which all commands ran one after the other, and what each printed."""
+    folder = tmp_path_factory.mktemp("readme")
+    return folder, [typed(line, folder) for line in commands()]
+
+
 @pytest.mark.slow
-def test_the_commands_run_one_after_the_other_in_a_fresh_folder(tmp_path):
+def test_the_commands_run_one_after_the_other_in_a_fresh_folder(runs):
     assert [line.split()[:2] for line in commands()] == [
         ["chainrule", "train"],
         ["python", "-c"],
@@ -54,10 +61,10 @@ def test_the_commands_run_one_after_the_other_in_a_fresh_folder(tmp_path):
         ["chainrule", "inspect"],
         ["chainrule", "export"],
     ]
-    for line in commands():
-        done = typed(line, tmp_path)
+    folder, printed = runs
+    for line, done in zip(commands(), printed, strict=True):
         assert (done.returncode, done.stderr) == (0, ""), (line, done.stderr)
-    made = {entry.name for entry in tmp_path.iterdir()}
+    made = {entry.name for entry in folder.iterdir()}
     assert made >= {
         "model.safetensors",
         "report.html",
@@ -68,10 +75,10 @@ def test_the_commands_run_one_after_the_other_in_a_fresh_folder(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_screen_of_the_readme_is_that_of_the_first_command(tmp_path):
+def test_the_screen_of_the_readme_is_that_of_the_first_command(runs):
     """Line by line, but for numbers: they are those of a kind of processor."""
     (shown,) = blocks("text")
-    printed = typed(commands()[0], tmp_path).stdout
+    printed = runs[1][0].stdout
 
     def outline(text):
         lines = [

@@ -34,6 +34,8 @@ def test_groups_are_said_and_not_needed_to_predict(run, visits):
     assert done.status == 0
     assert "rows with the same 'patient' are never trained on and judged with at once: 20 groups" in done.err
     assert done.result["settings"]["group"] == "patient"
+    found = {finding["kind"]: finding for finding in done.result["findings"]}
+    assert "--time day" in found["dates split at random"]["remedy"]
     assert any("--type patient=category" in notice for notice in done.result["notices"])
     visits.drop("patient", "y").write_csv("new.csv")
     assert run("predict", "model.safetensors", "new.csv").status == 0
@@ -43,6 +45,7 @@ def test_groups_are_said_and_not_needed_to_predict(run, visits):
 def test_a_time_is_said(run, visits):
     done = run("train", "visits.csv", "--target", "y", "--time", "day", *QUICK, "--json")
     assert done.status == 0
+    assert "dates split at random" not in {finding["kind"] for finding in done.result["findings"]}
     days = visits["day"].sort()
     first = days[-done.result["held_out_rows"]]
     assert f"the rows from {first} on ('day') judge, those before train" in done.err.replace(" 00:00:00", "")
@@ -54,6 +57,7 @@ def test_weights_are_said_and_not_needed_to_predict(run, visits):
     done = run("train", "visits.csv", "--target", "y", "--sample-weight", "count", *QUICK, "--json")
     assert done.status == 0
     assert "column 'count' says how much each row counts, in training and in the score" in done.err
+    assert "(rows count by count, here and in the score; below each counts once)" in done.err
     assert done.result["settings"]["sample_weight"] == "count"
     shares = visits.group_by("y").agg(pl.col("count").sum())["count"]
     assert done.result["baseline"] == pytest.approx(shares.max() / shares.sum())
@@ -61,11 +65,52 @@ def test_weights_are_said_and_not_needed_to_predict(run, visits):
     assert run("predict", "model.safetensors", "new.csv").status == 0
 
 
+def test_an_aim_is_the_score_and_says_the_class(run, visits):
+    rare = visits.with_columns(y=pl.when(pl.col("x") > 0.8).then(pl.lit("ill")).otherwise(pl.lit("well")))
+    noisy = rare.with_columns(x=pl.col("x") + np.random.default_rng(1).normal(size=120))
+    noisy.write_csv("rare.csv")
+    done = run("train", "rare.csv", "--target", "y", "--aim", "balanced-accuracy", *QUICK, "--json")
+    assert done.status == 0
+    result = done.result
+    assert (result["metric"], result["baseline"]) == ("balanced accuracy", 0.5)
+    assert result["score"] == result["metrics"]["balanced accuracy"]["value"]
+    recalls = [row[i] / sum(row) for i, row in enumerate(result["confusion"])]
+    assert result["score"] == pytest.approx(np.mean(recalls))
+    threshold = result["decision"][0]
+    assert sum(result["decision"]) == pytest.approx(1)
+    told = f"ill from a probability of {1 - threshold:.3g} on"
+    assert f"decision    {told}: the predicted class" in done.err
+    assert "(the linear model and the constant say their likeliest class)" in done.err
+    done = run("predict", "model.safetensors", "rare.csv", "--json")
+    assert f"the predicted class is {told}, for the aim balanced-accuracy" in done.err
+    written = pl.read_csv("predictions.csv")
+    likely = pl.when(pl.col("probability_well") > threshold).then(pl.lit("well")).otherwise(pl.lit("ill"))
+    assert written["prediction"].to_list() == written.select(likely)["literal"].to_list()
+    assert done.result["metric"] == "balanced accuracy"
+    assert done.result["score"] == pytest.approx(done.result["metrics"]["balanced accuracy"])
+    shown = " ".join(run("inspect", "model.safetensors").out.split())
+    assert "aim balanced-accuracy" in shown
+    assert f"decision {told}" in shown
+
+
+@pytest.mark.parametrize(
+    ("aim", "constant"), [("log-loss", "the classes' shares"), ("auc", "the classes' shares")]
+)
+def test_an_aim_that_is_of_probabilities(run, visits, aim, constant):
+    done = run("train", "visits.csv", "--target", "y", "--aim", aim, *QUICK[:-1], "--report", "r.html")
+    assert done.status == 0
+    assert f"(always predicting {constant}: " in done.out
+    assert constant in Path("r.html").read_text().replace("&#x27;", "'").replace("&#39;", "'")
+    assert "decision" not in done.out
+
+
 def test_folds_and_repeats_in_one_word(run, visits):
     done = run("train", "visits.csv", "--target", "y", "--cv", "3x2", *QUICK[:4], "--no-report", "--json")
     assert (done.result["settings"]["folds"], done.result["settings"]["restarts"]) == (3, 2)
-    assert done.result["restarts"] == 6
-    assert "each trains 4 of 6 networks and judges the 2 others" in done.err
+    assert done.result["restarts"] == 2
+    assert "in 3 folds, dealt 2 times, each judged by networks trained on the other 2" in " ".join(
+        done.err.split()
+    )
 
 
 @pytest.mark.parametrize(

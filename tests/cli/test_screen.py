@@ -20,14 +20,20 @@ from chainrule.cli import layout, outcome
 from chainrule.report.contents import Importance, Importances
 
 KEYS = [
-    "task", "data", "target", "metric", "score", "score_low", "score_high", "baseline", "scored_on", "training_rows", "validation_rows",
-    "held_out_rows", "epochs", "best_epoch", "restarts", "stopped", "interrupted", "seconds", "settings", "metrics",
-    "confusion", "columns", "findings", "notices", "version", "assumed", "model", "report",
+    "task", "data", "target", "metric", "score", "score_low", "score_high", "baseline", "scored_on", "training_rows",
+    "validation_rows",
+    "held_out_rows", "epochs", "best_epoch", "restarts", "networks", "stopped", "interrupted", "seconds", "decision",
+    "settings", "metrics", "confusion", "coverage", "columns", "findings", "notices", "version", "assumed", "model",
+    "report",
 ]  # fmt: skip
 MEASURES = [
     "accuracy", "balanced accuracy", "log loss", "AUC", "macro F1", "precision", "recall", "Brier score",
     "calibration error",
 ]  # fmt: skip
+
+
+SOME = ("--epochs", 30, "--folds", 3)
+ANY = ("--no-ensemble", "--epochs", 3)  # where what is trained does not matter
 
 
 @pytest.fixture
@@ -44,7 +50,7 @@ def words(text):
 @pytest.fixture
 def screen(narrow):
     """Of a classifier that has learned something."""
-    done = narrow("train", "iris", "--epochs", 60)
+    done = narrow("train", "iris", *SOME)
     assert (done.status, done.err) == (0, "")
     return done.out
 
@@ -58,11 +64,19 @@ def test_what_was_read_the_task_and_the_roles_of_rows(screen):
     assert screen.startswith("iris: 150 rows, species from 4 columns: classification of 3 classes\n")
     assert "classes     setosa (50 rows), versicolor (50), virginica (50)\n" in screen
     said = words(screen)
+    assert "rows 150 rows in 3 folds, each judged by networks trained on the other 2" in said
     assert (
-        "rows 102 rows train the network, 18 rows choose its best epoch, 30 rows are held out for the score"
+        "network 6 networks of 4-64-64-3 and 3 of 4-128-3, relu, dropout 0.1 and 0.2; at most 30 epochs"
         in said
     )
-    assert "network 4-64-64-3, relu; at most 60 epochs" in said
+
+
+def test_a_single_network_has_rows_that_choose_its_epoch_and_rows_for_the_score(narrow):
+    said = words(narrow("train", "iris", *ANY).out)
+    roles = "102 rows train the network, 18 rows choose its best epoch, 30 rows are held out for the score"
+    assert f"rows {roles}" in said
+    assert "network 4-64-64-3, relu; at most 3 epochs" in said
+    assert "epoch 3 is kept" in said
 
 
 def test_measures_stand_beside_those_of_a_linear_model_and_of_a_constant(screen):
@@ -83,9 +97,9 @@ def test_the_confusion_of_few_classes_adds_up(screen):
     start = next(i for i, line in enumerate(lines) if line.startswith("rows by actual class"))
     assert lines[start + 1].split() == ["actual", "setosa", "versicolor", "virginica"]
     counts = np.array([[int(n) for n in line.split()[1:]] for line in lines[start + 2 : start + 5]])
-    assert (counts.sum(1) == 10).all()
+    assert (counts.sum(1) == 50).all()
     said = float(next(line for line in lines if line.startswith("accuracy ")).split()[1])
-    assert counts.trace() / 30 == pytest.approx(said, abs=1e-4)
+    assert counts.trace() / 150 == pytest.approx(said, abs=1e-4)
 
 
 def test_the_columns_that_matter_and_what_to_do_next(screen):
@@ -109,28 +123,33 @@ def test_what_may_be_typed_next_works(narrow, screen):
 
 
 def test_json_has_the_same_facts(narrow):
-    done = narrow("train", "iris", "--epochs", 60, "--json")
+    done = narrow("train", "iris", *SOME, "--json")
     result = done.result
     assert list(result) == KEYS
     assert max(map(len, done.err.splitlines())) <= 80
     assert result["metrics"]["accuracy"]["value"] == result["score"]
     for measure in result["metrics"].values():
         assert list(measure) == ["value", "linear", "baseline", "better"]
-    assert np.sum(result["confusion"]) == result["held_out_rows"]
-    assert np.trace(result["confusion"]) / result["held_out_rows"] == result["score"]
+    assert np.sum(result["confusion"]) == result["training_rows"]
+    assert np.trace(result["confusion"]) / result["training_rows"] == result["score"]
     assert {column["name"] for column in result["columns"]} == {
         "sepal_length", "sepal_width", "petal_length", "petal_width"
     }  # fmt: skip
     for finding in result["findings"]:
         assert list(finding) == ["kind", "severity", "text", "evidence", "remedy"]
         assert finding["severity"] in ("note", "warning", "severe")
-    assert f"accuracy {result['score']:.4g} on 30 held-out rows" in words(done.err)
+    said = re.search(
+        r"accuracy (\S+) \(95% interval: (\S+) to (\S+)\) on 150 out-of-fold rows", words(done.err)
+    )
+    figures = [result[key] for key in ("score", "score_low", "score_high")]
+    assert [float(figure) for figure in said.groups()] == pytest.approx(figures, abs=6e-4)
+    assert [one["probability"] for one in result["coverage"]] == [0.5, 0.8, 0.9, 0.95]
 
 
 def test_a_regression_has_no_confusion(narrow, houses):
-    done = narrow("train", houses / "houses.csv", "--target", "price", "--epochs", 20, "--json")
+    done = narrow("train", houses / "houses.csv", "--target", "price", *SOME, "--json")
     assert done.result["confusion"] == []
-    assert set(done.result["metrics"]) == {"RMSE", "MAE", "median error", "R2"}
+    assert set(done.result["metrics"]) == {"RMSE", "MAE", "median error", "pinball loss", "R2"}
     assert "rows by actual class" not in done.err
     assert "(RMSE gained when a column is shuffled)" in done.err
 
@@ -149,7 +168,7 @@ def test_the_docs_list_the_keys_of_the_json():
 def test_a_model_that_is_no_better_than_a_constant_is_said_to_be_so(narrow):
     rng = np.random.default_rng(0)
     pl.DataFrame({"x": rng.normal(size=200), "y": rng.normal(size=200)}).write_csv("noise.csv")
-    done = narrow("train", "noise.csv", "--epochs", 200, "--weight-decay", 0)
+    done = narrow("train", "noise.csv", "--no-ensemble", "--epochs", 200, "--weight-decay", 0)
     assert "On these 40 rows the model is no better than always predicting the mean." in words(done.out)
 
 
@@ -159,7 +178,7 @@ def test_a_model_that_knows_how_likely_a_rare_class_is_is_not_said_to_be_worthle
     x = rng.normal(size=3000)
     rare = rng.random(3000) < 0.03 + 0.25 / (1 + np.exp(-3 * (x - 1.5)))
     pl.DataFrame({"x": x, "y": np.where(rare, "rare", "usual")}).write_csv("rare.csv")
-    done = narrow("train", "rare.csv", "--json", "--epochs", 10)
+    done = narrow("train", "rare.csv", "--json", "--no-ensemble", "--epochs", 10)
     metrics = done.result["metrics"]
     assert metrics["accuracy"]["value"] <= metrics["accuracy"]["baseline"]
     assert metrics["AUC"]["value"] > 0.6
@@ -195,7 +214,7 @@ def test_findings_have_a_severity_and_a_remedy(narrow, monkeypatch):
     monkeypatch.setattr(
         tables, "findings_of", lambda trained, asked_by: some if asked_by == "command" else []
     )
-    done = narrow("train", "iris", "--epochs", 3, "--json")
+    done = narrow("train", "iris", *ANY, "--json")
     assert "severe      'alive' alone decides the target.\n            try: --ignore alive\n" in done.err
     assert "warning     Half of the units are off Half" in done.err
     assert "note        The score is of 12 rows only.\n" in done.err
@@ -215,10 +234,10 @@ def test_very_many_findings_are_counted(narrow, monkeypatch):
 
     some = [Finding(f"kind {i}", "note", f"Text {i}.", "", "") for i in range(20)]
     monkeypatch.setattr(tables, "findings_of", lambda trained, asked_by: some)
-    done = narrow("train", "iris", "--epochs", 3)
+    done = narrow("train", "iris", *ANY)
     assert done.out.count("note        Text") == outcome.FINDINGS
     assert "and 14 findings more in the report: kind 6," in done.out
-    done = narrow("train", "iris", "--epochs", 3, "--no-report")
+    done = narrow("train", "iris", *ANY, "--no-report")
     assert "and 14 findings more with --json: kind 6," in done.out
 
 
@@ -228,9 +247,9 @@ def test_notices_of_one_kind_are_told_once(narrow):
         f"c{i}": [None if rng.random() < 0.2 else float(v) for v in rng.normal(size=60)] for i in range(30)
     }
     pl.DataFrame({**holes, "y": rng.normal(size=60)}).write_csv("t.csv")
-    done = narrow("train", "t.csv", "--epochs", 3)
+    done = narrow("train", "t.csv", *ANY)
     assert done.out.count("  note: ") == 1
-    notices = narrow("train", "t.csv", "--epochs", 3, "--json").result["notices"]
+    notices = narrow("train", "t.csv", *ANY, "--json").result["notices"]
     assert len(notices) == 30
     counts = {notice.split("'")[1]: int(notice.split(" in ")[1].split()[0]) for notice in notices}
     first, *others = sorted(counts, key=lambda name: -counts[name])
@@ -293,7 +312,7 @@ def test_names_of_classes_that_do_not_fit_are_numbered(narrow):
     rng = np.random.default_rng(0)
     label = rng.integers(0, 4, 120)
     pl.DataFrame({"x": label + rng.normal(size=120) / 9, "y": [names[i] for i in label]}).write_csv("t.csv")
-    done = narrow("train", "t.csv", "--epochs", 3)
+    done = narrow("train", "t.csv", *ANY)
     assert max(map(len, done.out.splitlines())) <= 80
     assert "(1)  (2)  (3)  (4)" in done.out
 
@@ -332,7 +351,7 @@ def on_terminal(folder, arguments, **environment):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
 def test_on_a_terminal_there_are_a_bar_with_time_left_and_colours_unless_unwanted(tmp_path):
-    arguments = ["train", "iris", "--epochs", "3000", "--patience", "3000"]
+    arguments = ["train", "iris", "--no-ensemble", "--epochs", "3000", "--patience", "3000"]
     coloured = on_terminal(tmp_path, arguments)
     assert "\x1b[1maccuracy " in coloured
     bar = next(line for line in coloured.splitlines() if "3000/3000" in line)
@@ -363,7 +382,8 @@ def test_predict_shows_the_first_predictions_and_all_measures(narrow, screen):
 def test_predict_as_json_has_the_measures(narrow, screen):
     result = narrow("predict", "model.safetensors", "iris", "--json").result
     assert list(result) == [
-        "rows", "out", "task", "target", "metric", "score", "score_low", "score_high", "baseline", "scored_rows", "metrics", "notices"
+        "rows", "out", "task", "target", "metric", "score", "score_low", "score_high", "baseline", "scored_rows",
+        "metrics", "notices",
     ]  # fmt: skip
     assert result["metrics"]["accuracy"] == result["score"]
     assert list(result["metrics"]) == MEASURES
@@ -418,7 +438,7 @@ def test_numbers_are_grouped_alike_and_by_spaces_that_every_terminal_has(narrow,
     x = rng.normal(size=400)
     frame = pl.DataFrame({"x": x, "y": 1_000_000 + 80_000 * x + rng.normal(0, 30_000, 400)})
     frame.write_csv(tmp_path / "prices.csv")
-    shown = narrow("train", tmp_path / "prices.csv", "--target", "y", "--epochs", 3).out
+    shown = narrow("train", tmp_path / "prices.csv", "--target", "y", *ANY).out
     shown += narrow("inspect", "model.safetensors").out
     assert "\u202f" not in shown
     assert "u202f" not in shown
@@ -432,7 +452,7 @@ def test_the_constant_has_one_name_and_is_explained(narrow, screen, houses):
     said = "constant: always predicting the class shares of the training rows; for accuracy, their most frequent class"
     assert said in words(screen)
     assert said in report.replace("Constant:", "constant:")
-    done = narrow("train", houses / "houses.csv", "--target", "price", "--epochs", 3)
+    done = narrow("train", houses / "houses.csv", "--target", "price", *ANY)
     assert "(constant: always predicting the mean of the training rows)" in words(done.out)
     assert ">Constant<" in Path("report.html").read_text()
 
@@ -443,13 +463,13 @@ def test_without_a_report_nothing_is_said_of_one(narrow, monkeypatch):
 
     asked = []
     monkeypatch.setattr(tables, "findings_of", lambda trained, asked_by: asked.append(asked_by) or [])
-    narrow("train", "iris", "--epochs", 3, "--no-report", "--json")
-    narrow("train", "iris", "--epochs", 3, "--json")
+    narrow("train", "iris", *ANY, "--no-report", "--json")
+    narrow("train", "iris", *ANY, "--json")
     assert asked == ["command without report"] * 2 + ["command"] * 2
 
     def interrupted(trained, terminal):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("chainrule.cli.train.show_outcome", interrupted)
-    assert "report" not in narrow("train", "iris", "--epochs", 3, "--no-report").err
-    assert "no report is written" in narrow("train", "iris", "--epochs", 3).err
+    assert "report" not in narrow("train", "iris", *ANY, "--no-report").err
+    assert "no report is written" in narrow("train", "iris", *ANY).err

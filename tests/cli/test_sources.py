@@ -24,7 +24,7 @@ ROWS = [
 ]
 BODY = "".join(f"{n},{town},{price}\n" for n, town, price in ROWS)
 TABLE = "n,town,price\n" + BODY
-QUICK = ["--epochs", "1", "--no-report"]
+QUICK = ["--no-ensemble", "--epochs", "1", "--no-report"]
 
 
 @pytest.fixture(autouse=True)

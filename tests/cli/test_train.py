@@ -16,21 +16,23 @@ import pytest
 import chainrule as cr
 from chainrule.files import save_tensors
 
-QUICK = ("--epochs", 3, "--no-report")
+QUICK = ("--epochs", 3, "--folds", 2, "--no-report")
+SINGLE = ("--no-ensemble", "--epochs", 3)  # where what is trained does not matter, or is of one network only
 
 
 def test_digits_are_learned_and_everything_is_written(run):
-    done = run("train", "digits", "--json")
+    done = run("train", "digits", "--epochs", 12, "--folds", 3, "--json")
     assert done.status == 0
     result = done.result
     assert result["task"] == "classification"
     assert result["metric"] == "accuracy"
     assert 0.97 <= result["score"] <= 1
     assert result["baseline"] == pytest.approx(0.1, abs=0.01)
-    assert (result["scored_on"], result["held_out_rows"]) == ("held-out", 359)
-    assert result["training_rows"] + result["validation_rows"] == 1797 - 359
+    assert (result["scored_on"], result["held_out_rows"]) == ("out-of-fold", 0)
+    assert (result["training_rows"], result["validation_rows"]) == (1797, 0)
     assert 1 <= result["best_epoch"] <= result["epochs"]
     assert result["restarts"] == 1
+    assert result["networks"] == len(cr.load_model(result["model"]).network.members)
     assert 0 < result["seconds"] < 120
     assert "accuracy" in Path(result["report"]).read_text("utf-8")
     assert cr.load_model(result["model"]).facts.score == result["score"]
@@ -49,9 +51,11 @@ def test_what_is_said(run, houses):
     assert done.status == 0
     assert "houses.csv: 200 rows, price from 4 columns: regression" in done.out
     assert "note: column 'age' has no value in" in done.out
-    assert "136 rows train the network, 24 rows choose its best epoch, 40 rows are held out" in done.out
+    assert "200 rows in 2 folds, each judged by networks trained on the other" in done.out
+    assert "network     4 networks of" in done.out
+    assert "6 networks, 3 epochs each, in " in done.out
     assert "RMSE" in done.out
-    assert "40 held-out rows (always predicting the mean: " in done.out
+    assert "200 out-of-fold rows (always predicting the mean: " in done.out
     assert "model:  model.safetensors" in done.out
     assert "report" not in done.out
     assert not Path("report.html").exists()
@@ -84,7 +88,18 @@ def test_held_out_rows_decide_nothing(run, tmp_path):
     problem.frame.with_columns(pl.Series(problem.target, changed)).write_csv("b.csv")
     scores = []
     for name in "ab":
-        done = run("train", f"{name}.csv", "--target", problem.target, "--epochs", 5, "--out", name, "--json")
+        done = run(
+            "train",
+            f"{name}.csv",
+            "--target",
+            problem.target,
+            "--no-ensemble",
+            "--epochs",
+            5,
+            "--out",
+            name,
+            "--json",
+        )
         scores.append(done.result["score"])
     assert scores[0] != scores[1]
     states = [cr.load_model(name).network.state_dict() for name in "ab"]
@@ -96,7 +111,7 @@ def test_restarts_and_other_settings_reach_the_model(run):
     settings = ["--hidden", "8,4", "--activation", "tanh", "--dropout", 0.25, "--batch-norm", "--restarts", 3]
     settings += ["--batch-size", 16, "--lr", 0.02, "--penalty", 1e-4, "--label-smoothing", 0.1]
     settings += ["--validation", 0.2, "--held-out", 0.3, "--patience", 2, "--weight-decay", 0, "--seed", 4]
-    done = run("train", "iris", "--epochs", 4, "--json", *settings)
+    done = run("train", "iris", "--no-ensemble", "--epochs", 4, "--json", *settings)
     model = cr.load_model("model.safetensors")
     assert done.result["restarts"] == 3
     assert model.architecture.widths == (4, 8, 4, 3)
@@ -111,12 +126,12 @@ def test_restarts_and_other_settings_reach_the_model(run):
 
 
 def test_no_hidden_layer(run):
-    assert run("train", "iris", "--hidden", "none", *QUICK).status == 0
+    assert run("train", "iris", "--hidden", "none", *SINGLE, "--no-report").status == 0
     assert cr.load_model("model.safetensors").architecture.widths == (4, 3)
 
 
 def test_a_table_too_small_to_split_is_scored_on_its_training_rows(run):
-    done = run("train", "xnor", "--epochs", 200)
+    done = run("train", "xnor", "--epochs", 300)
     assert "4 rows are too few to hold some out: the score is of the training rows" in done.out
     assert "accuracy 1 on 4 training rows" in done.out
     assert "none were held out" in Path("report.html").read_text("utf-8")
@@ -125,26 +140,29 @@ def test_a_table_too_small_to_split_is_scored_on_its_training_rows(run):
 def test_the_target_is_found_by_its_name(run, houses):
     frame = pl.read_csv(houses / "houses.csv")
     frame.rename({"price": "Target"}).write_csv("a.csv")
-    assert run("train", "a.csv", *QUICK, "--json").result["target"] == "Target"
+    assert run("train", "a.csv", *SINGLE, "--no-report", "--json").result["target"] == "Target"
 
 
 def test_a_file_comes_before_a_bundled_problem_of_its_name(run, houses):
     Path("digits").write_bytes((houses / "houses.csv").read_bytes())
-    done = run("train", "digits", "--target", "price", *QUICK)
+    done = run("train", "digits", "--target", "price", *SINGLE, "--no-report")
     assert "the file digits is read, not the bundled problem of that name" in done.out
     assert "200 rows" in done.out
 
 
 def test_parquet(run, houses):
     pl.read_csv(houses / "houses.csv").write_parquet("houses.parquet")
-    assert run("train", "houses.parquet", "--target", "price", *QUICK).status == 0
+    assert run("train", "houses.parquet", "--target", "price", *SINGLE, "--no-report").status == 0
 
 
 def test_the_task_can_be_said(run):
     rng = np.random.default_rng(0)
     pl.DataFrame({"a": rng.normal(size=99), "y": rng.integers(0, 3, 99)}).write_csv("a.csv")
-    assert run("train", "a.csv", *QUICK, "--json").result["task"] == "classification"
-    assert run("train", "a.csv", *QUICK, "--json", "--task", "regression").result["task"] == "regression"
+    assert run("train", "a.csv", *SINGLE, "--no-report", "--json").result["task"] == "classification"
+    assert (
+        run("train", "a.csv", *SINGLE, "--no-report", "--json", "--task", "regression").result["task"]
+        == "regression"
+    )
 
 
 def test_rows_without_a_target_are_left_out(run, houses):
@@ -152,15 +170,27 @@ def test_rows_without_a_target_are_left_out(run, houses):
     price = frame["price"].to_list()
     price[3] = price[20] = None
     frame.with_columns(pl.Series("price", price)).write_csv("a.csv")
-    done = run("train", "a.csv", "--target", "price", *QUICK, "--json")
+    done = run("train", "a.csv", "--target", "price", *SINGLE, "--no-report", "--json")
     rows = [done.result[name] for name in ("training_rows", "validation_rows", "held_out_rows")]
     assert sum(rows) == 198
     assert "target 'price' has no value in rows 4, 21: left out (2 rows)" in done.result["notices"]
 
 
 def test_a_run_goes_on_from_its_checkpoint(run):
-    run("train", "iris", "--epochs", 6, "--patience", 6, "--out", "whole", "--quiet")
-    arguments = ["train", "iris", "--patience", 6, "--checkpoint", "run", "--out", "parts", "--no-report"]
+    run("train", "iris", "--epochs", 6, "--folds", 2, "--patience", 6, "--out", "whole", "--quiet")
+    arguments = [
+        "train",
+        "iris",
+        "--folds",
+        2,
+        "--patience",
+        6,
+        "--checkpoint",
+        "run",
+        "--out",
+        "parts",
+        "--no-report",
+    ]
     assert run(*arguments, "--epochs", 6).status == 0
     assert run(*arguments, "--epochs", 6, "--resume").status == 0
     assert Path("whole").read_bytes() == Path("parts").read_bytes()
@@ -183,7 +213,7 @@ def test_a_run_goes_on_from_its_checkpoint(run):
     ],
 )
 def test_a_run_with_another_option_is_told_which_it_is(run, name, value):
-    arguments = ["train", "iris", "--checkpoint", "run", "--no-report", "--epochs", 3]
+    arguments = ["train", "iris", "--checkpoint", "run", "--no-report", *SINGLE]
     assert run(*arguments).status == 0
     done = run(*arguments, "--resume", f"--{name}", value)
     assert done.status == 2
@@ -206,8 +236,7 @@ def test_a_run_of_other_rows_is_told_so(run):
         "--checkpoint",
         "run",
         "--no-report",
-        "--epochs",
-        3,
+        *SINGLE,
     ]
     assert run(*arguments).status == 0
     Path("t.csv").write_text(table.replace("\n5,5,", "\n5,6,"))
@@ -232,7 +261,7 @@ def test_a_failing_save_loses_neither_the_score_nor_the_previous_file(run, monke
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
-        done = run("train", "iris", "--epochs", 3, "--json")
+        done = run("train", "iris", *SINGLE, "--json")
     assert done.status == 2
     assert (done.result["model"], done.result["report"]) == (None, None)
     assert "accuracy " in done.err
@@ -253,14 +282,14 @@ def test_a_disk_that_is_full_at_the_first_checkpoint_loses_nothing(run, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full_at_first)
-        done = run("train", "iris", "--epochs", 3, "--checkpoint", "c")
+        done = run("train", "iris", *SINGLE, "--checkpoint", "c")
     assert done.status == 0
     assert "No space left on device; training goes on" in done.err
     assert {path.name for path in Path().iterdir()} == {"model.safetensors", "report.html", "c"}
-    plain = run("train", "iris", "--epochs", 3, "--out", "plain", "--no-report")
+    plain = run("train", "iris", *SINGLE, "--out", "plain", "--no-report")
     assert plain.status == 0
     assert Path("plain").read_bytes() == Path("model.safetensors").read_bytes()
-    assert run("train", "iris", "--epochs", 3, "--checkpoint", "c", "--resume").status == 0
+    assert run("train", "iris", *SINGLE, "--checkpoint", "c", "--resume").status == 0
 
 
 @pytest.mark.parametrize("place", ["--out", "--checkpoint"])
@@ -273,7 +302,7 @@ def test_a_file_that_is_not_ours_is_not_written_over(run, place):
 
 
 def test_a_run_is_not_written_over_unasked(run):
-    first = run("train", "iris", "--epochs", 2, "--checkpoint", "c", "--resume")
+    first = run("train", "iris", *SINGLE, "--checkpoint", "c", "--resume")
     assert "there is no c to go on from yet" in first.out
     before = Path("c").read_bytes()
     done = run("train", "iris", "--epochs", 4, "--checkpoint", "c")
@@ -295,8 +324,7 @@ def test_where_a_command_fails_is_no_line_of_a_library(tmp_path):
         "y",
         "--lr",
         "1e12",
-        "--epochs",
-        "3",
+        *map(str, SINGLE),
     ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "diverged" in done.stderr
@@ -397,7 +425,7 @@ def test_what_is_made_from_a_private_file_is_private(run, houses, tmp_path, mode
     data.chmod(mode)
     before = os.umask(0o022)
     try:
-        told = run("train", data, "--target", "price", "--epochs", 3, "--checkpoint", "run", "--quiet")
+        told = run("train", data, "--target", "price", *SINGLE, "--checkpoint", "run", "--quiet")
         assert told.status == 0
         for out in ("p.csv", "p.parquet"):
             assert run("predict", "model.safetensors", data, "--out", out).status == 0
@@ -453,10 +481,10 @@ def german(houses):
 
 
 def test_what_was_assumed_about_the_file_is_said_everywhere(run, german):
-    done = run("train", german, "--target", "price", *QUICK[:2], "--report", "r.html")
+    done = run("train", german, "--target", "price", *SINGLE, "--report", "r.html")
     assert f"german.csv: 200 rows, price from 4 columns: regression ({ASSUMED})\n" in done.out
     assert f"the file is read with {ASSUMED}" in Path("r.html").read_text()
-    as_json = run("train", german, "--target", "price", *QUICK, "--json")
+    as_json = run("train", german, "--target", "price", *SINGLE, "--no-report", "--json")
     assert as_json.result["notices"][0] == f"the file is read with {ASSUMED}"
     done = run("predict", "model.safetensors", german, "--json")
     assert done.result["notices"][:2] == [
@@ -469,7 +497,7 @@ def test_what_was_assumed_about_the_file_is_said_everywhere(run, german):
 
 def test_what_is_assumed_can_be_overruled(run, german):
     given = ["--encoding", "mac_roman", "--delimiter", "semicolon"]
-    done = run("train", german, "--target", "price", *QUICK, *given)
+    done = run("train", german, "--target", "price", *SINGLE, "--no-report", *given)
     assert "price from 4 columns: regression\n" in done.out
     model = cr.load_model("model.safetensors")
     assert "Kˆln" in model.preprocessor.columns[2].categories

@@ -7,7 +7,7 @@ from tests.fuzz.networks import networks
 from tests.fuzz.programs import PREAMBLE, Text
 from tests.fuzz.search import Tally, program_cases, search
 
-SEARCHES, PROGRAMS, NETWORKS = 30, 100, 6  # of each search
+SEARCHES, PROGRAMS, NETWORKS = 10, 100, 6  # of each search
 
 
 @pytest.mark.slow

@@ -3,10 +3,9 @@
 Work is counted in calls of functions, which neither the machine nor what else it does changes.
 """
 
-import sys
-
 import numpy as np
 import pytest
+from tests.counted import calls
 
 import chainrule as cr
 from chainrule import nn
@@ -54,23 +53,6 @@ def many_readers_of_one_quantity(nodes):
 def a_deep_network(nodes):
     model = nn.MLP([3] * (nodes // 4) + [1], "tanh", seed=0)
     return nn.squared_error(model(np.ones((2, 3), np.float32)), np.zeros((2, 1), np.float32))
-
-
-def calls(work):
-    """How many functions are called, Python's own included."""
-    count = 0
-
-    def seen(frame, event, argument):
-        nonlocal count
-        count += event in {"call", "c_call"}
-
-    before = sys.getprofile()
-    sys.setprofile(seen)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return count
 
 
 GRAPHS = [

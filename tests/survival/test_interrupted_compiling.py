@@ -60,6 +60,7 @@ def resident():
 EVERY_LINE = """
 compiled(0.5)
 lines = interrupted(0, 1.5)
+gc.freeze()
 at, step = 1, max(1, lines // {most} - 1)
 while at <= lines:
     interrupted(at, 2.0 + at)
@@ -108,6 +109,7 @@ def compiled(scale):
     engine = llvm.Engine(code, *processor)
     assert ctypes.CFUNCTYPE(ctypes.c_int64)(engine.address("f"))() == 7
 lines = interrupted(0, 0)
+gc.freeze()
 for at in range(1, lines + 1):
     interrupted(at, 0)
     gc.collect()

@@ -157,6 +157,16 @@ def test_every_fold_has_its_own_network(trained):
     assert not np.array_equal(weights[0][name], weights[1][name])
 
 
+def test_the_one_network_that_is_looked_at_is_of_the_best_fold(trained):
+    best, kinds = trained.history.replicas[trained.history.best], trained.model.architecture.kinds
+    single, (kind, _) = trained.single, trained.model.architecture.answering[0]
+    for name, value in single.network.state_dict().items():
+        assert np.array_equal(best.state[f"networks.{kinds.index(kind)}.{name}"], value), name
+    fold = trained.history.folds[trained.history.best].validation
+    assert np.array_equal(single.unseen.features, trained.prepared.training.features[fold])
+    assert len(single.training.target) + len(single.unseen.target) == 240
+
+
 def test_it_is_saved_and_comes_back(trained, tmp_path):
     frame = trained.prepared.frame
     trained.model.save(tmp_path / "m")

@@ -3,11 +3,10 @@
 Work is counted in calls of functions, which neither the machine nor what else it does changes.
 """
 
-import sys
-
 import numpy as np
 import polars as pl
 import pytest
+from tests.counted import calls
 
 from chainrule.cli import main
 from chainrule.data.features.target import _class_names
@@ -39,24 +38,6 @@ def table(rows, kind):
     return frame.with_columns(
         pl.when(pl.Series(rng.random(rows) > 0.1)).then(pl.col(name)).alias(name) for name in frame.columns
     )
-
-
-def calls(work):
-    """How many functions are called, Python's own included, when machine code and imports are there already."""
-    work()
-    count = 0
-
-    def seen(frame, event, argument):
-        nonlocal count
-        count += event in {"call", "c_call"}
-
-    before = sys.getprofile()
-    sys.setprofile(seen)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return count
 
 
 def whole_command(frame, folder):

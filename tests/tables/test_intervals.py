@@ -1,5 +1,7 @@
 """Intervals are wide where errors are large, label sets where classes are in doubt, and both hold what they say."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -89,7 +91,7 @@ def test_label_sets_hold_the_truth_as_often_as_they_say(classes, coverage):
     for _ in range(40):
         (p, actual), (new, truth) = drawn(300), drawn(1000)
         most = half_width(kept_errors(1 - p[np.arange(300), actual]), coverage, "label_sets")
-        sets = likely_enough(new, most)
+        sets = likely_enough(new, most, new.argmax(1))
         held.append(np.mean(sets[np.arange(1000), truth]))
         assert sets.any(1).all()
     assert coverage - 0.01 < np.mean(held) < coverage + 0.02
@@ -133,7 +135,7 @@ def test_a_models_intervals_and_sets_follow_the_row_and_are_saved(trained, tmp_p
         )
         assert len(model.facts.error_scale) == 5
         assert np.median(wide) == pytest.approx(2 * model.half_width(0.9), rel=0.2)
-    assert np.mean(right) == pytest.approx(0.9, abs=0.045)
+    assert 0.86 < np.mean(right) < 0.97  # all networks together are a little better than those that judged
     assert high > 1.5 * low
     frame = found.to_frame()
     assert frame.columns == columns
@@ -141,6 +143,14 @@ def test_a_models_intervals_and_sets_follow_the_row_and_are_saved(trained, tmp_p
     asked = {"label_sets" if model.classes else "interval": 0.9}
     trained.model.predict_to(tmp_path / "new.csv", tmp_path / "p.parquet", **asked)
     assert pl.read_parquet(tmp_path / "p.parquet").equals(frame)
+
+
+def test_a_class_that_is_decided_on_is_in_the_set():
+    model = train_table(noisy("classification"), "y", TrainingSettings(epochs=5)).model
+    decided = replace(model, facts=replace(model.facts, decision=(50.0, 1.0, 1.0)))
+    found = decided.predict(noisy("classification"), label_sets=0.5)
+    assert all(name in some for name, some in zip(found.values, found.label_sets, strict=True))
+    assert (np.array(found.values) != np.array(found.classes)[found.probabilities.argmax(1)]).any()
 
 
 def test_coverage_is_told_on_rows_that_judge(trained):
@@ -155,6 +165,8 @@ def test_coverage_of_few_rows_is_told_as_far_as_they_allow(trained):
     scored = trained.scored
     few = Scored(scored.outputs[:12], scored.encoded[:12], scored.predicted[:12], scored.actual[:12])
     assert [one.probability for one in coverage_of(trained.model, few)] == [0.5, 0.8, 0.9]
+    one = Scored(scored.outputs[:1], scored.encoded[:1], scored.predicted[:1], scored.actual[:1])
+    assert coverage_of(trained.model, one) == ()
 
 
 def test_what_the_task_does_not_have_is_refused(trained):

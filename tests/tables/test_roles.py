@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from chainrule.data import Columns
+from chainrule.data.digits import DataWarning
 from chainrule.errors import DataError, SettingError
 from chainrule.tables import Recipe, TrainingSettings, prepare, train_table
 from chainrule.tables.ensemble import folds_for
@@ -44,12 +45,12 @@ def test_a_column_that_tells_the_group_is_worth_nothing_for_new_groups():
 def test_means_of_the_target_in_a_category_are_of_other_groups():
     """Each name is of one group, so that no other group has a row of that name; the mean would tell the group."""
     frame, _ = shops(rows=700, count=150)
-    last = [
-        prepare(frame.drop("code"), "y", Recipe({**QUICK, **more})).training.features[:, -1]
-        for more in ({}, {"group": "shop"})
-    ]
-    assert np.abs(last[0]).mean() > 0.3
-    assert not last[1].any()
+    for more, told in (({}, True), ({"group": "shop"}, False)):
+        prepared = prepare(frame.drop("code"), "y", Recipe({**QUICK, **more}))
+        in_training = prepared.training.features[:, -1]
+        in_use = prepared.preprocessor.transform(frame)[:, -1]
+        assert (np.abs(in_training).mean() > 0.3) == in_training.any() == told
+        assert in_use.any() == told  # a network is not told in use what it was never told in training
 
 
 @pytest.mark.parametrize("single", [False, True])
@@ -170,6 +171,12 @@ def test_a_table_too_small_for_an_ensemble_and_a_single_network_of_several_kinds
     assert train_table(few, "y", Recipe({"epochs": 2})).score.scored_on == "training"
     with pytest.raises(SettingError, match="several kinds"):
         prepare(few, "y", TrainingSettings(embedding="mixed"))
+
+
+def test_a_class_that_a_stretch_of_time_lacks_is_told():
+    labels = np.array(["a"] * 50 + ["b"] * 10, object)
+    with pytest.warns(DataWarning, match="class 'b' has 10 rows for 3 folds: 2 of them validate without it"):
+        blocks(np.arange(60), 3, labels=labels)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -33,7 +33,7 @@ def test_coverage_of_the_share_over_all_that_may_happen(rows, share):
 @pytest.mark.parametrize(
     ("errors", "least"),
     [("normal", 0.93), ("uniform", 0.93), ("laplace", 0.88)],
-    ids=lambda value: str(value),
+    ids=str,
 )
 @pytest.mark.parametrize("rows", [50, 300])
 def test_coverage_of_the_rmse_by_simulation(errors, least, rows):

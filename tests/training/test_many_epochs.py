@@ -1,10 +1,10 @@
 """Runs planned for far longer than anybody waits: nothing is listed for epochs that nobody has come to."""
 
-import time
 import tracemalloc
 
 import numpy as np
 import pytest
+from tests.counted import calls
 
 import chainrule as cr
 from chainrule import nn, optim
@@ -42,18 +42,19 @@ RATES = {
 }
 
 
-@pytest.mark.parametrize("epochs", [10**8, 10**9, 10**15])
+@pytest.mark.parametrize("epochs", [10**8, 10**15])
 @pytest.mark.parametrize("rate", RATES)
 def test_ctrl_c_ends_a_run_of_any_length_at_once(rate, epochs):
     settings = {"optimizer": RATES[rate], "callbacks": [interrupt_after(3)]}
     fit(epochs=5, **settings)  # what is compiled and imported is not counted
+    histories = []
     tracemalloc.start()
-    began = time.process_time()
-    history = fit(epochs=epochs, **settings)
-    seconds, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
+    work = calls(lambda: histories.append(fit(epochs=epochs, **settings)))
+    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
+    (history,) = histories
     assert history.interrupted and history.loss.shape == (1, 3) and history.lr.shape == (1, 3)
-    assert seconds < 3 and peak < 30e6  # all epochs' would take minutes and gigabytes
+    assert work < 2e6 and peak < 30e6  # all epochs' would be 10**8 calls and gigabytes
     short = fit(epochs=5, optimizer=RATES[rate])
     if rate != "a schedule":  # which falls over as many steps as it is told
         np.testing.assert_array_equal(history.loss, short.loss[:, :3])

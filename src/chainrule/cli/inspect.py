@@ -52,14 +52,30 @@ def summary(model: TableModel) -> dict[str, Any]:
             "activation": model.architecture.activation,
             "dropout": model.architecture.dropout,
             "batch_norm": model.architecture.batch_norm,
+            "networks": model.architecture.networks,
             "parameters": sum(parameter.size for parameter in model.network.parameters()),
         },
         **asdict(model.facts),
     }
 
 
+def layer_lines(model: TableModel) -> Iterator[str]:
+    """The layers of the network; of several that answer together, those of the first of each kind."""
+    from chainrule.tables.mixture import Mixture
+
+    if not isinstance(model.network, Mixture):
+        yield from repr(model.network.summary()).splitlines()
+        return
+    kinds, each = model.architecture.answering, model.architecture.members
+    for number, ((_, share), network) in enumerate(zip(kinds, model.network.members, strict=False), 1):
+        which = f"kind {number} of {len(kinds)}, with {share:.2g} of the say, " if len(kinds) > 1 else ""
+        yield f"{which}{each} network{'' if each == 1 else 's'} like this:"
+        yield from repr(network.summary()).splitlines()
+
+
 def describe(model: TableModel) -> Iterator[tuple[str, str]]:
     """The lines that are shown, each with the name that stands before it."""
+    from chainrule.tables.decision import describe_decision
     from chainrule.tables.scores import Score
 
     facts, target = model.facts, model.preprocessor.target
@@ -68,17 +84,19 @@ def describe(model: TableModel) -> Iterator[tuple[str, str]]:
         facts.metric, facts.score, facts.baseline, rows, facts.scored_on, facts.score_low, facts.score_high
     )
     yield "version", f"chainrule {clipped(facts.version)}"
-    yield (
-        "data",
-        f"{clipped(facts.data)}: {facts.training_rows} rows to train, {facts.validation_rows} to validate",
-    )
+    validation = f", {facts.validation_rows} to validate" if facts.validation_rows else ""
+    yield "data", f"{clipped(facts.data)}: {facts.training_rows} rows to train{validation}"
     yield "target", f"{clipped(target.name)} ({target.task})"
     if target.classes:
         yield "classes", list_some(target.classes, limit=20)
     yield "score", score.describe()
-    yield "training", f"{facts.epochs} epochs ({clipped(facts.stopped)}); epoch {facts.best_epoch} is kept"
+    if facts.decision:
+        yield "decision", f"{describe_decision(facts.decision, target.classes)}: the predicted class"
+    course = f"{facts.epochs} epochs ({clipped(facts.stopped)}); epoch {facts.best_epoch} is kept"
+    folds = model.architecture.members
+    yield "training", f"the best of {folds} folds: {course}" if folds > 1 else course
     yield "network", clipped(model.architecture.describe(), WIDTH)
-    layers = repr(model.network.summary()).splitlines()
+    layers = list(layer_lines(model))
     for line in layers if len(layers) <= LAYERS else [*layers[:LAYERS], f"and {len(layers) - LAYERS} more"]:
         yield "", line
     columns = model.preprocessor.columns

@@ -139,6 +139,21 @@ TRAIN: dict[str, Option] = {
         "COLUMN",
         "weight",
     ),
+    "class_weight": Option(
+        "Rows",
+        "balanced: all classes count alike in training, however rare they are. Probabilities are still of classes as "
+        "frequent as they are; the predicted class is the one whose probability is largest beside its frequency.",
+        "NAME",
+        "balanced",
+    ),
+    "aim": Option(
+        "Rows",
+        "What classes are judged by: accuracy, balanced-accuracy, f1 (the mean over the classes), log-loss or auc. For the "
+        "first three the class is predicted that is best for it by rows that training did not see: of two classes by a "
+        "threshold.",
+        "AIM",
+        "f1",
+    ),
     "hidden": Option(
         "Network",
         "Widths of the hidden layers, separated by commas; none for a linear model.",

@@ -28,7 +28,7 @@ LEFT_OUT = "(left out for so many classes: AUC, and a linear model)"
 NAME = 24  # characters of a column or a class in a table
 FINDINGS = 6
 NOTHING_TOLD: Mapping[str, Any] = MappingProxyType(
-    {"metrics": {}, "confusion": [], "columns": [], "findings": []}
+    {"metrics": {}, "confusion": [], "coverage": [], "columns": [], "findings": []}
 )
 
 
@@ -42,7 +42,7 @@ def show_outcome(trained: Trained, terminal: Terminal) -> None:
     for text in verdict(trained):
         terminal.say(paragraph(text), "red")
     for title, lines in (
-        ("", metric_lines(trained.metrics, trained.model.task)),
+        ("", [*metric_lines(trained.metrics, trained.model.task), *what_was_said(trained)]),
         (confusion_title(trained), confusion_lines(trained)),
         (column_title(trained), column_lines(trained)),
     ):
@@ -54,8 +54,12 @@ def show_outcome(trained: Trained, terminal: Terminal) -> None:
 
 def verdict(trained: Trained) -> list[str]:
     """What must be said plainly: that a constant does as well, by the score and by the probabilities."""
+    from chainrule.tables.metrics import BETTER
+
     score, is_classes = trained.score, trained.model.task == "classification"
-    better = score.value > score.baseline if is_classes else score.value < score.baseline
+    better = (
+        score.value > score.baseline if BETTER[score.metric] == "higher" else score.value < score.baseline
+    )
     for metric in trained.metrics:  # where classes are rare, their probabilities tell what the accuracy hides
         if metric.name == "log loss" and metric.value is not None and metric.baseline is not None:
             better = better or metric.value < metric.baseline
@@ -92,6 +96,19 @@ def metric_lines(metrics: Sequence[Metric], task: str) -> list[str]:
     ]
 
 
+def what_was_said(trained: Trained) -> list[str]:
+    """What the measures rest on besides the networks: weights of rows, and how the predicted class is chosen."""
+    lines = []
+    if trained.scored.weights is not None:
+        weight = clipped(trained.model.facts.settings["sample_weight"], NAME)
+        lines += paragraph(f"(rows count by {weight}, here and in the score; below each counts once)").split(
+            "\n"
+        )
+    if trained.scored.said is not None:
+        lines += paragraph("(the linear model and the constant say their likeliest class)").split("\n")
+    return lines
+
+
 def confusion_title(trained: Trained) -> str:
     """What stands above the confusion matrix."""
     return f"rows by actual class and by predicted class ({trained.model.facts.scored_on} rows)"
@@ -105,7 +122,7 @@ def confusion(trained: Trained) -> list[list[int]]:
     if not 0 < classes <= COUNTED:
         return []
     counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (scored.actual, scored.predicted.argmax(1)), 1)
+    np.add.at(counts, (scored.actual, scored.labels), 1)
     found: list[list[int]] = counts.tolist()
     return found
 
@@ -183,6 +200,7 @@ def outcome_as_json(trained: Trained, has_report: bool) -> dict[str, Any]:
             for metric in trained.metrics
         },
         "confusion": confusion(trained),
+        "coverage": [one._asdict() for one in trained.coverage],
         "columns": [
             {"name": column.name, "importance": column.loss, "spread": column.spread}
             for column in trained.importances.columns

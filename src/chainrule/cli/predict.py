@@ -103,7 +103,9 @@ def head_lines(predictions: Predictions) -> list[str]:
         rows = [[*row, f"{low:.6g}", f"{high:.6g}"] for row, (low, high) in zip(rows, ends, strict=True)]
     if predictions.probabilities is not None:
         titles.append("probability")
-        best = predictions.probabilities[:HEAD].max(1)
+        said = predictions.probabilities.argmax(1) if predictions.said is None else predictions.said
+        shown = said[:HEAD]
+        best = predictions.probabilities[range(len(shown)), shown]
         rows = [[*row, f"{probability:.4f}"] for row, probability in zip(rows, best, strict=True)]
     if predictions.sets is not None:
         titles.append("in the set")
@@ -128,10 +130,10 @@ def show_score(scoring: Scoring, terminal: Terminal) -> None:
     rest = [
         f"{titled(name, class_of(name, classes))} {measure_text(name, value, '')}"
         for name, value in scoring.metrics.items()
-        if value is not None
+        if value is not None and name != scoring.score.metric
     ]
-    if len(rest) > 1:
-        terminal.say(paragraph(", ".join(rest[1:])))
+    if rest:
+        terminal.say(paragraph(", ".join(rest)))
 
 
 def summary(model: TableModel, scoring: Scoring) -> dict[str, Any]:
@@ -190,4 +192,5 @@ class Scoring:
             return {}
         outputs, actual = (np.concatenate(parts) for parts in zip(*self.held, strict=True))
         scored = score_rows(self.model, outputs, actual)
-        return measure(self.model.preprocessor.target, scored.predicted, scored.actual)
+        said = self.model.said(outputs) if self.model.decision else None
+        return measure(self.model.preprocessor.target, scored.predicted, scored.actual, None, said)

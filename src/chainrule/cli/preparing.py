@@ -67,14 +67,9 @@ def describe_prepared(prepared: Prepared, source: Source, terminal: Terminal) ->
     terminal.remark(entry(f"{clipped(source.name)}:", f"{prepared.frame.height} rows, {what}{assumed}", 0))
     if fitted.target.classes:
         terminal.remark(entry("classes", describe_classes(prepared)))
-    folds, repeats = prepared.settings.folds, prepared.settings.restarts
-    trains, others = (folds - 1) * repeats, "other" if repeats == 1 else f"{repeats} others"
     roles = (
         [
-            (
-                split.training,
-                f"of which each trains {trains} of {folds * repeats} networks and judges the {others}",
-            ),
+            (split.training, describe_folds(prepared.settings)),
             (split.held_out, "are held out for the score"),
         ]
         if prepared.settings.ensemble
@@ -90,6 +85,17 @@ def describe_prepared(prepared: Prepared, source: Source, terminal: Terminal) ->
         entry("network", f"{clipped(prepared.architecture.describe(), WIDTH)}; at most {epochs} epochs")
     )
     terminal.notices(prepared.notices)
+
+
+def describe_folds(settings: TrainingSettings) -> str:
+    """What the folds of an ensemble are for.
+
+    >>> describe_folds(TrainingSettings(ensemble=True, folds=8))
+    'in 8 folds, each judged by networks trained on the other 7'
+    """
+    dealt = f", dealt {settings.restarts} times" if settings.restarts > 1 else ""
+    others = f"other {settings.folds - 1}" if settings.folds > 2 else "other"
+    return f"in {settings.folds} folds{dealt}, each judged by networks trained on the {others}"
 
 
 def describe_classes(prepared: Prepared) -> str:

@@ -144,13 +144,16 @@ class Terminal:
 
 
 @contextmanager
-def plain_warnings(restarts: int, lr: float, usual: float) -> Iterator[None]:
-    """Print the warnings of training as somebody reads them who typed a command: options, and no lines of source."""
+def plain_warnings(what: str, count: int, lr: float, usual: float) -> Iterator[None]:
+    """Print the warnings of training as somebody reads them who typed a command: options, and no lines of source.
+
+    ``what`` are the ``count`` replicas of the run: its restarts, or its folds.
+    """
     from chainrule.training import TrainingWarning
 
     def show(message: Warning | str, *ignored: object, **ignored_too: object) -> None:
         if isinstance(message, TrainingWarning) and message.replica is not None:
-            who = f"restart {message.replica + 1} of {restarts}" if restarts > 1 else "training"
+            who = f"{what} {message.replica + 1} of {count}" if count > 1 else "training"
             complain(f"{who} {message.reason}\n  {'try:':<10}--lr {min(lr / 10, usual):g}")
         else:
             complain(as_options(str(message)))

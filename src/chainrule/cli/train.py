@@ -24,7 +24,8 @@ from chainrule.data.files.text_format import TextFormat
 from chainrule.errors import ChainruleError, SettingError
 from chainrule.files import is_ours
 from chainrule.foreign_text import clipped
-from chainrule.tables.recipe import Recipe
+from chainrule.tables.decision import describe_decision
+from chainrule.tables.recipe import Recipe, usual_rate
 from chainrule.tables.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def train_command(
     group: Annotated[str | None, option("group")] = None,
     time_order: Annotated[str | None, option("time_order", "--time")] = None,
     sample_weight: Annotated[str | None, option("sample_weight")] = None,
+    class_weight: Annotated[str | None, option("class_weight")] = None,
+    aim: Annotated[str | None, option("aim")] = None,
     hidden: Annotated[str | None, option("hidden")] = None,
     activation: Annotated[str | None, option("activation")] = None,
     dropout: Annotated[float | None, option("dropout")] = None,
@@ -110,6 +113,8 @@ def train_command(
         group=group,
         time_order=time_order,
         sample_weight=sample_weight,
+        class_weight=class_weight,
+        aim=aim,
     )
     asked = asked_for(with_cv(said, cv, ensemble), ensemble)
     if resume and checkpoint is None:
@@ -219,7 +224,9 @@ def run(
     from chainrule.tables import train as train_prepared
     from chainrule.training import Checkpoint
 
-    with plain_warnings(prepared.settings.restarts, prepared.settings.lr, TrainingSettings.lr):
+    settings = prepared.settings
+    what, many = ("fold", settings.folds) if settings.ensemble else ("restart", 1)
+    with plain_warnings(what, many * settings.restarts, settings.lr, usual_rate(settings)):
         trained = train_prepared(
             prepared,
             name,
@@ -307,9 +314,13 @@ def describe_trained(trained: Trained, terminal: Terminal) -> None:
         complain("no epoch was finished, so nothing is saved")
         return
     terminal.remark(entry("training", course_of(trained)))
+    if facts.decision:
+        said = describe_decision(facts.decision, trained.model.classes)
+        terminal.remark(entry("decision", f"{said}: the predicted class"))
     if trained.history.not_begun:
         planned = len(trained.history.replicas) + trained.history.not_begun
-        terminal.remark(f"{trained.history.not_begun} of {planned} restarts were not begun")
+        what = "restarts" if trained.out_of_fold is None else "folds"
+        terminal.remark(f"{trained.history.not_begun} of {planned} {what} were not begun")
     show_outcome(trained, terminal)
 
 
@@ -319,9 +330,10 @@ def course_of(trained: Trained) -> str:
     if trained.out_of_fold is None:
         stopped = f"{facts.epochs} epochs in {history.seconds:.1f} s ({clipped(facts.stopped)})"
         return f"{stopped}; epoch {facts.best_epoch} is kept"
-    epochs = sorted({len(replica.loss) for replica in history.replicas})
+    finished = [len(replica.loss) for replica in history.replicas if replica.loss]
+    epochs, networks = sorted(set(finished)), len(finished) * len(trained.prepared.architecture.kinds)
     span = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else f"{epochs[0]}"
-    return f"{len(history.replicas)} networks, {span} epochs each, in {history.seconds:.1f} s"
+    return f"{networks} networks, {span} epochs each, in {history.seconds:.1f} s"
 
 
 def attempt(save: Callable[[], None]) -> bool:
@@ -364,10 +376,14 @@ def summary(trained: Trained, told: bool, has_report: bool) -> dict[str, Any]:
         "held_out_rows": facts.held_out_rows,
         "epochs": facts.epochs,
         "best_epoch": facts.best_epoch,
-        "restarts": len(history.replicas),
+        "restarts": len(history.replicas)
+        if trained.out_of_fold is None
+        else trained.prepared.settings.restarts,
+        "networks": trained.model.architecture.networks,
         "stopped": facts.stopped,
         "interrupted": history.interrupted,
         "seconds": round(history.seconds, 3),
+        "decision": list(facts.decision),
         "settings": facts.settings,
         **(outcome_as_json(trained, has_report) if told else NOTHING_TOLD),
         "notices": list(trained.prepared.notices),

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+WHOLE = frozenset({str, int, bool})  # of which none is a missing value
+
+
 class CellError(DataError, TypeError):
     """A cell is nothing that a table holds; a TypeError too, as scikit-learn's checks have it."""
 
@@ -129,7 +132,12 @@ def _column(name: str, cells: Array, gone: Array | None) -> pl.Series:
 
 
 def _is_missing(cell: object) -> bool:
-    return (isinstance(cell, float | np.floating) and bool(np.isnan(cell))) or find_missing([cell]) is not None
+    kind = type(cell)
+    if kind is float:
+        return cell != cell  # noqa: PLR0124
+    return kind not in WHOLE and (
+        (isinstance(cell, np.floating) and bool(np.isnan(cell))) or find_missing([cell]) is not None
+    )
 
 
 def _as_cell_error(error: DataError) -> DataError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from chainrule.data.features.different import stripped
@@ -46,15 +46,15 @@ class Classes:
         return pl.Series(name, self.names, pl.String).gather(self.places)
 
 
-def read_classes(y: ArrayLike) -> Classes:
-    """The labels of y [rows]: texts, truth values, integers, or floats that are whole.
+def read_classes(y: ArrayLike, counted: Array | None = None) -> Classes:
+    """The labels of y [rows]: texts, truth values, integers, or floats that are whole; only of rows that are counted.
 
     Raises DataError where one is missing, where kinds are mixed, and for a single class; else as scikit-learn does.
     """
     need_names_that_last("y", y)
     if isinstance(y, list | tuple) and np.asarray(y).dtype.kind in "US":
         _need_texts(np.array(y, dtype=object).ravel())  # in an array of texts, numbers would be texts
-    given = _one_column(y)
+    given = _one_column(y, counted)
     _need_texts(given)
     check_classification_targets(given)
     labels, places = np.unique(given, return_inverse=True)
@@ -74,13 +74,13 @@ def read_classes(y: ArrayLike) -> Classes:
     return Classes(labels, places, names, kind)
 
 
-def read_numbers(y: ArrayLike) -> Array:
-    """The numbers of y [rows], integers or float64.
+def read_numbers(y: ArrayLike, counted: Array | None = None) -> Array:
+    """The numbers of y [rows], integers or float64; only of rows that are counted.
 
     Raises DataError where one is missing and for what is no number; else as scikit-learn does.
     """
     need_numbers("y", y)
-    given = _one_column(y)
+    given = _one_column(y, counted)
     if given.dtype.kind == "O" and all(isinstance(number, NUMBERS) for number in given):
         given = given.astype(np.float64)
     if given.dtype.kind not in "biuf":
@@ -101,7 +101,7 @@ def read_numbers(y: ArrayLike) -> Array:
     return given.astype(np.int64 if is_small else np.float64)
 
 
-def _one_column(y: Any) -> Array:
+def _one_column(y: Any, counted: Array | None) -> Array:
     """y as an array [rows] without gaps; one of a single column with scikit-learn's warning."""
     array = column_or_1d(as_array(y, name="y"), warn=True)
     if not len(array):
@@ -110,7 +110,9 @@ def _one_column(y: Any) -> Array:
     if gone:
         raise DataError("Input y contains NaN", expected="a value in every row", got=f"NaN in row {gone[0]}")
     assert_all_finite(array, input_name="y")
-    return np.asarray(array)
+    if counted is not None:
+        check_consistent_length(counted, array)
+    return np.asarray(array if counted is None else array[counted])
 
 
 def _is_nan(cell: object) -> bool:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -24,7 +24,7 @@ from chainrule.errors import SettingError, user_line
 from chainrule.estimators import parameters
 from chainrule.estimators.checked import checked
 from chainrule.estimators.frames import prediction_frame, training_frame
-from chainrule.estimators.inputs import Table
+from chainrule.estimators.inputs import Table, row_weights, within_reach
 from chainrule.estimators.labels import read_classes, read_numbers
 from chainrule.estimators.parameters import Constraint, Seed, SetByName, constraints, documented
 from chainrule.estimators.threads import threads_here
@@ -75,18 +75,27 @@ class _TableEstimator(SetByName, Versioned):
     threads: int | None
     notices_: tuple[str, ...]
 
-    def _train(self, frame: pl.DataFrame, target: pl.Series, kind: str) -> None:
-        """Train on a frame and a target of its rows, whose cells are of a ``kind`` of ``Columns``."""
+    def _train(self, frame: pl.DataFrame, target: pl.Series, kind: str, weight: Array | None) -> None:
+        """Train on a frame and a target of those of its rows whose weight is not 0.
+
+        ``kind`` is the type of the target's cells, one of those that ``Columns`` gives.
+        """
+        import polars as pl
+
         from chainrule import tables
 
+        types, roles = {target.name: kind}, {}
+        if weight is not None:
+            counts = pl.Series(_free_name("sample_weight", [*frame.columns, target.name]), weight[weight > 0])
+            frame = frame.filter(weight > 0).with_columns(counts)
+            types, roles = types | {counts.name: "number"}, {"sample_weight": counts.name}
         check_consistent_length(frame, target)
         given = tables.Columns() if self.columns is None else self.columns
         if not isinstance(given, Columns):
             raise SettingError("columns is a Columns, such as Columns(ignore=('id',))", got=quoted(given))
-        columns = replace(given, types={**given.types, target.name: kind})
-        prepared = tables.prepare(
-            frame.with_columns(target), target.name, self._settings_for_tables(), columns=columns
-        )
+        columns = replace(given, types={**given.types, **types})
+        asked = self._settings_for_tables(roles)
+        prepared = tables.prepare(frame.with_columns(target), target.name, asked, columns=columns)
         self.notices_ = prepared.notices
         if self.verbose:
             print(*self.notices_, sep="\n")
@@ -104,7 +113,7 @@ class _TableEstimator(SetByName, Versioned):
         for name in ("out_of_fold_", "out_of_fold_score_"):
             self.__dict__.pop(name, None)
 
-    def _settings_for_tables(self) -> Recipe | TrainingSettings:
+    def _settings_for_tables(self, roles: Mapping[str, str]) -> Recipe | TrainingSettings:
         from chainrule import tables
 
         said = {name: _plain(getattr(self, name)) for name in SETTINGS if getattr(self, name) is not None}
@@ -113,17 +122,14 @@ class _TableEstimator(SetByName, Versioned):
             said["hidden"] = tuple(_plain(width) for width in widths)
         is_seed = isinstance(self.random_state, int | np.integer)
         seed = self.random_state if is_seed else check_random_state(self.random_state).randint(SEEDS)
-        said |= {"restarts": _plain(self.restarts), "task": self._task, "seed": _plain(seed)}
+        said |= {"restarts": _plain(self.restarts), "task": self._task, "seed": _plain(seed), **roles}
         return tables.Recipe(said) if self.ensemble else tables.TrainingSettings(**said, held_out=0.0)
 
-    def _out_of_fold(self) -> tuple[Array, Array] | None:
-        """What networks say of the rows that they did not see, in the order of X, and which rows these are."""
+    def _judged(self) -> tuple[Array, Array] | None:
+        """The rows, of those that count, that networks judge which did not see them, and what they say of them."""
         if self.trained_.out_of_fold is None:
             return None
-        rows, predicted = self.trained_.prepared.split.scored, self.trained_.scored.predicted
-        found = np.full((self.trained_.prepared.frame.height, *predicted.shape[1:]), np.nan)
-        found[rows] = predicted
-        return found, np.sort(rows)
+        return self.trained_.prepared.split.scored, self.trained_.scored.predicted
 
     def _outputs(self, X: Table) -> Array:
         """The network's outputs [rows, outputs]; DataWarning for cells of another kind than their column's."""
@@ -159,12 +165,29 @@ def _warn(text: str, category: type[UserWarning]) -> None:
     warnings.warn_explicit(text, category, *(user_line() or ("chainrule", 0)))
 
 
-def _name_beside(y: Any, taken: Iterable[str]) -> str:
+def _name_beside(y: Any, taken: Sequence[str]) -> str:
     """What the target is called: as the series y is, unless a column of X is called so."""
-    name, others = getattr(y, "name", None), set(taken)
-    if isinstance(name, str) and name and name not in others:
-        return name
-    return next(name for name in ("y", *(f"y_{i}" for i in range(2, len(others) + 3))) if name not in others)
+    name = getattr(y, "name", None)
+    return name if isinstance(name, str) and name and name not in taken else _free_name("y", taken)
+
+
+def _free_name(name: str, taken: Sequence[str]) -> str:
+    others = (f"{name}_{i}" for i in range(2, len(taken) + 3))
+    return next(one for one in (name, *others) if one not in taken)
+
+
+def _weights(sample_weight: ArrayLike | None, frame: pl.DataFrame) -> tuple[Array | None, Array | None]:
+    """The weights of a frame's rows, and which rows count."""
+    weight = row_weights(sample_weight, np.empty((frame.height, 0)))
+    return (None, None) if weight is None else (within_reach(weight), weight > 0)
+
+
+def _in_all_rows(predicted: Array, rows: Array, count: int, counted: Array | None) -> Array:
+    """Predictions of some of the rows that count as an array of all rows, NaN where there is none."""
+    places = rows if counted is None else np.flatnonzero(counted)[rows]
+    found = np.full((count, *predicted.shape[1:]), np.nan)
+    found[places] = predicted
+    return found
 
 
 @documented(parameters.TABLES)
@@ -225,18 +248,28 @@ class TableClassifier(ClassifierMixin, _TableEstimator):  # type: ignore[misc]
         self._set_parameters(locals())
 
     @checked
-    def fit(self, X: Table, y: ArrayLike) -> Self:
-        """Train on X [rows, columns] and the labels y [rows]."""
-        frame, found = training_frame(self, X, y), read_classes(y)
-        self._train(frame, found.column(_name_beside(y, frame.columns)), found.kind)
+    def fit(self, X: Table, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Train on X [rows, columns] and the labels y [rows].
+
+        ``sample_weight`` [rows] says how much each row counts, in training and in ``out_of_fold_score_``. Rows of
+        weight 0 are as if they were not there.
+        """
+        frame = training_frame(self, X, y)
+        weight, counted = _weights(sample_weight, frame)
+        found = read_classes(y, counted)
+        self._train(frame, found.column(_name_beside(y, frame.columns)), found.kind, weight)
         self.classes_ = found.labels
         known = self.trained_.model.classes
         self._places = [known.index(name) for name in found.names]
-        judged = self._out_of_fold()
+        judged = self._judged()
         if judged is not None:
-            self.out_of_fold_, rows = judged[0][:, self._places], judged[1]
-            best = self.out_of_fold_[rows].argmax(1)
-            self.out_of_fold_score_ = float(accuracy_score(found.places[rows], best))
+            rows, predicted = judged[0], judged[1][:, self._places]
+            self.out_of_fold_ = _in_all_rows(predicted, rows, frame.height, counted)
+            self.out_of_fold_score_ = float(
+                accuracy_score(
+                    found.places[rows], predicted.argmax(1), sample_weight=self.trained_.scored.weights
+                )
+            )
         return self
 
     def predict(self, X: Table) -> Array:
@@ -300,16 +333,21 @@ class TableRegressor(RegressorMixin, _TableEstimator):  # type: ignore[misc]
         self._set_parameters(locals())
 
     @checked
-    def fit(self, X: Table, y: ArrayLike) -> Self:
-        """Train on X [rows, columns] and the numbers y [rows]."""
+    def fit(self, X: Table, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Train on X [rows, columns] and the numbers y [rows]; ``sample_weight`` as of :class:`TableClassifier`."""
         import polars as pl
 
-        frame, numbers = training_frame(self, X, y), read_numbers(y)
-        self._train(frame, pl.Series(_name_beside(y, frame.columns), numbers), "number")
-        judged = self._out_of_fold()
+        frame = training_frame(self, X, y)
+        weight, counted = _weights(sample_weight, frame)
+        numbers = read_numbers(y, counted)
+        self._train(frame, pl.Series(_name_beside(y, frame.columns), numbers), "number", weight)
+        judged = self._judged()
         if judged is not None:
-            self.out_of_fold_, rows = judged
-            self.out_of_fold_score_ = float(r2_score(numbers[rows], self.out_of_fold_[rows]))
+            rows, predicted = judged
+            self.out_of_fold_ = _in_all_rows(predicted, rows, frame.height, counted)
+            self.out_of_fold_score_ = float(
+                r2_score(numbers[rows], predicted, sample_weight=self.trained_.scored.weights)
+            )
         return self
 
     def predict(self, X: Table) -> Array:

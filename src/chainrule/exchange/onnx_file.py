@@ -44,6 +44,10 @@ class HasPreprocessing(Protocol):
     def unsmoothing(self) -> Unsmoothing:
         """How probabilities follow from the softmax of the network's outputs."""
 
+    @property
+    def decision(self) -> tuple[float, ...]:
+        """What the probabilities are multiplied by before the largest says the class; nothing if they are not."""
+
 
 def save_onnx(
     model: Module | HasPreprocessing | Callable[[Tensor], Tensor],
@@ -183,9 +187,10 @@ def _table_model(model: HasPreprocessing) -> bytes:
     if target.task == "regression":
         return w.model([("prediction", _in_units(w, target, outputs), np.float64, [ROWS_NAME])], facts)
     names = _class_names(target)
-    label = w.op("ArgMax", outputs, axis=1, keepdims=0)
-    prediction = w.op("Gather", w.constant(names), label, axis=0)
     probabilities = _unsmoothed(w, model.unsmoothing, w.op("Softmax", outputs, axis=1), len(names))
+    told = w.op("Mul", probabilities, w.constant(model.decision, np.float32)) if model.decision else outputs
+    label = w.op("ArgMax", told, axis=1, keepdims=0)
+    prediction = w.op("Gather", w.constant(names), label, axis=0)
     return w.model(
         [
             ("prediction", prediction, names.dtype, [ROWS_NAME]),

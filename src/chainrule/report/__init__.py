@@ -2,9 +2,12 @@
 
 from chainrule.report.contents import (
     Calibration,
+    ClassCurve,
     Column,
     Confusion,
+    CoverageRow,
     Curves,
+    Dependence,
     FindingRow,
     Findings,
     Importance,
@@ -13,15 +16,19 @@ from chainrule.report.contents import (
     MetricRow,
     Predictions,
     Report,
+    Spread,
     WorstRows,
 )
 from chainrule.report.page import render
 
 __all__ = [
     "Calibration",
+    "ClassCurve",
     "Column",
     "Confusion",
+    "CoverageRow",
     "Curves",
+    "Dependence",
     "FindingRow",
     "Findings",
     "Importance",
@@ -30,6 +37,7 @@ __all__ = [
     "MetricRow",
     "Predictions",
     "Report",
+    "Spread",
     "WorstRows",
     "render",
 ]

@@ -119,6 +119,69 @@ class Calibration:
             )
 
 
+@dataclass(frozen=True)
+class ClassCurve:
+    """How well a class is told from the others, by the threshold on its probability.
+
+    ``roc`` [points, 2] are shares of the other rows and of the class's rows above a threshold, ``precision``
+    [points, 2] recall and precision; ``share`` is that of the class in all rows.
+    """
+
+    name: str
+    roc: Floats
+    precision: Floats
+    area: float
+    average_precision: float
+    share: float
+
+    def __post_init__(self) -> None:
+        for points in (self.roc, self.precision):
+            if np.ndim(points) != 2 or np.shape(points)[1] != 2 or not len(points):
+                raise ShapeError("A curve has no points.", expected="[points, 2]", got=f"{np.shape(points)}")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far the networks of an ensemble differ: rows in parts from those they agree on to those they do not.
+
+    ``deviation`` and ``error`` [parts] are means: of the deviation of the networks' predictions (numbers, or
+    probabilities) and of the distance from the truth, or the share of wrong rows. For classes ``alike`` is the share
+    of rows on which all networks predict the same class, ``wrong_alike`` and ``wrong_apart`` the shares of wrong rows
+    there and elsewhere.
+    """
+
+    deviation: Floats
+    error: Floats
+    mean: float
+    networks: int
+    tells: bool  # whether rows on which they differ are worse, by more than chance
+    alike: float | None = None
+    wrong_alike: float | None = None
+    wrong_apart: float | None = None
+
+
+class CoverageRow(NamedTuple):
+    """Intervals or label sets for a probability: how often they held the truth, and their mean width or size."""
+
+    probability: float
+    covered: float
+    size: float
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """What is predicted on average where a column has a value: ``means`` [values, lines], a line for each class.
+
+    ``values`` [values] are numbers, or None where the column has categories, which ``labels`` name.
+    """
+
+    column: str
+    values: Floats | None
+    labels: Sequence[str]
+    means: Floats
+    lines: Sequence[str]
+
+
 class MetricRow(NamedTuple):
     """A measure of the predictions, beside those of a constant and of a linear model, in words."""
 
@@ -217,4 +280,8 @@ class Report:
     metrics: Sequence[MetricRow] = ()
     networks: int = 1  # that answer together
     score_spread: str = ""  # the interval of the score, in words
+    curves_of_classes: Sequence[ClassCurve] = ()
+    spread: Spread | None = None
+    coverage: Sequence[CoverageRow] = ()
+    dependences: Sequence[Dependence] = ()
     out_of_fold_rows: int = 0  # that the score is of: each was judged by networks that it did not train

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from chainrule.markup import Markup, element
 from chainrule.number_text import readable
 from chainrule.report.contents import Curves
-from chainrule.report.pieces import WIDTH, section
+from chainrule.report.pieces import WIDTH, legend, section
 from chainrule.svg import Scale, axes, curve, label_room, picture, scale_over, thin
 
 Floats = NDArray[np.float64]
@@ -38,9 +38,9 @@ def loss_section(curves: Curves, loss: str = "") -> Markup:
         return section("Loss", element("p", "No epoch ended with a finite loss."))
     figure = element(
         "figure",
-        legend(
+        meanings(
             [kind for kind, _ in kinds],
-            "" if restarts == 1 else "other networks" if curves.together else "other restarts",
+            "" if restarts == 1 else "other folds" if curves.together else "other restarts",
         ),
         loss_chart(kinds, finite, curves),
         element("figcaption", text),
@@ -53,8 +53,9 @@ def _which_is_kept(curves: Curves) -> str:
     restarts, epoch = len(curves.training), curves.best_epoch + 1
     if curves.together:
         return (
-            f"{restarts} networks, each trained on other folds of the rows, answer together, each as it was after the "
-            f"epoch with its lowest validation loss; network {curves.kept + 1} is drawn bold, its epoch was {epoch}."
+            f"There is a curve for each of {restarts} folds of the rows: the loss of the networks that were trained on "
+            f"all other rows, on these and on the fold itself. All answer together, each as it was after the epoch "
+            f"with the lowest loss on its fold; fold {curves.kept + 1} is drawn bold, its epoch was {epoch}."
         )
     text = f"Restart {curves.kept + 1} of {restarts} is kept. " if restarts > 1 else ""
     return text + f"The network is the one after epoch {epoch}."
@@ -73,7 +74,7 @@ def loss_chart(kinds: Sequence[tuple[str, Floats]], finite: Floats, curves: Curv
     for restart in [*drawn, curves.kept]:
         for kind, losses in kinds:
             name = (
-                f"{'network' if curves.together else 'restart'} {restart + 1}, {kind} loss"
+                f"{'fold' if curves.together else 'restart'} {restart + 1}, {kind} loss"
                 if len(curves.training) > 1
                 else f"{kind} loss"
             )
@@ -123,13 +124,7 @@ def best_mark(x: Scale, y: Scale, epoch: int, loss: float, kind: str) -> Markup:
     )
 
 
-def legend(kinds: Sequence[str], others: str) -> Markup:
+def meanings(kinds: Sequence[str], others: str) -> Markup:
     """What the lines of the loss chart mean."""
     entries = [(kind, f"curve {kind} kept") for kind in kinds]
-    entries += [(others, "curve training")] if others else []
-    parts = []
-    for text, style in entries:
-        line = element("line", x1=1, x2=33, y1=6, y2=6, class_=style)
-        swatch = element("svg", line, viewBox="0 0 34 12", class_="swatch", aria_hidden="true")
-        parts.append(element("li", swatch, text))
-    return element("ul", *parts, class_="legend")
+    return legend([*entries, *([(others, "curve training")] if others else [])])

@@ -14,12 +14,16 @@ from chainrule.number_text import duration, readable
 from chainrule.report.calibration import calibration_section
 from chainrule.report.classes import confusion_section
 from chainrule.report.contents import Confusion, Report
+from chainrule.report.coverage import coverage_section
+from chainrule.report.dependence import dependence_section
 from chainrule.report.findings import findings_section
 from chainrule.report.importance import importance_section
 from chainrule.report.losses import loss_section
 from chainrule.report.metrics import metrics_section
 from chainrule.report.numbers import scatter_section
 from chainrule.report.pieces import clip, note, rows, scroller, section, table
+from chainrule.report.ranking import ranking_section
+from chainrule.report.spread import spread_section
 from chainrule.report.worst import worst_section
 
 NOTICES, CHARACTERS = 50, 150_000  # kinds of notices that are listed, and characters of all of them, at most
@@ -54,7 +58,11 @@ def render(report: Report) -> str:
             metrics_section(report.metrics, scored_rows(report), report.task),
             outcome_section(report),
             importance_section(report.importances),
+            dependence_section(report.dependences, report.task),
             calibration_section(report.calibration, scored_rows(report)),
+            ranking_section(report.curves_of_classes, scored_rows(report)),
+            coverage_section(report, scored_rows(report)),
+            spread_section(report.spread, report.task, scored_rows(report)),
             worst_section(report.worst),
             notices(report),
             loss_section(report.curves, report.loss),
@@ -71,6 +79,7 @@ def render(report: Report) -> str:
 def header(report: Report) -> Markup:
     """Title, and the figures that matter most."""
     constant = "the most frequent class" if isinstance(report.outcome, Confusion) else "the mean"
+    constant = "the classes' shares" if report.metric in {"log loss", "AUC"} else constant
     tiles = [
         (
             f"{report.metric} on {scored_rows(report)}{clipped(report.score_spread)}",

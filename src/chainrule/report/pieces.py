@@ -67,3 +67,13 @@ def scroller(content: str, label: str) -> Markup:
 def note(text: str) -> Markup:
     """A remark in a small font."""
     return element("p", text, class_="note")
+
+
+def legend(entries: Sequence[tuple[str, str]]) -> Markup:
+    """What the lines of a chart mean: for each a text and the classes of its style."""
+    parts = []
+    for text, style in entries:
+        line = element("line", x1=1, x2=33, y1=6, y2=6, class_=style)
+        swatch = element("svg", line, viewBox="0 0 34 12", class_="swatch", aria_hidden="true")
+        parts.append(element("li", swatch, text))
+    return element("ul", *parts, class_="legend")

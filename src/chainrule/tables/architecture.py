@@ -170,7 +170,8 @@ class Architecture:
         '4-8-3, relu, batch normalisation, dropout 0.5'
         >>> Architecture((4, 8, 3), "relu", dropout=0.0, batch_norm=False, members=8).describe()
         '8 networks of 4-8-3, relu'
-        >>> Architecture((4, 8, 8, 3), "relu", dropout=0.1, batch_norm=False, members=8, embedding="mixed").describe()
+        >>> mixed = Architecture((4, 8, 8, 3), "relu", 0.1, False, members=8, embedding="mixed", numbers=(0, 1))
+        >>> mixed.describe()
         '16 networks of 4-8-8-3 and 8 of 4-16-3, relu, dropout 0.1 and 0.2'
         """
         kinds = [kind for kind, _ in self.answering]
@@ -179,7 +180,7 @@ class Architecture:
         (first, count), *others = each.items()
         parts = [(f"{count} networks of " if self.networks > 1 else "") + first]
         parts[0] += "".join(f" and {count} of {one}" for one, count in others)
-        if len(self.widths) > 2:
+        if any(kind.hidden for kind in kinds):
             parts += [self.activation] + ["batch normalisation"] * self.batch_norm
             dropouts = dict.fromkeys(f"{kind.dropout:g}" for kind in kinds if kind.hidden)
             parts += [f"dropout {' and '.join(dropouts)}"] if self.dropout else []

@@ -135,7 +135,10 @@ def _score_of_the_others(trained: Trained, found: Copies) -> str:
     name, value = next(
         iter(
             measure(
-                trained.model.preprocessor.target, scored.predicted[others], scored.actual[others]
+                trained.model.preprocessor.target,
+                scored.predicted[others],
+                scored.actual[others],
+                said=None if scored.said is None else scored.said[others],
             ).items()
         )
     )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chainrule.tables.finding import Draft, Remedy
+from chainrule.tables.finding import Draft, change_of
+from chainrule.tables.recipe import Recipe
 from chainrule.tables.signal import Losses
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def find_still_improving(trained: Trained, losses: Losses) -> Iterator[Draft]:
     """
     kept, settings = trained.history.replicas[trained.history.best], trained.prepared.settings
     rows = len(trained.prepared.split.training)
-    planned, usual = settings.epochs_for(rows), replace(settings, epochs=None).epochs_for(rows)
+    planned, usual = settings.epochs_for(rows), _usual(trained)
     few = planned * FEW <= usual
     if trained.history.interrupted or kept.kept_epoch + 1 <= NEAR_THE_END[0 if few else 1] * planned:
         return
@@ -44,5 +45,14 @@ def find_still_improving(trained: Trained, losses: Losses) -> Iterator[Draft]:
         "warning",
         "Training ended while the network was still improving: more epochs may predict better.",
         f"{last}{rise}" + (f"; {usual} are usual for {rows} rows" if few else ""),
-        Remedy(f"--epochs {more}", f"TrainingSettings(epochs={more})"),
+        change_of(settings, epochs=more),
     )
+
+
+def _usual(trained: Trained) -> int:
+    """How many epochs are planned for such a table where nobody says how many."""
+    settings, split = trained.prepared.settings, trained.prepared.split
+    if not settings.ensemble:
+        return replace(settings, epochs=None).epochs_for(len(split.training))
+    said = {name: getattr(settings, name) for name in ("held_out", "folds", "batch_size")}
+    return Recipe(said).settings(sum(len(part) for part in split.parts)).epochs_for(len(split.training))

@@ -57,24 +57,27 @@ def coverage_of(model: TableModel, scored: Scored) -> tuple[Coverage, ...]:
     The rows are dealt into eight parts, and those of one are judged by the errors of the seven others. A probability
     that so few rows do not allow is left out.
     """
+    if len(scored.actual) < 2:
+        return ()
     errors, of_rows, _ = judged_errors(model, scored)
     order = np.random.default_rng(0).permutation(len(errors))
     order = order[: max(CELLS // max(len(model.classes), 1), 1)]
     errors, of_rows, parts = errors[order], of_rows[order], np.arange(len(order)) % FOLDS
-    found = []
-    for level in LEVELS:
-        held, sizes = np.zeros(len(order), bool), np.zeros(len(order))
-        for fold in range(min(FOLDS, len(order))):
-            mine = parts == fold
-            others = np.sort(errors[~mine])
-            place = conformal_place(len(others), level)
-            if place > len(others):
-                break
-            most = float(others[place - 1])
-            held[mine], sizes[mine] = errors[mine] <= most, 2 * most * of_rows[mine]
+    held, sizes = np.zeros((len(LEVELS), len(order)), bool), np.zeros((len(LEVELS), len(order)))
+    fewest = len(order)
+    for fold in range(min(FOLDS, len(order))):
+        mine = parts == fold
+        others = np.sort(errors[~mine])
+        fewest = min(fewest, len(others))
+        for i, level in enumerate(LEVELS):
+            most = float(others[min(conformal_place(len(others), level), len(others)) - 1])
+            held[i, mine], sizes[i, mine] = errors[mine] <= most, 2 * most * of_rows[mine]
             if model.classes:
-                sets = likely_enough(scored.predicted[order[mine]], most)
-                held[mine], sizes[mine] = sets[np.arange(len(sets)), scored.actual[order[mine]]], sets.sum(1)
-        else:
-            found.append(Coverage(level, float(held.mean()), float(sizes.mean())))
-    return tuple(found)
+                judged, said = scored.predicted[order[mine]], scored.labels[order[mine]]
+                sets = likely_enough(judged, most, said)
+                held[i, mine], sizes[i, mine] = (
+                    sets[np.arange(len(sets)), scored.actual[order[mine]]],
+                    sets.sum(1),
+                )
+    allowed = [i for i, level in enumerate(LEVELS) if conformal_place(fewest, level) <= fewest]
+    return tuple(Coverage(LEVELS[i], float(held[i].mean()), float(sizes[i].mean())) for i in allowed)

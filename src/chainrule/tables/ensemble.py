@@ -17,7 +17,7 @@ from chainrule.tables.architecture import Architecture
 from chainrule.tables.linear import fit_linear
 from chainrule.tables.mixture import Mixture, SideBySide
 from chainrule.tables.out_of_fold import OutOfFold
-from chainrule.tables.row_weights import weights_of
+from chainrule.tables.row_weights import class_shares, weights_of, with_prior
 from chainrule.tables.shares import find_shares, mixed
 from chainrule.tables.splits import dealt
 from chainrule.tables.temperature import find_temperature
@@ -48,6 +48,11 @@ def folds_for(prepared: Prepared) -> tuple[Fold, ...]:
     return tuple(dealt(prepared.split.training, settings, labels, prepared.roles))
 
 
+def together(member: Module) -> Sequence[Module]:
+    """The networks of one fold: one of each kind."""
+    return member.networks if isinstance(member, SideBySide) else [member]
+
+
 def ensemble_of(
     prepared: Prepared, trained: Module, history: History, sets: Sequence[Fold]
 ) -> tuple[Architecture, Mixture, OutOfFold]:
@@ -65,7 +70,11 @@ def ensemble_of(
         for replica, fold in zip(history.replicas, sets, strict=False)
         if np.isfinite(replica.score)
     ]
-    by_fold = [_networks_of(trained, replica.state) for replica, _ in finished]
+    prior = class_shares(prepared) if prepared.settings.class_weight is not None else None
+    by_fold = [
+        [with_prior(network, prior) for network in _networks_of(trained, replica.state)]
+        for replica, _ in finished
+    ]
     linear = [_linear_network(prepared, fold.train, weights) for _, fold in finished]
     with_linear = [[*own, line] for own, line in zip(by_fold, linear, strict=True) if line is not None]
     by_fold = with_linear if len(with_linear) == len(by_fold) else by_fold
@@ -102,7 +111,7 @@ def _networks_of(trained: Module, state: Mapping[str, Array]) -> list[Module]:
     """The networks of one fold, one of each kind."""
     one = copy.deepcopy(trained)
     one.load_state_dict(state)
-    return list(one.networks) if isinstance(one, SideBySide) else [one]
+    return list(together(one))
 
 
 def _linear_network(

@@ -12,10 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.tables.intervals import half_width, interval_score
+from chainrule.tables.intervals import half_width, interval_score, kept_errors
 
 Floats = NDArray[np.float64]
 FOLDS = 8
+FITTED = 100_000  # rows at most, evenly spread, that are fitted
 FEWEST = 60  # rows, below which a scale would follow chance
 LEVEL = 0.9  # of the intervals by which the two kinds are compared
 SMALL = 0.1  # of the errors: the size that is added to each before its logarithm, so that tiny ones do not count most
@@ -76,8 +77,8 @@ def find_scale(z: Floats, errors: Floats) -> Scaled:
     usual = float(np.median(scale_at(scale, z)))  # so that ratios stay in the unit of the errors
     level, slope, bend, least, most = scale
     of_rows /= usual
-    one = half_width(tuple(np.sort(errors).tolist()), LEVEL)
-    reach = half_width(tuple(np.sort(errors / of_rows).tolist()), LEVEL) * of_rows
+    one = half_width(kept_errors(errors), LEVEL)
+    reach = half_width(kept_errors(errors / of_rows), LEVEL) * of_rows
     gained = interval_score(errors, one, LEVEL) - interval_score(errors, reach, LEVEL)
     beyond_chance = gained.mean() > NOISE * gained.std() / math.sqrt(len(gained))
     if not (beyond_chance and reach.mean() < one):
@@ -87,6 +88,8 @@ def find_scale(z: Floats, errors: Floats) -> Scaled:
 
 def _fitted(z: Floats, errors: Floats) -> Scale:
     """Ridge regression of the errors' logarithm on z and z^2, with the limits that the rows give it."""
+    step = -(-len(z) // FITTED)
+    z, errors = z[::step], errors[::step]
     small = max(float(np.quantile(errors, SMALL)), 1e-3 * float(errors.mean()), np.finfo(np.float64).tiny)
     inputs = np.column_stack([z, z * z])
     mean, deviation = inputs.mean(0), inputs.std(0)

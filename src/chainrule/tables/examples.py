@@ -57,7 +57,7 @@ def _least_likely(trained: Trained) -> tuple[list[str], Worst]:
     likely = probabilities[np.arange(len(actual)), actual]
     classes = trained.model.classes
     worst = np.argsort(likely, kind="stable")[:WORST].tolist()
-    cells = [(i, [classes[actual[i]], classes[probabilities[i].argmax()], f"{likely[i]:.4f}"]) for i in worst]
+    cells = [(i, [classes[actual[i]], classes[trained.scored.labels[i]], f"{likely[i]:.4f}"]) for i in worst]
     return ["Actual", "Predicted", "Probability"], cells
 
 

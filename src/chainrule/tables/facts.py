@@ -16,10 +16,11 @@ class Facts:
     ``version`` is chainrule's, ``data`` the name of the file or bundled problem. ``scored_on`` says which
     rows the score is of, "held-out", "out-of-fold" or "training". ``most_frequent`` is the label of the training rows'
     most frequent class, 0 for a regression. ``stopped`` says why training ended. ``errors`` are sizes of errors on rows
-    that did not train, in ascending order and in the target's units, of each row
-    divided by its scale if there is an ``error_scale`` (see ``error_scale.py``); for classes 1 - the probability that the
-    right class was given.
-    ``score_low`` and ``score_high`` are the ends of the score's 95% interval, as in ``Score``.
+    that did not train, in ascending order: of numbers in the target's units and, if there is an ``error_scale`` (see
+    ``error_scale.py``), divided by the row's scale; of classes 1 - the probability that the right class was given.
+    ``decision`` holds a weight for each class, which its probability is multiplied by before the largest is predicted;
+    none where the likeliest class is. ``score_low`` and ``score_high`` are the ends of the score's 95% interval, as in
+    ``Score``.
 
     >>> from chainrule import data, tables
     >>> wine = data.load_bundled("wine")
@@ -44,6 +45,7 @@ class Facts:
     settings: dict[str, Setting] = field(default_factory=dict)
     errors: tuple[float, ...] = ()
     error_scale: tuple[float, ...] = ()
+    decision: tuple[float, ...] = ()
     score_low: float | None = None
     score_high: float | None = None
 

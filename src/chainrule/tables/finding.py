@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from chainrule.foreign_text import short_repr
+from chainrule.tables.settings import TrainingSettings
 
 Severity = Literal["note", "warning", "severe"]
 AskedBy = Literal["command", "command without report", "python"]
@@ -26,6 +27,29 @@ class Remedy(NamedTuple):
         if asked_by == "python":
             return self.python
         return self.without_report if asked_by != "command" and self.without_report else self.command
+
+
+def change_of(settings: TrainingSettings, /, **changes: object) -> Remedy:
+    """Train again as before, but for some settings: an ensemble stays one.
+
+    >>> change_of(TrainingSettings(), lr=0.01, batch_norm=True)[:2]
+    ('--lr 0.01 --batch-norm', 'TrainingSettings(lr=0.01, batch_norm=True)')
+    >>> change_of(TrainingSettings(ensemble=True), hidden=(128, 128))[:2]
+    ('--hidden 128,128', "Recipe({'hidden': (128, 128)})")
+    """
+    options = " ".join(_option(name, value) for name, value in changes.items())
+    if settings.ensemble:
+        return Remedy(options, f"Recipe({changes!r})")
+    return Remedy(
+        options, f"TrainingSettings({', '.join(f'{name}={value!r}' for name, value in changes.items())})"
+    )
+
+
+def _option(name: str, value: object) -> str:
+    flag = f"--{name.replace('_', '-')}"
+    if isinstance(value, tuple):
+        return f"{flag} {','.join(map(str, value)) or 'none'}"
+    return flag if value is True else f"{flag} {value}"
 
 
 def without_columns(names: Sequence[str]) -> Remedy:

@@ -66,17 +66,17 @@ def interval_score(errors: Floats, reach: Floats | float, coverage: float) -> Fl
     return 2 * reach + 2 / (1 - coverage) * np.maximum(errors - reach, 0)
 
 
-def likely_enough(probabilities: Floats, most: float) -> NDArray[np.bool_]:
-    """The label sets of rows: the classes whose 1 - probability is ``most`` at most, and the likeliest [rows, classes].
+def likely_enough(probabilities: Floats, most: float, said: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """The label sets [rows, classes]: the classes whose 1 - probability is at most ``most``, and those ``said`` [rows].
 
-    They are the smallest on average that hold the truth so often (Sadinle et al., 2019); the likeliest class is added
-    where none would be left.
+    They are the smallest on average that hold the truth so often (Sadinle et al., 2019); the predicted class is added
+    where it is not among them.
 
-    >>> likely_enough(np.array([[0.7, 0.2, 0.1], [0.4, 0.3, 0.3]]), 0.75).tolist()
+    >>> likely_enough(np.array([[0.7, 0.2, 0.1], [0.4, 0.3, 0.3]]), 0.75, np.array([0, 0])).tolist()
     [[True, False, False], [True, True, True]]
     """
     found = 1 - probabilities <= most
-    found[np.arange(len(found)), probabilities.argmax(1)] = True
+    found[np.arange(len(found)), said] = True
     return found
 
 

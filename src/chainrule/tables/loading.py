@@ -71,6 +71,10 @@ def _assemble(tensors: Mapping[str, Array], metadata: Mapping[str, Any]) -> Tabl
         raise _malformed("architecture.classes", architecture.classes, "what the target is")
     if not 0 <= facts.most_frequent < outputs:
         raise _malformed("facts.most_frequent", facts.most_frequent, f"a label from 0 to {outputs - 1}")
+    if facts.decision and (
+        len(facts.decision) != len(preprocessor.target.classes) or min(facts.decision) <= 0
+    ):
+        raise _malformed("facts.decision", facts.decision[:5], "a positive number for each class, or nothing")
     _require_share(facts.settings.get("label_smoothing"))
     return TableModel(architecture, _build(architecture, tensors), preprocessor, facts)
 
@@ -99,7 +103,14 @@ def _read_architecture(value: object) -> Architecture:
 def _read_facts(value: object) -> Facts:
     """The facts; files of version 0.1 hold no errors and no interval of the score."""
     if isinstance(value, dict):
-        value = {"errors": [], "error_scale": [], "score_low": None, "score_high": None, **value}
+        value = {
+            "errors": [],
+            "error_scale": [],
+            "decision": [],
+            "score_low": None,
+            "score_high": None,
+            **value,
+        }
     facts = read_record(Facts, value, "facts", CHECKS, _malformed)
     if any(error < 0 for error in facts.errors) or list(facts.errors) != sorted(facts.errors):
         raise _malformed("facts.errors", facts.errors[:5], "sizes of errors in ascending order")

@@ -9,27 +9,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data import Target
+from chainrule.errors import user_line
+from chainrule.tables.aim_intervals import aim_interval
+from chainrule.tables.aims import metric_of
 from chainrule.tables.metrics import measure
 from chainrule.tables.model import TableModel
 from chainrule.tables.row_weights import weights_of
 from chainrule.tables.score_interval import root_mean_interval, share_interval
 from chainrule.tables.scored import Scored
 from chainrule.tables.scores import Score
+from chainrule.training.training_warning import warn
 
 if TYPE_CHECKING:
     from chainrule.tables.prepared import Prepared
 
 Floats = NDArray[np.float64]
+INTERVALS = {"accuracy", "RMSE"}  # means over rows, whose spread is known without resampling
 
 
 def rescored(prepared: Prepared, model: TableModel, scored: Scored, score: Score) -> tuple[TableModel, Score]:
-    """The model and its ``score``; where rows do not count alike, both with the score that is of their weights."""
-    if scored.weights is None:
+    """The model and its ``score``; both by the aim, and by how much rows count, where these are said."""
+    target = model.preprocessor.target
+    metric = metric_of(prepared.settings, target)
+    if scored.weights is None and scored.said is None and metric == score.metric:
         return model, score
     constant = constant_of(prepared, len(scored.actual))
-    score = weighted_score(model.preprocessor.target, scored, constant, prepared.split.scored_on)
+    found = score_by(metric, target, scored, constant, prepared.split.scored_on)
+    if found is None:  # no AUC of a single class
+        found = score_by("accuracy", target, scored, constant, prepared.split.scored_on)
+        warn(
+            f"the scored rows have a single class, of which there is no {metric}: accuracy instead",
+            user_line(),
+        )
+    score = found or score
     facts = replace(
         model.facts,
+        metric=score.metric,
         score=score.value,
         baseline=score.baseline,
         score_low=score.low,
@@ -38,22 +53,23 @@ def rescored(prepared: Prepared, model: TableModel, scored: Scored, score: Score
     return replace(model, facts=facts), score
 
 
-def weighted_score(target: Target, scored: Scored, constant: Floats, scored_on: str) -> Score:
-    """The score of rows that do not count alike; ``constant`` is what is always predicted, as ``scored.predicted``."""
-    metric = "accuracy" if target.task == "classification" else "RMSE"
+def score_by(metric: str, target: Target, scored: Scored, constant: Floats, scored_on: str) -> Score | None:
+    """The score by a measure, None where it is not defined; ``constant`` is as ``scored.predicted``, of a constant."""
     weights, actual = scored.weights, scored.actual
-    value, baseline = (
-        measure(target, predicted, actual, weights)[metric] for predicted in (scored.predicted, constant)
-    )
-    assert value is not None
-    assert baseline is not None
-    ends = (None, None) if scored_on == "training" else _interval(target, scored, value)
+    value = measure(target, scored.predicted, actual, weights, scored.said)[metric]
+    baseline = measure(target, constant, actual, weights)[metric]
+    if value is None or baseline is None:
+        return None
+    ends = (None, None) if scored_on == "training" else _interval(metric, target, scored, value)
     return Score(metric, value, baseline, len(actual), scored_on, *ends)
 
 
-def _interval(target: Target, scored: Scored, value: float) -> tuple[float | None, float | None]:
+def _interval(metric: str, target: Target, scored: Scored, value: float) -> tuple[float | None, float | None]:
     """That of so many rows alike as tell as much: (sum of weights)^2 / sum of their squares (Kish, 1965)."""
     weights = np.ones(len(scored.actual)) if scored.weights is None else scored.weights
+    if metric not in INTERVALS:
+        ends = aim_interval(metric, scored.predicted, scored.actual, scored.labels, weights)
+        return (None, None) if ends is None else (min(ends[0], value), max(ends[1], value))
     alike = float(np.square(weights.sum()) / np.square(weights).sum())
     if target.task == "classification":
         return share_interval(value * alike, alike)

@@ -13,6 +13,7 @@ from chainrule.data import Target
 from chainrule.foreign_text import clipped
 from chainrule.inspect.diagnosis.ranks import area_below
 from chainrule.number_text import readable
+from chainrule.tables.intervals import interval_score
 from chainrule.tables.sureness import calibration_of
 
 Floats = NDArray[np.float64]
@@ -75,12 +76,14 @@ BETTER: Mapping[str, Literal["higher", "lower"]] = {
     "RMSE": "lower",
     "MAE": "lower",
     "median error": "lower",
+    "pinball loss": "lower",
     "R2": "higher",
 }
 MOST_CLASSES = 200  # of which each is measured by itself, and for which a linear model is trained
 OF_A_CLASS = {"precision", "recall"}
 CLASS = 24  # characters of its name
-IN_UNITS = {"RMSE", "MAE", "median error"}
+BETWEEN = 0.8  # of the rows lie between the 10% and the 90% quantile
+IN_UNITS = {"RMSE", "MAE", "median error", "pinball loss"}
 TO_FOUR_PLACES = {name for name, better in BETTER.items() if better == "higher"} | {
     "Brier score",
     "calibration error",
@@ -99,7 +102,7 @@ def measure_text(name: str, value: float | None, absent: str) -> str:
 
 
 def class_metrics(
-    probabilities: Floats, actual: Labels, weights: Floats | None = None
+    probabilities: Floats, actual: Labels, weights: Floats | None = None, said: Labels | None = None
 ) -> dict[str, float | None]:
     """The measures of probabilities [rows, classes] against labels [rows], by name.
 
@@ -109,7 +112,8 @@ def class_metrics(
 
     Precision and recall are those of the second of two classes, of more the mean over the classes that occur;
     precision is 0 where a class is never predicted, and of two classes recall is None where the second does not occur.
-    With ``weights`` [rows] a row counts as so many, as scikit-learn's measures have it.
+    With ``weights`` [rows] a row counts as so many, as scikit-learn's measures have it. ``said`` [rows] are the classes
+    that are predicted, if not the likeliest ones.
 
     The Brier score is the mean of the squared differences between probabilities and truth, summed over the classes;
     of two classes half of it, which is the mean of (p - y)^2. The calibration error is over ten bins of equal width
@@ -120,7 +124,7 @@ def class_metrics(
     {'accuracy': 0.667, 'balanced accuracy': 0.75, 'log loss': 0.415, 'AUC': 1.0, 'macro F1': 0.667,
      'precision': 1.0, 'recall': 0.5, 'Brier score': 0.137, 'calibration error': 0.3}
     """
-    predicted, classes = probabilities.argmax(1), probabilities.shape[1]
+    predicted, classes = probabilities.argmax(1) if said is None else said, probabilities.shape[1]
     rows, given = (np.bincount(labels, weights, classes) for labels in (actual, predicted))
     hit = predicted == actual
     right = np.bincount(actual[hit], None if weights is None else weights[hit], classes)
@@ -176,12 +180,14 @@ def number_metrics(
 ) -> dict[str, float | None]:
     """The measures of predicted numbers [rows] against actual ones [rows], by name.
 
-    R2 is 1 - squared error / squared distance from the rows' mean; None where the rows have all the same value. With
-    ``weights`` [rows] a row counts as so many.
+    The pinball loss is the mean of those of the 10% and the 90% quantile, which are taken to be as far below and above
+    the prediction as holds 80% of the rows (that of the median would be half the MAE). R2 is 1 - squared error /
+    squared distance from the rows' mean; None where the rows have all the same value. With ``weights`` [rows] a row
+    counts as so many.
 
     >>> found = number_metrics(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]))
     >>> {name: round(value, 3) for name, value in found.items()}
-    {'RMSE': 0.577, 'MAE': 0.333, 'median error': 0.0, 'R2': 0.5}
+    {'RMSE': 0.577, 'MAE': 0.333, 'median error': 0.0, 'pinball loss': 0.1, 'R2': 0.5}
     """
     scale = (
         float(np.abs(actual).max(initial=0.0)) or 1.0
@@ -193,25 +199,40 @@ def number_metrics(
         "RMSE": scale * mean_square**0.5,
         "MAE": scale * float(np.average(np.abs(off), weights=weights)),
         "median error": scale * _median(np.abs(off), weights),
+        "pinball loss": scale * _pinball(np.abs(off), weights),
         "R2": 1.0 - mean_square / total if total > 0 else None,
     }
 
 
 def _median(sizes: Floats, weights: Floats | None) -> float:
     """The median; with weights the least size that half of the weight does not exceed."""
-    if weights is None:
-        return float(np.median(sizes))
+    return float(np.median(sizes)) if weights is None else _quantile(sizes, 0.5, weights)
+
+
+def _quantile(sizes: Floats, share: float, weights: Floats | None) -> float:
+    """The least size that this share of the rows, or of their weight, does not exceed."""
     order = np.argsort(sizes, kind="stable")
-    reached = np.cumsum(weights[order])
-    return float(sizes[order][np.searchsorted(reached, 0.5 * reached[-1] * (1 - 1e-12))])
+    reached = np.cumsum(np.ones(len(sizes)) if weights is None else weights[order])
+    return float(sizes[order][np.searchsorted(reached, share * reached[-1] * (1 - 1e-12))])
+
+
+def _pinball(sizes: Floats, weights: Floats | None) -> float:
+    """The mean pinball loss of both ends of the intervals of one width that hold 80% of the rows."""
+    reach = _quantile(sizes, BETWEEN, weights)
+    scores = interval_score(sizes, reach, BETWEEN)
+    return (1 - BETWEEN) / 4 * float(np.average(scores, weights=weights))
 
 
 def measure(
-    target: Target, predicted: Floats, actual: Floats | Labels, weights: Floats | None = None
+    target: Target,
+    predicted: Floats,
+    actual: Floats | Labels,
+    weights: Floats | None = None,
+    said: Labels | None = None,
 ) -> dict[str, float | None]:
     """The measures of a task: probabilities and labels, or numbers and numbers in the target's units."""
     if target.task == "classification":
-        return class_metrics(predicted, actual.astype(np.int64), weights)
+        return class_metrics(predicted, actual.astype(np.int64), weights, said)
     return number_metrics(predicted, actual.astype(np.float64), weights)
 
 

@@ -27,6 +27,7 @@ from chainrule.nn.unsmoothing import Unsmoothing, unsmoothing
 from chainrule.notebook import html_table
 from chainrule.number_text import readable
 from chainrule.tables.architecture import Architecture
+from chainrule.tables.decision import Decision, decided, describe_decision
 from chainrule.tables.error_scale import scale_at
 from chainrule.tables.facts import Facts
 from chainrule.tables.intervals import half_width, likely_enough, need_doubts, need_errors
@@ -83,6 +84,15 @@ class TableModel:
             smoothed = f.softmax(as_tensor(outputs.astype(np.float64)), -1).numpy()
         return self.unsmoothing.probabilities(smoothed)
 
+    @property
+    def decision(self) -> Decision:
+        """The weights of the classes by which one is said; none where it is the likeliest."""
+        return self.facts.decision
+
+    def said(self, outputs: NDArray[np.float32]) -> NDArray[np.int64]:
+        """The labels [rows] that are predicted for the network's outputs [rows, classes]."""
+        return decided(self.probabilities(outputs), self.decision) if self.decision else outputs.argmax(1)
+
     def __repr__(self) -> str:
         facts, target = self.facts, self.preprocessor.target
         score = f"{clipped(facts.metric)} {readable(facts.score)} ({clipped(facts.scored_on)})"
@@ -121,9 +131,11 @@ class TableModel:
         ``header`` and ``sheet`` are those of ``chainrule.data.read_table``, found out where they are not given. With
         ``header=False`` the columns of a file are those of training, by their position. With ``interval``, such as 0.9,
         numbers come with the ends of an interval that holds the truth with that probability; with ``label_sets``
-        classes come with all that the row may be, so that the right one is among them with that probability. Raises
-        SettingError for an interval of classes, label sets of numbers, or more than the rows of training allow; DataError
-        for a column that is missing, for cells that are not of their column's kind, and for a table that cannot be read.
+        classes come with all that the row may be, so that the right one is among them with that probability.
+
+        Raises SettingError for an interval of classes, label sets of numbers, or more than the rows of training allow;
+        DataError for a column that is missing, for cells that are not of their column's kind, and for a table that
+        cannot be read.
         """
         return joined(
             self.predict_parts(
@@ -217,7 +229,7 @@ class TableModel:
         return half_width(self.facts.errors, interval)
 
     def _reach(self, interval: float | None, label_sets: float | None) -> float | None:
-        """The half width of a usual interval, or the largest 1 - probability in a label set; None if none is asked for."""
+        """The half width of a usual interval, or the largest 1 - probability in a label set; None if not asked for."""
         reach = None if interval is None else self.half_width(interval)
         if label_sets is None:
             return reach
@@ -229,6 +241,15 @@ class TableModel:
         features, found = self.preprocessor.encode(frame, canonical=True)
         kept = part.frame.select(self.preprocessor.keep) if self.preprocessor.keep else None
         notices = [*(Notice(f"the file is read with {what}") for what in part.assumed), *odd, *found]
+        if self.decision:
+            said_of = describe_decision(self.decision, self.classes)
+            aim = self.facts.settings.get("aim")
+            notices.append(
+                Notice(
+                    f"the predicted class is {said_of}"
+                    + (f", for the aim {aim}" if aim else ", as if all classes were equally frequent")
+                )
+            )
         outputs = network_outputs(self.network, features)
         texts = tuple(map(str, notices))
         if self.task == "regression":
@@ -239,10 +260,10 @@ class TableModel:
                 low, high = values.to_numpy() - around, values.to_numpy() + around
                 predictions = replace(predictions, low=low, high=high)
         else:
-            values = self.preprocessor.decode(outputs.argmax(1))
-            probabilities = self.probabilities(outputs)
-            sets = None if reach is None else likely_enough(probabilities, reach)
-            predictions = Predictions(values, probabilities, self.classes, texts, kept, sets=sets)
+            said, probabilities = self.said(outputs), self.probabilities(outputs)
+            values = self.preprocessor.decode(said)
+            sets = None if reach is None else likely_enough(probabilities, reach, said)
+            predictions = Predictions(values, probabilities, self.classes, texts, kept, sets=sets, said=said)
         return Part(frame, outputs, predictions, tuple(notices))
 
     def score(
@@ -273,7 +294,7 @@ class TableModel:
 
     def running_score(self) -> RunningScore:
         """A score without rows yet."""
-        return RunningScore(self.preprocessor.target, self.facts.most_frequent)
+        return RunningScore(self.preprocessor.target, self.facts.most_frequent, self.facts.metric)
 
     def add_to(self, running: RunningScore, part: Part) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Count the rows of a part that have a target; returns their outputs and encoded target.
@@ -283,7 +304,10 @@ class TableModel:
         target = self.preprocessor.target
         rows, _ = rows_with_target(part.frame, target.name, reading=target.reading)
         outputs, encoded = part.outputs[rows], self.preprocessor.encode_target(part.frame[rows])
-        running.add(outputs, encoded)
+        if self.task == "regression":
+            running.add(outputs, encoded)
+        else:
+            running.add(outputs, encoded, self.said(outputs), self.probabilities)
         return outputs, encoded
 
     def save(self, path: str | PathLike[str], *, mode: int = USUAL) -> None:

@@ -11,7 +11,8 @@ from chainrule.foreign_text import quoted
 from chainrule.inspect.diagnosis import Diagnosis, Finding
 from chainrule.inspect.diagnosis.findings.unscaled import sizes
 from chainrule.inspect.diagnosis.lectures import reason
-from chainrule.tables.finding import Draft, Remedy, Severity
+from chainrule.tables.finding import Draft, Remedy, Severity, change_of
+from chainrule.tables.recipe import usual_rate
 from chainrule.tables.settings import TrainingSettings
 from chainrule.tables.signal import BEHIND, Losses, falls_short, linear_or_ensemble
 
@@ -86,22 +87,20 @@ def _largest(trained: Trained) -> str:
 
 def _remedy(kind: str, settings: TrainingSettings, losses: Losses) -> Remedy:
     """What changes it, as options and as settings."""
-    usual = TrainingSettings().lr
-    rate = usual if settings.lr > usual else settings.lr / 10
-    smaller = Remedy(f"--lr {rate:g}", f"TrainingSettings(lr={rate:g})")
+    usual = usual_rate(settings)
+    smaller = change_of(settings, lr=_short(usual if settings.lr > usual else settings.lr / 10))
     if settings.lr > usual and kind not in (*ABOUT_ROWS, "unscaled columns"):
         return smaller
     if kind == "underfitting" and losses.linear is not None and losses.linear.mean() < losses.network.mean():
         return linear_or_ensemble(settings)
     wide, batch = 2 * max(settings.hidden, default=32), 4 * settings.batch_size
-    normalised = Remedy("--batch-norm", "TrainingSettings(batch_norm=True)")
-    relu = Remedy("--activation relu", "TrainingSettings(activation='relu')")
-    faster = min(usual, settings.lr * 10)
+    normalised = change_of(settings, batch_norm=True)
+    relu = change_of(settings, activation="relu")
     return {
-        "step too small": Remedy(f"--lr {faster:g}", f"TrainingSettings(lr={faster:g})"),
+        "step too small": change_of(settings, lr=_short(min(usual, settings.lr * 10))),
         "overfitting": linear_or_ensemble(settings),
-        "underfitting": Remedy(f"--hidden {wide},{wide}", f"TrainingSettings(hidden=({wide}, {wide}))"),
-        "noisy steps": Remedy(f"--batch-size {batch}", f"TrainingSettings(batch_size={batch})"),
+        "underfitting": change_of(settings, hidden=(wide, wide)),
+        "noisy steps": change_of(settings, batch_size=batch),
         "vanishing gradients": normalised,
         "exploding gradients": normalised,
         "no gradient": relu,
@@ -112,3 +111,8 @@ def _remedy(kind: str, settings: TrainingSettings, losses: Losses) -> Remedy:
         "contradicting rows": Remedy(*["a column that tells such rows apart, if there is one"] * 2),
         "noisy labels": WORST_ROWS,
     }.get(kind, smaller)
+
+
+def _short(rate: float) -> float:
+    """A learning rate in six digits, as it is typed."""
+    return float(f"{rate:g}")

@@ -34,8 +34,10 @@ def train(
     ``data`` is a table of polars, pandas or Arrow, or the name of a file or of whatever else ``data.read_table`` reads;
     then ``target`` may also be the number of a column. An ensemble is trained, by the settings of ``tables.Recipe``: a
     network for each of eight folds of the rows, scored out of fold. With ``ensemble=False`` it is a single network,
-    scored on held-out rows. ``settings`` are those of ``tables.TrainingSettings``, such as ``epochs=50``; ``columns``
-    says what is known about the columns. ``progress``, ``checkpoint`` and ``resume`` are those of ``cr.fit``.
+    scored on held-out rows. ``settings`` are those of ``tables.TrainingSettings``, such as ``epochs=50``;
+    ``group``, ``time_order``, ``sample_weight``, ``class_weight`` and ``aim`` among them say who trains, who judges and
+    by what. ``columns`` says what is known about the columns. ``progress``, ``checkpoint`` and ``resume`` are those of
+    ``cr.fit``.
 
     Raises DataError for a table or a target that cannot be learned from, SettingError for settings that there are not
     or that are out of range.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from chainrule.data.describe import list_some
 from chainrule.data.features.numbers import column_numbers
-from chainrule.foreign_text import quoted
+from chainrule.foreign_text import clipped, quoted
 from chainrule.tables.finding import Draft, Remedy, without_columns
 from chainrule.tables.metrics import MOST_CLASSES
 
@@ -98,6 +99,8 @@ def find_dates(trained: Trained) -> Iterator[Draft]:
     """Columns of dates, whose later rows nobody judges."""
     frame, used = trained.prepared.frame, trained.model.preprocessor.used
     names = [column.name for column in used if _tells_time(frame[column.name], column.kind)]
+    if trained.prepared.settings.time_order is not None:
+        return
     if names and trained.prepared.split.scored_on != "training":
         series = frame[names[0]].drop_nulls()
         yield Draft(
@@ -107,8 +110,8 @@ def find_dates(trained: Trained) -> Iterator[Draft]:
             "at random: how well later rows are predicted, the score does not say.",
             f"from {series.min()!s} to {series.max()!s}",
             Remedy(
-                "chainrule predict on later rows with their target, which prints their score",
-                "model.score(later_rows), of rows that were kept apart",
+                f"--time {shlex.quote(clipped(names[0]))}: then later rows judge what earlier ones trained",
+                f"time_order={clipped(names[0])!r}: then later rows judge what earlier ones trained",
             ),
             (REASON,),
         )
@@ -117,6 +120,11 @@ def find_dates(trained: Trained) -> Iterator[Draft]:
 def find_rows_in_order(trained: Trained) -> Iterator[Draft]:
     """Targets that follow those of the row before, where single rows are predicted far better than whole stretches."""
     split = trained.prepared.split
+    settings = trained.prepared.settings
+    if (
+        settings.group is not None or settings.time_order is not None
+    ):  # the user knows, and the score is of it
+        return
     if len(split.training) < FEWEST or split.scored_on == "training":
         return
     order = np.concatenate(split.parts)
@@ -143,8 +151,8 @@ def find_rows_in_order(trained: Trained) -> Iterator[Draft]:
         f"correlation with the previous row: {follows:.2g}; a forest's skill is {among:.2g} on rows drawn at random "
         f"and {max(apart, 0.0):.2g} on whole stretches of the table",
         Remedy(
-            "training on some stretches or groups of rows, then chainrule predict on others, which prints their score",
-            "train on some stretches or groups of rows, then model.score(others)",
+            "--group COLUMN if a column says which rows belong together, --time COLUMN if one says when they are from",
+            "group='COLUMN' if a column says which rows belong together, or time_order='COLUMN'",
         ),
         (REASON,),
     )

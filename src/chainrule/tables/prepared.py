@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 class Split:
     """Row numbers of the table, from 0: those that train, choose the best epoch, and give the score.
 
+    Of an ensemble all rows train, but those that are held out, and each network is judged by a fold of them.
+
     >>> from chainrule import data, tables
     >>> wine = data.load_bundled("wine")
-    >>> prepared = tables.prepare(wine.frame, wine.target)
+    >>> prepared = tables.prepare(wine.frame, wine.target, tables.TrainingSettings())
     >>> [part.size for part in prepared.split.parts]
     [121, 21, 36]
     """
@@ -88,7 +90,7 @@ class Prepared:
     >>> wine = data.load_bundled("wine")
     >>> prepared = tables.prepare(wine.frame, wine.target)
     >>> prepared.features.shape, prepared.training.features.shape, prepared.architecture.widths
-    ((178, 13), (121, 13), (13, 64, 64, 3))
+    ((178, 13), (178, 13), (13, 64, 64, 3))
     """
 
     frame: pl.DataFrame

@@ -46,7 +46,7 @@ def find_missed_classes(trained: Trained) -> Iterator[Draft]:
     if trained.model.task == "regression":
         return
     classes, actual = trained.model.classes, trained.scored.actual
-    predicted = trained.scored.outputs.argmax(1)
+    predicted = trained.scored.labels
     counts = np.bincount(actual, minlength=len(classes))
     right = np.bincount(actual[predicted == actual], minlength=len(classes))
     missed = np.flatnonzero((counts >= FEWEST) & (right < FOUND * counts))
@@ -62,6 +62,11 @@ def find_missed_classes(trained: Trained) -> Iterator[Draft]:
         Remedy(
             "a threshold of your own on the column probability_CLASS of the predictions",
             "a threshold of your own on Predictions.probabilities",
+        )
+        if trained.prepared.settings.aim is not None
+        else Remedy(
+            "--aim balanced-accuracy, or a threshold of your own on the column probability_CLASS of the predictions",
+            "aim='balanced-accuracy', or a threshold of your own on Predictions.probabilities",
         ),
         ("The likeliest class is right most often; of a rare class that may never be the likeliest one.",),
     )

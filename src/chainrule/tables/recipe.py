@@ -15,6 +15,16 @@ SIZES = ((1_000, 32, 1_000), (5_000, 64, 2_500), (20_000, 128, 8_000), (2**63, 2
 EPOCHS = 12, 300  # at least and at most
 FOLDS = 8
 LATER = 0.2  # share of the rows that judge where there is a time
+LEARNING_RATE = 5e-3
+
+
+def usual_rate(settings: TrainingSettings) -> float:
+    """The learning rate where none is said: of an ensemble, or of a single network.
+
+    >>> usual_rate(TrainingSettings()), usual_rate(TrainingSettings(ensemble=True))
+    (0.01, 0.005)
+    """
+    return LEARNING_RATE if settings.ensemble else TrainingSettings().lr
 
 
 def setting_names() -> list[str]:
@@ -70,7 +80,7 @@ class Recipe:
             "dropout": 0.1,
             "epochs": epochs,
             "batch_size": batch_size,
-            "lr": 5e-3,
+            "lr": LEARNING_RATE,
             "weight_decay": 0.3,
             "label_smoothing": 0.0,
             "held_out": held_out,

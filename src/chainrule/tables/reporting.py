@@ -18,11 +18,15 @@ from chainrule.inspect.drawing import draw
 from chainrule.nn.module import Module
 from chainrule.number_text import readable
 from chainrule.report import Column as ColumnRow
-from chainrule.report import Confusion, Curves, Layer, MetricRow, Predictions, Report
+from chainrule.report import Confusion, CoverageRow, Curves, Layer, MetricRow, Predictions, Report
 from chainrule.report.metrics import ABSENT
+from chainrule.tables.decision import describe_decision
+from chainrule.tables.dependence import dependences_of
 from chainrule.tables.examples import calibration
 from chainrule.tables.findings import findings_for_report
 from chainrule.tables.metrics import Metric, measure_text
+from chainrule.tables.ranking import class_curves
+from chainrule.tables.spread import spread_of
 from chainrule.tables.trained import Trained
 
 if TYPE_CHECKING:
@@ -43,6 +47,7 @@ MEANINGS = {
     "RMSE": "root of the mean squared error, in the target's units; less is better",
     "MAE": "mean distance, in the target's units; less is better",
     "median error": "half of the rows are nearer than this; less is better",
+    "pinball loss": "how good the 10% and the 90% quantile are that lie around the prediction; less is better",
     "R2": "share of the target's variance that is explained; 1 is perfect",
 }
 CLASSES = 500  # of which a confusion matrix is counted
@@ -88,6 +93,10 @@ def make_report(trained: Trained, model_path: str) -> Report:
         findings=findings_for_report(trained),
         importances=trained.importances,
         calibration=calibration(trained),
+        curves_of_classes=class_curves(trained),
+        spread=spread_of(trained),
+        coverage=[CoverageRow(*one) for one in trained.coverage],
+        dependences=dependences_of(trained),
         drawing=_drawing(trained.single.network),
         loss=_loss(trained),
         worst=trained.worst,
@@ -106,7 +115,7 @@ def _outcome(trained: Trained) -> Confusion | Predictions:
     model, scored = trained.model, trained.scored
     if model.task == "regression":
         return Predictions(scored.actual, scored.predicted)
-    classes, actual, predicted = _most_frequent(model.classes, scored.actual, scored.outputs.argmax(1))
+    classes, actual, predicted = _most_frequent(model.classes, scored.actual, scored.labels)
     n = len(classes)
     counts = np.bincount(actual * n + predicted, minlength=n * n).reshape(n, n)
     right = np.diag(counts).astype(np.float64)
@@ -143,7 +152,12 @@ def _loss(trained: Trained) -> str:
     """What the curves are of, and why the log loss above is another number."""
     if trained.model.task == "regression":
         return "The loss is the squared error of the standardised target."
-    share = trained.prepared.settings.label_smoothing
+    settings = trained.prepared.settings
+    share = settings.label_smoothing
+    if settings.class_weight is not None:
+        return (
+            "The loss is the log loss in which all classes count alike; the measures above count every row."
+        )
     if not share:
         return "The loss is the log loss."
     return (
@@ -183,12 +197,21 @@ def _settings(trained: Trained) -> dict[str, object]:
     facts = trained.model.facts
     loss = "squared error of the standardised target"
     if trained.model.task == "classification":
-        loss = "cross-entropy with smoothed labels"
-    chosen = {"task": trained.model.task, "loss": loss, "validation rows": facts.validation_rows}
+        loss = "cross-entropy" + (" with smoothed labels" if facts.settings["label_smoothing"] else "")
+    chosen: dict[str, object] = {"task": trained.model.task, "loss": loss}
+    if trained.out_of_fold is None:
+        chosen["validation rows"] = facts.validation_rows
     epochs = trained.prepared.settings.epochs_for(facts.training_rows)
     listed = {**facts.settings, "epochs": epochs}
     listed["patience"] = trained.prepared.settings.patience_for(epochs)
-    outcome = {"epochs run": facts.epochs, "best epoch": facts.best_epoch, "stopped": facts.stopped}
+    if facts.decision:
+        chosen["predicted class"] = describe_decision(facts.decision, trained.model.classes)
+    whose = "" if trained.out_of_fold is None else " of the best fold"
+    outcome = {
+        f"epochs run{whose}": facts.epochs,
+        f"best epoch{whose}": facts.best_epoch,
+        f"stopped{whose}": facts.stopped,
+    }
     return {name.replace("_", " "): value for name, value in {**listed, **chosen, **outcome}.items()}
 
 

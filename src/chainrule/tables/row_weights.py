@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,18 +11,61 @@ from numpy.typing import NDArray
 
 from chainrule.errors import DataError
 from chainrule.foreign_text import quoted
+from chainrule.nn.module import Module
 from chainrule.training.folds import Fold
 
 if TYPE_CHECKING:
     from chainrule.tables.prepared import Encoded, Prepared
 
 Floats = NDArray[np.float64]
+TINY = 1e-12  # share of a class all of whose rows have the weight 0
 
 
 def weights_of(prepared: Prepared, rows: NDArray[np.int64]) -> Floats | None:
     """How much some rows of the table count, 1 on average; None where all count alike."""
     weights = prepared.roles.weights
     return None if weights is None else scaled(weights[rows])
+
+
+def training_weights(prepared: Prepared) -> tuple[Floats | None, Floats | None]:
+    """How much the rows count that train, and those that choose the epoch: by their weights and by their classes."""
+    split, of_classes = prepared.split, None
+    if prepared.settings.class_weight is not None:
+        of_classes = 1.0 / np.maximum(class_shares(prepared), TINY)
+    found = []
+    for rows, encoded in ((split.training, prepared.training), (split.validation, prepared.validation)):
+        weights = weights_of(prepared, rows)
+        if of_classes is not None:
+            each = of_classes[encoded.target]
+            weights = scaled(each if weights is None else weights * each)
+        found.append(weights)
+    return found[0], found[1]
+
+
+def class_shares(prepared: Prepared) -> Floats:
+    """The shares of the classes among the rows that train, as much as these count, [classes]."""
+    weights = weights_of(prepared, prepared.split.training)
+    classes = len(prepared.preprocessor.target.classes)
+    counts = np.bincount(prepared.training.target, weights, classes)
+    return counts / counts.sum()
+
+
+def with_prior(network: Module, shares: Floats | None) -> Module:
+    """A copy of a network that learned classes as if they were equally frequent, of classes with these ``shares``.
+
+    Its logits are those of p(class | row) / share, up to a constant; the logarithm of the share is added to the last
+    bias (Elkan, 2001). The network itself without shares.
+    """
+    if shares is None:
+        return network
+    found = copy.deepcopy(network)
+    name, bias = list(found.named_parameters())[-1]
+    assert name.endswith("bias")
+    assert bias.shape == shares.shape
+    data = bias.data
+    assert data is not None
+    data += np.log(np.maximum(shares, TINY)).astype(data.dtype)
+    return found
 
 
 def scaled(weights: Floats) -> Floats:

@@ -20,7 +20,8 @@ class Scored:
 
     ``predicted`` are the classes' probabilities [rows, classes], or numbers in the target's units [rows]; ``actual``
     are labels [rows], or numbers in these units [rows]; ``encoded`` is the target as the network learns it,
-    ``weights`` [rows] how much each row counts, None where all count alike.
+    ``weights`` [rows] how much each row counts, None where all count alike;
+    ``said`` are the labels that are predicted where they are not the likeliest ones.
 
     >>> from chainrule import data, tables
     >>> wine = data.load_bundled("wine")
@@ -34,6 +35,12 @@ class Scored:
     predicted: Floats
     actual: NDArray[Any]
     weights: Floats | None = None
+    said: NDArray[np.int64] | None = None
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The labels [rows] that are predicted: the likeliest ones, or those that were decided on."""
+        return self.outputs.argmax(1) if self.said is None else self.said
 
     __repr__ = short_repr
 

@@ -9,6 +9,7 @@ from chainrule.errors import SettingError
 from chainrule.foreign_text import nearest, quoted
 from chainrule.nn.activations import ACTIVATIONS
 from chainrule.optim.settings import check_count, check_flag, check_number
+from chainrule.tables.decision import AIMS
 
 STEPS = 4_000  # about as many as a small table needs
 NOT_HIDDEN = (
@@ -19,6 +20,7 @@ NOT_HIDDEN = (
 HIDDEN = ("relu", "tanh", "logistic", "gelu", "silu", "elu", "leaky_relu", "softplus")
 SCALINGS = ("standard", "robust")
 EMBEDDINGS = ("none", "periodic", "bins", "mixed")
+UNSAID = ("group", "time_order", "sample_weight", "class_weight", "aim")  # that are listed only if said
 EPOCHS = (20, 500)  # at least and at most, where their number is not given
 
 
@@ -35,6 +37,18 @@ def check_activation(name: str) -> None:
         got=quoted(name),
         hint=" or ".join(map(repr, near)),
     )
+
+
+def check_word(name: str, value: object, known: tuple[str, ...]) -> None:
+    """SettingError for what is none of the known words; None is nothing said."""
+    if value is not None and value not in known:
+        near = nearest(str(value).lower(), known)
+        raise SettingError(
+            f"there is no such {name.replace('_', ' ')}",
+            expected=" or ".join(known),
+            got=quoted(value),
+            hint=" or ".join(f"{name}={word!r}" for word in near),
+        )
 
 
 def check_roles(settings: TrainingSettings) -> None:
@@ -83,6 +97,11 @@ class TrainingSettings:
     training and judging. By ``time_order`` the latest rows judge, those before them train. ``sample_weight`` says how
     much each row counts, in the loss and in the score.
 
+    ``aim`` is what a model of classes is judged by: "accuracy", "balanced-accuracy", "f1" (macro F1), "log-loss" or
+    "auc". For the first three the predicted class is the best one for the aim by rows that training did not see, and
+    not always the likeliest. With ``class_weight`` "balanced" all classes count alike in the loss; the probabilities are
+    those of the classes as frequent as they are, and the predicted class that of classes equally frequent.
+
     Raises SettingError for values out of range.
 
     >>> from chainrule import tables
@@ -113,6 +132,8 @@ class TrainingSettings:
     group: str | None = None
     time_order: str | None = None
     sample_weight: str | None = None
+    class_weight: str | None = None
+    aim: str | None = None
 
     def __post_init__(self) -> None:
         if self.task not in {None, "classification", "regression"}:
@@ -142,6 +163,8 @@ class TrainingSettings:
         check_flag("ensemble", self.ensemble)
         check_count("folds", self.folds, least=2)
         check_roles(self)
+        check_word("class_weight", self.class_weight, ("balanced",))
+        check_word("aim", self.aim, tuple(AIMS))
         for name, known in (("scaling", SCALINGS), ("embedding", EMBEDDINGS)):
             if getattr(self, name) not in known:
                 raise SettingError(
@@ -174,4 +197,5 @@ class TrainingSettings:
     def listed(self) -> dict[str, str | int | float | bool | None]:
         """All settings by name, as a model file and a report list them."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {name: value for name, value in values.items() if value is not None or name not in UNSAID}
         return {**values, "hidden": ",".join(map(str, self.hidden)) or "none"}

@@ -24,7 +24,7 @@ def find_shares(
 
     >>> good, bad = np.zeros((100, 1)), np.ones((100, 1))
     >>> find_shares(np.stack([good, bad]), good + 0.1, (0.5, 0.5))
-    (0.95, 0.05)
+    (0.9, 0.1)
     """
     if len(actual) < FEWEST or len(outputs) < 2:
         return tuple(usual)

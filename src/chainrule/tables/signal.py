@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chainrule.data.splitting import FEWEST_ROWS_TO_SPLIT
 from chainrule.inspect.diagnosis import Diagnosis
 from chainrule.inspect.diagnosis.ranks import ranks_of
 from chainrule.number_text import readable
-from chainrule.tables.finding import Draft, Remedy
+from chainrule.tables.finding import Draft, Remedy, change_of
 from chainrule.tables.metrics import Floats, area_under_curve, row_losses
+from chainrule.tables.recipe import usual_rate
 from chainrule.tables.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -26,6 +28,10 @@ CHECK_THE_TABLE = (
 )
 LINEAR = Remedy(
     "--hidden none, which trains a linear model", "TrainingSettings(hidden=()), which trains a linear model"
+)
+LINEAR_ENSEMBLE = Remedy(
+    "--hidden none --embedding none --scaling standard, which trains linear models",
+    "Recipe({'hidden': (), 'embedding': 'none', 'scaling': 'standard'}), which trains linear models",
 )
 ENSEMBLE = Remedy(
     f"--ensemble, or {LINEAR.command}", f"train_table(table, target, Recipe()), or {LINEAR.python}"
@@ -188,15 +194,15 @@ def _enough(trained: Trained) -> bool:
 
 def _other_training(trained: Trained) -> Remedy:
     """The usual learning rate where another was asked for; else the linear model itself."""
-    usual = TrainingSettings().lr
+    usual = usual_rate(trained.prepared.settings)
     if trained.prepared.settings.lr > usual:
-        return Remedy(f"--lr {usual:g}", f"TrainingSettings(lr={usual:g})")
+        return change_of(trained.prepared.settings, lr=usual)
     return linear_or_ensemble(trained.prepared.settings)
 
 
 def linear_or_ensemble(settings: TrainingSettings) -> Remedy:
     """What helps a network that has too few rows: several of them, or a linear model."""
-    return LINEAR if settings.ensemble else ENSEMBLE
+    return LINEAR_ENSEMBLE if settings.ensemble else ENSEMBLE
 
 
 def _unreliable(trained: Trained, losses: Losses) -> Draft:
@@ -208,10 +214,13 @@ def _unreliable(trained: Trained, losses: Losses) -> Draft:
         "The model puts the rows in a useful order, but its probabilities are worse than the classes' shares.",
         f"log loss {_figure(trained, losses.network)} on {readable(len(losses.network))} rows, of the class shares "
         f"{_figure(trained, losses.constant)}" + ("" if area is None else f"; AUC {readable(area)}"),
-        linear_or_ensemble(trained.prepared.settings)
-        if linear
-        else Remedy("--dropout 0.2 or more rows", "TrainingSettings(dropout=0.2) or more rows"),
+        linear_or_ensemble(trained.prepared.settings) if linear else _more_dropout(trained.prepared.settings),
     )
+
+
+def _more_dropout(settings: TrainingSettings) -> Remedy:
+    more = change_of(settings, dropout=0.2 if settings.dropout < 0.2 else 0.5)
+    return Remedy(f"{more.command} or more rows", f"{more.python} or more rows")
 
 
 def find_few_rows(trained: Trained) -> Iterator[Draft]:
@@ -224,7 +233,9 @@ def find_few_rows(trained: Trained) -> Iterator[Draft]:
             "warning",
             "The score is of the rows that trained the network: it says nothing about new rows.",
             f"{readable(trains)} rows trained it, none is held out",
-            Remedy("more rows", "more rows") if settings.held_out else HOLD_SOME_OUT,
+            Remedy("more rows", "more rows")
+            if settings.held_out or trains < FEWEST_ROWS_TO_SPLIT
+            else HOLD_SOME_OUT,
         )
     elif judge < MANY:
         yield Draft(
@@ -243,7 +254,8 @@ def find_linear_better(trained: Trained, losses: Losses) -> Iterator[Draft]:
     if not losses.better_than_constant:
         return  # said already
     name = "log loss" if trained.model.task == "classification" else "RMSE"
-    has_units = bool(trained.prepared.settings.hidden)
+    settings = trained.prepared.settings
+    has_units = bool(settings.hidden) or settings.ensemble  # whose embeddings have room for noise, too
     yield Draft(
         "linear model is better",
         "warning",
@@ -255,7 +267,7 @@ def find_linear_better(trained: Trained, losses: Losses) -> Iterator[Draft]:
         ),
         f"{name} {_figure(trained, losses.linear)} instead of {_figure(trained, losses.network)}, of a constant "
         f"{_figure(trained, losses.constant)}, on {readable(len(losses.network))} rows",
-        linear_or_ensemble(trained.prepared.settings) if has_units else ALL_ROWS,
+        linear_or_ensemble(settings) if has_units else ALL_ROWS,
         ("Hidden units can learn the noise of the training rows, which a linear model has less room for.",)
         if has_units
         else (),

@@ -16,7 +16,7 @@ from chainrule.foreign_text import quoted
 from chainrule.tables.prepared import Split
 from chainrule.tables.roles import Roles
 from chainrule.tables.settings import TrainingSettings
-from chainrule.training.folds import Fold, folds
+from chainrule.training.folds import Fold, classes_of, folds, tell_of_lacking
 
 if TYPE_CHECKING:
     import polars as pl
@@ -141,8 +141,8 @@ def notices_of(split: Split, settings: TrainingSettings, roles: Roles) -> list[s
         notices.append(f"the rows from {first} on ({quoted(settings.time_order)}) judge, those before train")
     if split.held_out.size or settings.ensemble:
         return notices
-    if settings.held_out:
-        rows = split.training.size
+    rows = split.training.size
+    if settings.held_out or rows < FEWEST_ROWS_TO_SPLIT:
         return [*notices, f"{rows} rows are too few to hold some out: the score is of the training rows"]
     return [*notices, "no rows are held out: the score is of the training rows"]
 
@@ -152,7 +152,7 @@ def dealt(
 ) -> list[Fold]:
     """The folds of the training rows, by their place among them; ``labels`` are their classes."""
     if roles.times is not None:
-        return blocks(roles.times[training], settings.folds, settings.restarts)
+        return blocks(roles.times[training], settings.folds, settings.restarts, labels)
     groups = None if roles.groups is None else roles.groups[training]
     return folds(
         len(training),
@@ -164,11 +164,12 @@ def dealt(
     )
 
 
-def blocks(times: Rows, k: int, repeats: int = 1) -> list[Fold]:
+def blocks(times: Rows, k: int, repeats: int = 1, labels: NDArray[np.object_] | None = None) -> list[Fold]:
     """Folds that are stretches of time of about equal numbers of rows; rows of one time are in one fold.
 
     Neighbours in time are alike, and in random folds they would tell what they are to be judged by (Roberts et al.,
     2017). Each of the ``repeats`` begins its stretches a little later; the rows before join the last stretch.
+    Warns (DataWarning) about classes, the ``labels`` [rows], that a fold lacks.
 
     >>> [fold.validation.tolist() for fold in blocks(np.array([0, 0, 1, 2, 3, 3]), 3)]
     [[0, 1], [2, 3], [4, 5]]
@@ -180,6 +181,7 @@ def blocks(times: Rows, k: int, repeats: int = 1) -> list[Fold]:
         skipped = int(np.searchsorted(counts.cumsum(), repeat * len(times) / (k * repeats)))
         ends = _ends(np.roll(counts, -skipped), k)
         fold_of = np.roll(np.repeat(np.arange(k), np.diff([0, *ends])), skipped)[place]
+        tell_of_lacking(*classes_of(labels, len(times)), fold_of, k)
         found += [Fold(np.flatnonzero(fold_of != one), np.flatnonzero(fold_of == one)) for one in range(k)]
     return found
 

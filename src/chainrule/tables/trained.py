@@ -18,6 +18,7 @@ from chainrule.foreign_text import clipped
 from chainrule.nn.module import Module
 from chainrule.number_text import readable
 from chainrule.report import Importances, WorstRows
+from chainrule.tables.coverage import Coverage, coverage_of
 from chainrule.tables.examination import Examination, examine
 from chainrule.tables.examples import worst_rows
 from chainrule.tables.finding import Finding
@@ -26,6 +27,7 @@ from chainrule.tables.importance import importances
 from chainrule.tables.linear import linear_predictions
 from chainrule.tables.main_score import constant_of
 from chainrule.tables.metrics import MOST_CLASSES, Floats, Metric, compare, measure
+from chainrule.tables.mixture import Mixture
 from chainrule.tables.model import TableModel, network_outputs
 from chainrule.tables.out_of_fold import OutOfFold
 from chainrule.tables.predictions import Predictions
@@ -129,7 +131,7 @@ class Trained:
         weights = self.scored.weights
         linear = self.linear
         return compare(
-            measure(target, self.scored.predicted, actual, weights),
+            measure(target, self.scored.predicted, actual, weights, self.scored.said),
             measure(target, self.constant, actual, weights),
             None if linear is None else measure(target, linear, actual, weights),
             target.classes,
@@ -203,7 +205,9 @@ class Trained:
         """The network; of an ensemble the best one, with the rows that it was trained on and those that it was not."""
         prepared, judged = self.prepared, self.out_of_fold
         if judged is None:
-            return Single(self.model.network, prepared.training, prepared.unseen)
+            network = self.model.network
+            one = network.members[0] if isinstance(network, Mixture) else network
+            return Single(one, prepared.training, prepared.unseen)
         finished = [i for i, replica in enumerate(self.history.replicas) if np.isfinite(replica.score)]
         best = finished.index(self.history.best)
         best *= len(self.model.architecture.answering)  # so many networks are of each fold
@@ -221,6 +225,24 @@ class Trained:
     def importances(self) -> Importances:
         """How much each column matters, by the loss that the scored rows gain when it is shuffled."""
         return importances(self)
+
+    @cached_property
+    def coverage(self) -> tuple[Coverage, ...]:
+        """How often intervals, or label sets, hold the truth on the scored rows, and how large they are.
+
+        Each row's is made of errors on other rows. None where the score is of rows that trained.
+
+        >>> from chainrule import data, tables
+        >>> diabetes = data.load_bundled("diabetes")
+        >>> trained = tables.train_table(diabetes.frame, diabetes.target, tables.TrainingSettings(epochs=10))
+        >>> [one.probability for one in trained.coverage]
+        [0.5, 0.8, 0.9, 0.95]
+        >>> 0.8 < trained.coverage[2].covered <= 1
+        True
+        """
+        if self.prepared.split.scored_on == "training":
+            return ()
+        return coverage_of(self.model, self.scored)
 
     @cached_property
     def worst(self) -> WorstRows:

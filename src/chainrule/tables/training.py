@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule import optim
 from chainrule._version import __version__
-from chainrule.data import Columns, find_task, rows_with_target
+from chainrule.data import Columns, Preprocessor, find_task, rows_with_target
 from chainrule.data.describe import known_name
 from chainrule.data.features.cell_types import Untyped
 from chainrule.data.features.frames import as_frame
@@ -23,19 +23,28 @@ from chainrule.errors import SettingError, user_line
 from chainrule.foreign_text import quoted
 from chainrule.nn.module import Module
 from chainrule.system.blas import one_blas_thread
+from chainrule.tables.aims import check_aim, notices_of_aim, unsmoothed_if_weighted, with_decision
 from chainrule.tables.architecture import Architecture
 from chainrule.tables.coverage import judged_errors
 from chainrule.tables.ensemble import ensemble_of, folds_for, number_places
 from chainrule.tables.facts import Facts
 from chainrule.tables.intervals import kept_errors
 from chainrule.tables.main_score import rescored
+from chainrule.tables.mixture import Mixture, SideBySide
 from chainrule.tables.model import TableModel, network_outputs
 from chainrule.tables.objective import loss_of, penalty_of
 from chainrule.tables.out_of_fold import OutOfFold
 from chainrule.tables.prepared import Encoded, Prepared, Split
 from chainrule.tables.recipe import Recipe
 from chainrule.tables.roles import columns_for, named_roles, read_roles
-from chainrule.tables.row_weights import need_weights, weights_of, with_weights
+from chainrule.tables.row_weights import (
+    class_shares,
+    need_weights,
+    training_weights,
+    weights_of,
+    with_prior,
+    with_weights,
+)
 from chainrule.tables.scored import score_rows
 from chainrule.tables.scores import score_outputs
 from chainrule.tables.settings import TrainingSettings
@@ -55,13 +64,15 @@ def train_table(
     *,
     columns: Columns | None = None,
 ) -> Trained:
-    """Train a network that predicts one column of a table from the others.
+    """Train an ensemble, or a single network, that predicts one column of a table from the others.
 
     ``frame`` is a table of polars, pandas or Arrow, or the name of a file or of whatever else ``data.read_table``
-    reads; then ``target`` may also be the number of a column. The score is of held-out rows, which no choice depends
-    on. The same table, settings and version give the same model. ``name`` says in the model file where the table came
-    from, ``columns`` what is known about the columns. Raises DataError for a table or a target that cannot be learned
-    from, SettingError for settings out of range.
+    reads; then ``target`` may also be the number of a column. ``settings`` are a ``Recipe`` for an ensemble, which
+    is trained if nothing is said, or ``TrainingSettings`` for a single network. The score is of rows that the
+    networks which judge them were not trained on, or of held-out rows where there are any. The same table, settings
+    and version give the same model. ``name`` says in the model file where the table came from, ``columns`` what is
+    known about the columns. Raises DataError for a table or a target that cannot be learned from, SettingError for
+    settings out of range.
 
     >>> from chainrule.data import load_bundled
     >>> wine = load_bundled("wine")
@@ -88,8 +99,11 @@ def prepare(
     >>> from chainrule import data, tables
     >>> wine = data.load_bundled("wine")
     >>> prepared = tables.prepare(wine.frame, wine.target)
-    >>> prepared.architecture.describe(), prepared.split.held_out.size
-    ('13-64-64-3, relu', 36)
+    >>> prepared.architecture.describe(), prepared.split.training.size
+    ('16 networks of 13-64-64-3 and 8 of 13-128-3, relu, dropout 0.1 and 0.2', 178)
+    >>> single = tables.prepare(wine.frame, wine.target, tables.TrainingSettings())
+    >>> single.architecture.describe(), single.split.training.size
+    ('13-64-64-3, relu', 121)
     """
     asked, columns = _asked_for(settings, columns)
     taken, target = _taken_in(table, target, columns)
@@ -105,8 +119,10 @@ def prepare(
     usable = np.setdiff1d(usable, roles.missing) if roles.missing.size else usable
     found = find_task(frame[target], reading)  # in any case: it refuses what cannot be predicted
     settings = asked.settings(len(usable)) if isinstance(asked, Recipe) else asked
+    settings, unsmoothed = unsmoothed_if_weighted(settings)
     split = split_of(frame[target], usable, settings, (settings.task or found) == "classification", roles)
-    preprocessor, more = fit_canonical(ready, target, settings.task, split.training)
+    preprocessor, more = fit_canonical(ready, target, settings.task, split.training, roles.groups)
+    check_aim(settings, preprocessor.target)
     order = np.concatenate(split.parts)
     split = Split(*np.split(order, np.cumsum([len(part) for part in split.parts[:-1]])))  # the same memory
     known = preprocessor.encode_target_column(frame[target][usable])
@@ -115,8 +131,6 @@ def prepare(
     features, _ = preprocessor.encode(frame, order, canonical=True)
     groups = None if roles.groups is None else roles.groups[split.training]
     preprocessor.encode_training(frame, split.training, features, groups)
-    outputs = len(preprocessor.target.classes) or 1
-    widths = (len(preprocessor.feature_names), *settings.hidden, outputs)
     settings, fewer = with_folds(settings, split.training, roles)
     return Prepared(
         frame,
@@ -124,19 +138,34 @@ def prepare(
         split,
         Encoded(features, known),
         settings,
-        Architecture(
-            widths,
-            settings.activation,
-            settings.dropout,
-            settings.batch_norm,
-            members=settings.folds * settings.restarts if settings.ensemble else 1,
-            scaling=settings.scaling,
-            embedding=settings.embedding,
-            numbers=number_places(preprocessor) if settings.needs_numbers else (),
-            classes=bool(preprocessor.target.classes),
+        _architecture(settings, preprocessor),
+        (
+            *assumed,
+            *ready.notices,
+            *notices,
+            *more,
+            *fewer,
+            *notices_of(split, settings, roles),
+            *unsmoothed,
+            *notices_of_aim(settings, split),
         ),
-        (*assumed, *ready.notices, *notices, *more, *fewer, *notices_of(split, settings, roles)),
         roles,
+    )
+
+
+def _architecture(settings: TrainingSettings, preprocessor: Preprocessor) -> Architecture:
+    """The networks of these settings for the features and the target of a table."""
+    outputs = len(preprocessor.target.classes) or 1
+    return Architecture(
+        (len(preprocessor.feature_names), *settings.hidden, outputs),
+        settings.activation,
+        settings.dropout,
+        settings.batch_norm,
+        members=settings.folds * settings.restarts if settings.ensemble else 1,
+        scaling=settings.scaling,
+        embedding=settings.embedding,
+        numbers=number_places(preprocessor) if settings.needs_numbers else (),
+        classes=bool(preprocessor.target.classes),
     )
 
 
@@ -193,7 +222,7 @@ def train(
     rows = len(sets[0].train) if sets else len(split.training)
     kinds = len(prepared.architecture.kinds)
     epochs = settings.epochs_for(rows)
-    trains, judges = (weights_of(prepared, part) for part in (split.training, split.validation))
+    trains, judges = training_weights(prepared)
     history = fit(
         network,
         with_weights(prepared.training, trains),
@@ -229,14 +258,19 @@ def _optimizer(settings: TrainingSettings, rows: int) -> optim.AdamW:
 def _finish(
     prepared: Prepared, name: str, network: Module, history: History, sets: Sequence[Fold] = ()
 ) -> Trained:
-    kept = history.replicas[history.best]
+    kept, settings = history.replicas[history.best], prepared.settings
     rise = risen(kept.loss)
     if rise:
         warn(f"{rise}. Try a smaller learning rate: lr={prepared.settings.lr / 10:g}", user_line())
-    judged = None
+    judged, classes = None, bool(prepared.preprocessor.target.classes)
     if sets and kept.kept_epoch >= 0:
         architecture, network, judged = ensemble_of(prepared, network, history, sets)
         prepared = _scored_out_of_fold(prepared, architecture, judged)
+    elif isinstance(network, SideBySide):  # Ctrl-C before the first epoch
+        kinds = network.networks
+        network = Mixture(kinds, shares=[1 / len(kinds)] * len(kinds), classes=classes)
+    elif settings.class_weight is not None:
+        network = with_prior(network, class_shares(prepared))
     split = prepared.split
     features, actual = prepared.scored
     if judged is None or split.held_out.size:
@@ -259,7 +293,7 @@ def _finish(
         best_epoch=kept.kept_epoch + 1,
         stopped=kept.stopped,
         most_frequent=prepared.most_frequent,
-        settings=prepared.settings.listed(),
+        settings=settings.listed(),
         score_low=score.low,
         score_high=score.high,
     )
@@ -268,6 +302,7 @@ def _finish(
     if split.scored_on != "training":  # for intervals and label sets
         errors, _, scale = judged_errors(model, scored)
         model = replace(model, facts=replace(facts, errors=kept_errors(errors), error_scale=scale))
+    model, scored = with_decision(prepared, model, scored, judged)
     model, score = rescored(prepared, model, scored, score)
     return Trained(model, history, score, prepared, scored, judged)
 

@@ -72,18 +72,18 @@ def folds(
         raise SettingError(
             "there are more folds than rows", expected=f"k <= {n}", got=f"k={k}", hint=f"k={n}"
         )
-    classes, names = _classes(stratify, n)
+    classes, names = classes_of(stratify, n)
     members = None if groups is None else _groups(groups, n, k)
     found = []
     for repeat in range(repeats):
         rng = np.random.default_rng([seed, repeat])
         fold_of = _dealt(classes, k, rng) if members is None else _dealt_in_groups(classes, members, k, rng)
-        _tell_of_lacking(classes, names, fold_of, k)
+        tell_of_lacking(classes, names, fold_of, k)
         found += [Fold(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in range(k)]
     return found
 
 
-def _classes(stratify: ArrayLike | None, n: int) -> tuple[Array, list[object]]:
+def classes_of(stratify: ArrayLike | None, n: int) -> tuple[Array, list[object]]:
     """The class of each row as a number, and what the classes are called; all rows are of one class if none is said."""
     if stratify is None:
         return np.zeros(n, np.int64), [""]
@@ -148,7 +148,7 @@ def _dealt_in_groups(classes: Array, groups: Array, k: int, rng: np.random.Gener
     return fold_of_group[groups]
 
 
-def _tell_of_lacking(classes: Array, names: Sequence[object], fold_of: Array, k: int) -> None:
+def tell_of_lacking(classes: Array, names: Sequence[object], fold_of: Array, k: int) -> None:
     """A DataWarning at the user's line about classes that are not in every fold, or in one fold only."""
     if len(names) < 2:
         return
