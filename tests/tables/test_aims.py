@@ -82,6 +82,8 @@ def test_it_is_saved_predicted_and_exported(aimed, tmp_path):
     assert found.values.to_list() == expected.tolist()
     assert (expected != np.array(model.classes)[found.probabilities.argmax(1)]).mean() > 0.05
     assert any("ill" in notice or "well" in notice for notice in found.notices)
+    sets = model.predict(new, label_sets=0.5).sets
+    assert sets[np.arange(len(new)), found.said].all()
     score = model.score(new)
     assert score.metric == "balanced accuracy"
     assert score.value == pytest.approx(BALANCED(new["y"], found.values))

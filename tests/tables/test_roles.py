@@ -45,12 +45,12 @@ def test_a_column_that_tells_the_group_is_worth_nothing_for_new_groups():
 def test_means_of_the_target_in_a_category_are_of_other_groups():
     """Each name is of one group, so that no other group has a row of that name; the mean would tell the group."""
     frame, _ = shops(rows=700, count=150)
-    last = [
-        prepare(frame.drop("code"), "y", Recipe({**QUICK, **more})).training.features[:, -1]
-        for more in ({}, {"group": "shop"})
-    ]
-    assert np.abs(last[0]).mean() > 0.3
-    assert not last[1].any()
+    for more, told in (({}, True), ({"group": "shop"}, False)):
+        prepared = prepare(frame.drop("code"), "y", Recipe({**QUICK, **more}))
+        in_training = prepared.training.features[:, -1]
+        in_use = prepared.preprocessor.transform(frame)[:, -1]
+        assert (np.abs(in_training).mean() > 0.3) == in_training.any() == told
+        assert in_use.any() == told  # a network is not told in use what it was never told in training
 
 
 @pytest.mark.parametrize("single", [False, True])

@@ -245,7 +245,10 @@ class TableModel:
             said_of = describe_decision(self.decision, self.classes)
             aim = self.facts.settings.get("aim")
             notices.append(
-                Notice(f"the predicted class is {said_of}" + (f", for the aim {aim}" if aim else ", as if all classes were equally frequent"))
+                Notice(
+                    f"the predicted class is {said_of}"
+                    + (f", for the aim {aim}" if aim else ", as if all classes were equally frequent")
+                )
             )
         outputs = network_outputs(self.network, features)
         texts = tuple(map(str, notices))

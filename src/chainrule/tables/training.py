@@ -121,7 +121,7 @@ def prepare(
     settings = asked.settings(len(usable)) if isinstance(asked, Recipe) else asked
     settings, unsmoothed = unsmoothed_if_weighted(settings)
     split = split_of(frame[target], usable, settings, (settings.task or found) == "classification", roles)
-    preprocessor, more = fit_canonical(ready, target, settings.task, split.training)
+    preprocessor, more = fit_canonical(ready, target, settings.task, split.training, roles.groups)
     check_aim(settings, preprocessor.target)
     order = np.concatenate(split.parts)
     split = Split(*np.split(order, np.cumsum([len(part) for part in split.parts[:-1]])))  # the same memory

@@ -81,14 +81,22 @@ def with_effects(
     rows: NDArray[np.int64],
     target: NDArray[np.float64],
     names: tuple[str, ...],
+    groups: NDArray[np.int64] | None = None,
 ) -> Column:
-    """The column with what its categories say about the target [rows, outputs] of the training rows."""
+    """The column with what its categories say about the target [rows, outputs] of the training rows.
+
+    With ``groups`` [rows], a category that only one group has says nothing: its own rows are never told (see
+    ``out_of_fold``), so that no network can learn what it would mean.
+    """
     if not column.has_effects:
         return column
     cells = different_cells(series)
     place = places(column, cells)[cells.places()[rows]]
     effects = shrunk(place, target, len(column.categories) + len(column.others))
     known = place[place >= 0]
+    if groups is not None:
+        pairs = np.unique(np.stack([known, groups[place >= 0]]), axis=1)[0]
+        effects[np.bincount(pairs, minlength=len(effects)) < 2] = 0.0
     spread = float(np.sqrt(np.square(effects[known]).sum() / max(len(place) * effects.shape[1], 1)))
     return replace(
         column,

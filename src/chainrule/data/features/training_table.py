@@ -138,9 +138,16 @@ def _check_target_mark(column: pl.Series, found: Found, columns: Columns) -> Non
 
 
 def fit_canonical(
-    ready: Ready, target: str, task: str | None = None, rows: NDArray[np.int64] | None = None
+    ready: Ready,
+    target: str,
+    task: str | None = None,
+    rows: NDArray[np.int64] | None = None,
+    groups: NDArray[np.int64] | None = None,
 ) -> tuple[Preprocessor, tuple[str, ...]]:
-    """As ``fit_preprocessor``, of a table that ``read_frame`` gave; its notices come besides."""
+    """As ``fit_preprocessor``, of a table that ``read_frame`` gave; its notices come besides.
+
+    ``groups`` are the numbers of the groups of all rows of the table, if it has some.
+    """
     frame, columns = ready.frame, ready.columns
     _check_target_mark(frame[target], ready.found[target], columns)
     reading = ready.found[target].reading
@@ -161,7 +168,12 @@ def fit_canonical(
         values, names = effect_targets(fitted_target, frame[target], usable)
         records = [
             with_effects(
-                record, frame[record.name], usable, values, tuple(f"{record.name}: {n}" for n in names)
+                record,
+                frame[record.name],
+                usable,
+                values,
+                tuple(f"{record.name}: {n}" for n in names),
+                None if groups is None else groups[usable],
             )
             for record in records
         ]
