@@ -326,7 +326,7 @@ def test_a_real_ctrl_c_in_the_middle_of_an_epoch(tmp_path, same_state):
     assert process.stdout.readline() == "epoch 1\n"
     time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=60)
+    out, error = process.communicate(timeout=600)
     assert process.returncode == 0
     interrupted = dict(np.load(tmp_path / "interrupted.npz"))
     done = interrupted["loss"].size
