@@ -26,7 +26,7 @@ def quantile_edges(x: Array, bins: int) -> Array:
     array([[0., 1., 2.],
            [5., 5., 5.]])
     >>> quantile_edges(np.array([[0.0]] * 95 + [[1.0], [2.0], [3.0], [4.0], [5.0]]), bins=4)
-    array([[0., 1., 3., 4., 5.]])
+    array([[0., 2., 3., 4., 5.]])
     """
     if len(x) == 0:
         raise DataError(
@@ -38,19 +38,32 @@ def quantile_edges(x: Array, bins: int) -> Array:
 
 def _edges(column: Array, bins: int) -> Array:
     """At most ``bins`` + 1 edges, increasing."""
-    levels = np.linspace(0, 1, bins + 1)
-    edges = np.unique(np.quantile(column.astype(np.float64), levels).astype(column.dtype))
     values, counts = np.unique(column, return_counts=True)
-    if len(edges) == bins + 1 or len(values) <= len(edges):
-        return edges
     if len(values) <= bins + 1:
         return values
+    levels = np.linspace(0, 1, bins + 1)
+    edges = np.unique(np.quantile(column.astype(np.float64), levels).astype(column.dtype))
+    if len(edges) == bins + 1:
+        return edges
+    found = edges
+    for wanted in range(
+        bins, 3 * bins
+    ):  # a value may be at both ends of its bin, so that more are wanted than come out
+        edges = _even_edges(values, counts, wanted)
+        if len(edges) > bins + 1:
+            break
+        found = edges if len(edges) > len(found) else found
+    return found
+
+
+def _even_edges(values: Array, counts: Array, bins: int) -> Array:
+    """Values that are the ends of ``bins`` with as even a number of rows as can be; none counts for more than a bin."""
     weights = counts.astype(np.float64)
     for _ in range(bins):  # until no value weighs more than a bin
         weights = np.minimum(counts, weights.sum() / bins)
     reached = np.cumsum(weights) / weights.sum()
-    found = values[np.minimum(np.searchsorted(reached, levels - 1e-9), len(values) - 1)]
-    return np.unique(np.concatenate([values[:1], found[1:-1], values[-1:]]))
+    inner = np.searchsorted(reached, np.linspace(0, 1, bins + 1)[1:-1] - 1e-9)
+    return np.unique(np.concatenate([values[:1], values[inner], values[-1:]]))
 
 
 def given_edges(edges: Sequence[Any], columns: int, dtype: Dtype) -> Array:
