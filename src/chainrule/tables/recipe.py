@@ -10,6 +10,7 @@ from chainrule.errors import SettingError
 from chainrule.foreign_text import nearest, quoted
 from chainrule.tables.settings import TrainingSettings
 
+
 class Size(NamedTuple):
     """What follows from the number of rows of a table: what holds ``below`` so many.
 
@@ -74,6 +75,13 @@ class Recipe:
             raise SettingError(
                 "an ensemble keeps no rows for validation: each network is validated on the fold that it leaves out",
                 hint="leave out validation",
+            )
+        chosen = [name for name in ("epochs", "restarts") if self.changes.get(name) is not None]
+        if self.changes.get("budget") is not None and chosen:
+            raise SettingError(
+                f"a budget chooses {' and '.join(chosen)} itself",
+                got=" and ".join(("budget", *chosen)),
+                hint=f"leave out {' and '.join(chosen)}, or the budget",
             )
         TrainingSettings(**self.changes)
 
