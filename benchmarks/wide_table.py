@@ -51,7 +51,17 @@ def processor_seconds(table: Path, tree: Path) -> float:
     environment = {**os.environ, "PYTHONPATH": str(tree.resolve() / "src")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has byte code
     environment["PYTHONPYCACHEPREFIX"] = str(table.parent / "bytecode")
-    command = [sys.executable, "-c", COMMAND, "train", table.name, "--target", "y", "--no-ensemble", "--quiet"]
+    command = [
+        sys.executable,
+        "-c",
+        COMMAND,
+        "train",
+        table.name,
+        "--target",
+        "y",
+        "--no-ensemble",
+        "--quiet",
+    ]
     process = subprocess.Popen(command, cwd=table.parent, env=environment, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     if status:
@@ -72,7 +82,9 @@ def main() -> None:
         wide, small = Path(name) / "wide.csv", Path(name) / "small.csv"
         make_wide(wide, given.rows, given.columns)
         make_small(small)
-        print(f"processor seconds of `chainrule train --no-ensemble` (the wide table is to take less than {GOAL:g})")
+        print(
+            f"processor seconds of `chainrule train --no-ensemble` (the wide table is to take less than {GOAL:g})"
+        )
         for table, shape in ((wide, f"{given.rows} x {given.columns}"), (small, "900 x 13")):
             rounds = [[processor_seconds(table, tree) for tree in trees] for _ in range(given.rounds + 1)]
             least = [min(seconds) for seconds in zip(*rounds[1:], strict=True)]

@@ -1,14 +1,24 @@
 """For all tests: machine code is cached in a folder of the session's own, and every pass of the compiler is checked."""
 
+import functools
 import gc
 
 import pytest
+import typer.main
 
 
 def pytest_collection_finish() -> None:
     """Keep the garbage collector off the tests themselves: a full collection went through all 17,000 of them."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_command_line():
+    """Typer makes its parsers of all options anew at each call of ``main``, which takes 40 ms; once will do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

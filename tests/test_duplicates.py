@@ -5,7 +5,12 @@ from pathlib import Path
 from tests.duplicates import Pair, pairs
 
 #: one signature for the settings of layers; the estimators' parameters, which scikit-learn reads off signatures
-ALIKE = ("nn/layers.py nn/masked.py", "estimators/mlp.py", "estimators/graph_network.py", "estimators/table.py")
+ALIKE = (
+    "nn/layers.py nn/masked.py",
+    "estimators/mlp.py",
+    "estimators/graph_network.py",
+    "estimators/table.py",
+)
 
 
 def test_no_two_places_share_eight_lines() -> None:

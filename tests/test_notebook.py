@@ -75,7 +75,7 @@ def test_training_in_a_notebook_shows_a_bar(tmp_path):
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
     ).execute()
     outputs = notebook.cells[1].outputs
     assert [output.output_type for output in outputs] == ["display_data", "execute_result"]

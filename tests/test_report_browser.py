@@ -71,7 +71,7 @@ def browse(page: Path, folder: Path, dark: bool) -> tuple[str, str]:
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=True,
     )
     return ran.stdout, ran.stderr

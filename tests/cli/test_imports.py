@@ -20,7 +20,7 @@ def libraries_of(data, folder) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip().splitlines()[-1]

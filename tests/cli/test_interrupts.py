@@ -38,7 +38,7 @@ def run(arguments, folder, code=HOOK, **more):
         env={**os.environ, "PYTHONPATH": search_path},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
         **more,
     )
@@ -143,7 +143,7 @@ def test_nobody_reads_what_training_prints(tmp_path, more, both):
         env={**os.environ, "PYTHONPATH": search_path},
         stdout=write,
         stderr=write if both else subprocess.PIPE,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     os.close(write)
@@ -165,7 +165,7 @@ def test_nobody_reads_the_predictions(tmp_path):
         env={**os.environ, "PYTHONPATH": search_path},
         stdout=write,
         stderr=subprocess.PIPE,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     os.close(write)
@@ -235,7 +235,7 @@ def as_module(folder, moment, *arguments):
         env={**os.environ, "PYTHONPATH": search_path, "INTERRUPT_AFTER": str(moment)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 
@@ -283,7 +283,7 @@ def test_a_second_ctrl_c_at_any_time_keeps_the_model_and_says_where_it_is(tmp_pa
     for _ in range(3):
         process.send_signal(signal.SIGINT)
         time.sleep(gap)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert "model:  model.safetensors\n" in out

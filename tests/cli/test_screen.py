@@ -344,7 +344,7 @@ def on_terminal(folder, arguments, **environment):
         if not some:
             break
         printed += some
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=600) == 0
     os.close(controller)
     return printed.decode()
 

@@ -378,7 +378,7 @@ def test_ctrl_c_saves_what_there_is(tmp_path):
     process = child(tmp_path, "train", "iris", *arguments)
     until_saved_again(process, tmp_path / "run")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 130, err
     result = json.loads(out.splitlines()[-1])
     assert result["interrupted"]
@@ -391,7 +391,7 @@ def test_ctrl_c_saves_what_there_is(tmp_path):
 
 def until_saved_again(process, checkpoint):
     """Wait until epochs are being finished."""
-    first, deadline = None, time.monotonic() + 60
+    first, deadline = None, time.monotonic() + 600
     while process.poll() is None and time.monotonic() < deadline:
         now = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
         if first is not None and now != first:
@@ -408,7 +408,7 @@ def test_sigterm_saves_what_there_is(tmp_path, name):
     process = child(tmp_path, "train", "iris", *arguments)
     until_saved_again(process, tmp_path / "run")
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 128 + number, err
     result = json.loads(out.splitlines()[-1])
     assert result["interrupted"] and "Traceback" not in err

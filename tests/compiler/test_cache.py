@@ -249,7 +249,7 @@ print(found)
         for i in range(4)
     ]
     for process in processes:
-        out, error = process.communicate(timeout=120)
+        out, error = process.communicate(timeout=600)
         assert process.returncode == 0 and int(out) > 20, error
     assert all(path.suffix == ".code" for path in place.iterdir())
     assert sum(path.stat().st_size for path in place.iterdir()) <= 30_000 + 4 * 2100

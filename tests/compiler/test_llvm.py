@@ -40,6 +40,6 @@ print("done")
 
 def test_an_engine_goes_before_its_context():
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], check=False, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", PROGRAM], check=False, capture_output=True, text=True, timeout=600
     )
     assert done.stdout == "done\n", (done.returncode, done.stderr[-2000:])

@@ -144,7 +144,7 @@ STEPS = [
 ]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(graphs())
 def test_random_graphs_agree_with_the_interpreter(graph):
     leaves, outputs, arrays = graph
@@ -154,7 +154,7 @@ def test_random_graphs_agree_with_the_interpreter(graph):
         agree(got, wanted, 10 * scale)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(graphs())
 def test_gradients_of_random_graphs_agree_with_the_interpreter(graph):
     leaves, outputs, arrays = graph

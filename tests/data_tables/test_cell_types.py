@@ -189,7 +189,7 @@ def direct():
         yield seen
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(tables(), st.data())
 def test_a_type_is_that_of_the_whole_column_however_it_is_cut(frame, data):
     with pytest.MonkeyPatch.context() as patch:
@@ -219,22 +219,23 @@ def check_file(path, content: bytes, separator: str = ",") -> None:
         check(found[name], cells[name])
 
 
-@settings(max_examples=400, deadline=None)
-@given(
-    tables(),
-    st.sampled_from(["\n", "\r\n"]),
-    st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
-    st.sampled_from([",", ";", "\t"]),
-)
-def test_a_file_is_read_as_by_definition(little, direct, path, frame, end, quoting, separator):
-    rows = pl.concat([frame, *[frame[-12:]] * 3])  # several blocks, also where the odd cells come late
-    check_file(path, as_csv(rows, end, quoting, separator), separator)
+def test_a_file_is_read_as_by_definition(little, direct, path):
+    before = len(direct)
 
+    @settings(max_examples=200, deadline=None)
+    @given(
+        tables(),
+        st.sampled_from(["\n", "\r\n"]),
+        st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+        st.sampled_from([",", ";", "\t"]),
+    )
+    def every_file_is(frame, end, quoting, separator):
+        rows = pl.concat([frame, *[frame[-12:]] * 3])  # several blocks, also where the odd cells come late
+        check_file(path, as_csv(rows, end, quoting, separator), separator)
 
-def test_numbers_were_read_directly(direct):
-    """Else the test above would show nothing."""
-    assert sum(columns > 0 for columns in direct) > 100
-    assert direct.count(0) > 20, "and what is not plain was seen"
+    every_file_is()
+    assert sum(columns > 0 for columns in direct[before:]) > 50, "else this would show nothing"
+    assert direct[before:].count(0) > 10, "and what is not plain was seen"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from tests.counted import calls
 import chainrule as cr
 from chainrule import nn
 
-FEW, MANY = 200, 1_600
+FEW, MANY = 200, 800
 
 
 def one_weight_in_every_layer(nodes):

@@ -56,7 +56,7 @@ def run(package, *arguments):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
 
 

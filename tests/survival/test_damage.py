@@ -13,16 +13,16 @@ import chainrule as cr
 from chainrule.errors import ModelFileError
 from chainrule.files import _split, load_tensors, save_tensors
 
-FILES = {"cache": 40, "checkpoint": 80, "csv": 80, "model": 120}  # the rest: fewer
+FILES = {"checkpoint": 40, "csv": 40, "model": 60}  # the rest: fewer
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", READERS)
 def test_damaged_files_are_refused_or_used(kind: str, tmp_path) -> None:
     tally = Tally()
-    batch(kind, 0, 0, FILES.get(kind, 40), tally, tmp_path)
+    batch(kind, 0, 0, FILES.get(kind, 20), tally, tmp_path)
     assert tally.finds == []
-    assert tally.files == FILES.get(kind, 40)
+    assert tally.files == FILES.get(kind, 20)
     assert kind == "cache" or tally.refused > tally.files / 3
 
 
@@ -86,14 +86,13 @@ def test_forgeries_have_digests_that_fit(tmp_path) -> None:
     path.write_bytes(forgery.sealed(json.loads(header), bytes(body)))
     load_tensors(path)
     cr.load_model(path)
-    behind = 0
+    behind, good = 0, path.read_bytes()
     for number in range(60):
-        path.write_bytes(forgery.forged(random.Random(number), path.read_bytes()))
+        path.write_bytes(forgery.forged(random.Random(number), good))
         try:
             cr.load_model(path)
         except ModelFileError as error:
             behind += "does not match its digest" not in str(error)
-        READERS["model"].make(path)
     assert behind > 40
 
 

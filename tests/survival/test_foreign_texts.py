@@ -417,6 +417,7 @@ def test_commands_print_whatever_the_terminal_cannot(encoding: str, tmp_path) ->
     with open(path, "wb") as file:  # noqa: PTH123 - the name is bytes
         file.write(frame.write_csv().encode())
     words = ["train", os.fsdecode(path), "--target", "\u03b8\U0001f600y", "--epochs", "1", "--no-report"]
+    words.append("--no-ensemble")  # which would say no more
     for command in (
         words,
         ["inspect", "model.safetensors"],
@@ -464,7 +465,7 @@ def test_json_has_names_whole(tmp_path, capsys) -> None:
     name = "q" * LONG
     path = tmp_path / "t.csv"
     path.write_text(table(name).write_csv())
-    places = ["--out", tmp_path / "m.safetensors", "--no-report"]
+    places = ["--out", tmp_path / "m.safetensors", "--no-report", "--no-ensemble"]
     status = main(list(map(str, ["train", path, "--target", f"{name}y", "--epochs", 1, "--json", *places])))
     printed = capsys.readouterr()
     assert (status, json.loads(printed.out)["target"]) == (0, f"{name}y")

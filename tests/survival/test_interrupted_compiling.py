@@ -90,7 +90,7 @@ def run(script, tmp_path, cache="off", **values):
     text = (START + script).format(**{"threads": False, "most": 10**6, "files": OWNERS, **values})
     command = [sys.executable, "-X", "faulthandler", "-c", text]
     return subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=300, env=environment, cwd=tmp_path
+        command, check=False, capture_output=True, text=True, timeout=600, env=environment, cwd=tmp_path
     )
 
 

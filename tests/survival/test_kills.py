@@ -12,10 +12,10 @@ import pytest
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked, which POSIX systems can")
 def test_runs_that_are_killed_end_as_if_they_had_not_been():
     """From a process of its own: this one may have threads."""
-    command = [sys.executable, "-m", "tests.survival.kills", "--runs", "8", "--minutes", "2"]
+    command = [sys.executable, "-m", "tests.survival.kills", "--runs", "8", "--minutes", "9"]
     search_path = os.pathsep.join(entry for entry in sys.path if entry)
     environment = {**os.environ, "PYTHONPATH": search_path}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout)
     assert found["finds"] == found["temporary files left"] == 0

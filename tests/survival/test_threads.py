@@ -35,7 +35,7 @@ def trained(seed=0, widths=(4, 8, 1), **settings):
     return [*history.loss.tolist(), *(p.numpy().tolist() for p in model.parameters())]
 
 
-def run(script, cwd, timeout=120, **environment):
+def run(script, cwd, timeout=600, **environment):
     """A process of its own."""
     environment = {**os.environ, "PYTHONPATH": SOURCES, **environment}
     command = [sys.executable, "-X", "faulthandler", "-c", script]
@@ -183,7 +183,7 @@ def test_a_daemon_thread_that_trains_does_not_keep_the_process_from_ending(tmp_p
     begin = (
         f"threading.Thread(target=lambda: train(1_000_000, {settings}), daemon=True).start(); begun.wait()"
     )
-    done = run(TRAINING + SEEN + begin, tmp_path, timeout=60)
+    done = run(TRAINING + SEEN + begin, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -198,7 +198,7 @@ llvm.function = function
 threading.Thread(target=lambda: train(1), daemon=True).start(); begun.wait()
 """
     for _ in range(3):
-        done = run(TRAINING + seen, tmp_path, timeout=60, CHAINRULE_CACHE="off")
+        done = run(TRAINING + seen, tmp_path, CHAINRULE_CACHE="off")
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -211,7 +211,7 @@ def later():
     print(train(3, {settings}).stopped[-1])
 threading.Thread(target=later).start()
 """
-    done = run(TRAINING + script, tmp_path, timeout=60, CHAINRULE_CACHE="off")
+    done = run(TRAINING + script, tmp_path, CHAINRULE_CACHE="off")
     assert (done.returncode, done.stdout, done.stderr) == (0, "all epochs done\n", "")
 
 
@@ -266,7 +266,7 @@ def test_a_fork_while_another_thread_is_inside_llvm(tmp_path):
 def free():
     def take():
         for lock in llvm._TURNS:
-            assert lock.acquire(timeout=5)
+            assert lock.acquire(timeout=60)
         taken.append(True)
     taken = []
     other = threading.Thread(target=take)
@@ -316,7 +316,7 @@ def again():
 
 for each in (lock, model._predictor._lock, predictor._lock):
     assert held_during_a_fork(lambda: each, again) == 0
-    assert not each.locked() or each.acquire(timeout=5)
+    assert not each.locked() or each.acquire(timeout=60)
 """
     done = run(FORKING + script, tmp_path)
     assert done.returncode == 0, done.stderr
@@ -383,7 +383,7 @@ if __name__ == "__main__":
     (tmp_path / "script.py").write_text(script)
     command = [sys.executable, str(tmp_path / "script.py")]
     environment = {**os.environ, "PYTHONPATH": SOURCES}
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, env=environment)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=600, env=environment)
     assert done.returncode == 0, done.stderr
 
 
@@ -461,6 +461,6 @@ os.waitpid(child, 0)
 """
     for pause in ("0", "0.01", "0.03", "0.1"):
         done = subprocess.run(
-            [sys.executable, "-c", program, pause], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-c", program, pause], capture_output=True, text=True, timeout=600, check=False
         )
         assert done.stdout == "24.0\n", done.stderr[-500:]

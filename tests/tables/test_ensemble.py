@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import onnxruntime
 import polars as pl
 import pytest
 from scipy.special import softmax
@@ -180,7 +181,6 @@ def test_it_is_saved_and_comes_back(trained, tmp_path):
 
 
 def test_onnx_says_the_same(trained, tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime")
     trained.model.save_onnx(tmp_path / "m.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
     frame = trained.prepared.frame

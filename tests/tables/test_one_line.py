@@ -1,5 +1,6 @@
 """``cr.train``: one line from a table to a trained model, and what can be asked of it."""
 
+import pandas
 import polars as pl
 import pytest
 
@@ -54,7 +55,6 @@ def test_a_column_by_its_number_and_what_is_known_of_others(file):
 
 
 def test_frames_of_other_libraries():
-    pandas = pytest.importorskip("pandas")
     wine = load_bundled("wine")
     frame = pandas.DataFrame(wine.frame.to_dict(as_series=False))
     ours = cr.train(wine.frame, wine.target, epochs=2, folds=2, progress=False)

@@ -45,7 +45,7 @@ def folder(tmp_path):
 def run(folder, *options):
     command = [sys.executable, str(BENCHMARKS / "tables.py"), str(folder), "--threads", "1", *options]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=300, cwd=folder, env=dict(os.environ), check=False
+        command, capture_output=True, text=True, timeout=600, cwd=folder, env=dict(os.environ), check=False
     )
 
 

@@ -70,7 +70,7 @@ def test_what_cannot_be_predicted_is_refused(mixed, target, task):
 
 
 def test_every_row_with_a_target_has_one_part(mixed):
-    split = prepare(mixed, "number").split
+    split = prepare(mixed, "number", TrainingSettings()).split
     parts = np.concatenate(split.parts)
     assert sorted(parts) == np.flatnonzero(mixed["number"].is_not_null()).tolist()
     assert split.scored is split.held_out
@@ -78,7 +78,7 @@ def test_every_row_with_a_target_has_one_part(mixed):
 
 def test_classes_are_split_in_proportion():
     iris = load_bundled("iris")
-    prepared = prepare(iris.frame, iris.target)
+    prepared = prepare(iris.frame, iris.target, TrainingSettings())
     counts = [np.bincount(prepared.target[rows]) for rows in prepared.split.parts]
     assert [c.tolist() for c in counts] == [[34] * 3, [6] * 3, [10] * 3]
 

@@ -214,7 +214,7 @@ def test_a_log_on_a_disk_without_room_is_an_error_of_ours(tmp_path, log):
         env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=True,
     )
     assert "could not write" in done.stdout and "File too large" in done.stdout

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -113,7 +114,6 @@ def test_every_row_is_equally_likely_to_be_in_each_fold():
 
 
 def test_labels_may_be_texts_numbers_or_a_column():
-    pandas = pytest.importorskip("pandas")
     texts = ["yes", "no"] * 10
     expected = [fold.validation.tolist() for fold in cr.folds(20, 5, stratify=texts)]
     for labels in (np.array(texts), pandas.Series(texts), np.array([1.0, 0.0] * 10)):

@@ -244,7 +244,7 @@ def test_ctrl_c_at_any_bytecode(make_model, regression, tmp_path, capsys, saved)
     straight = train(make(), [lambda epoch: good.append(epoch.model.state_dict())])
     everything = 10**9
     total = everything - run_interrupted(lambda: train(make()), everything)[1]
-    moments = np.random.default_rng(0).integers(1, total, 60)
+    moments = np.random.default_rng(0).integers(1, total, 24)
     outcomes = {"returned": 0, "raised": 0}
     for moment in moments:
         path.unlink(missing_ok=True)
@@ -252,7 +252,7 @@ def test_ctrl_c_at_any_bytecode(make_model, regression, tmp_path, capsys, saved)
         history, _ = run_interrupted(lambda model=model: train(model), int(moment))
         outcomes["raised" if history is None else "returned"] += 1
         check_sound(model, good, history, straight, x)
-    assert outcomes["returned"] > 30  # the others came before training began, which raises
+    assert outcomes["returned"] > 12  # the others came before training began, which raises
 
 
 def run_interrupted(function, moment):
@@ -326,7 +326,7 @@ def test_a_real_ctrl_c_in_the_middle_of_an_epoch(tmp_path, same_state):
     assert process.stdout.readline() == "epoch 1\n"
     time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=60)
+    out, error = process.communicate(timeout=600)
     assert process.returncode == 0
     interrupted = dict(np.load(tmp_path / "interrupted.npz"))
     done = interrupted["loss"].size

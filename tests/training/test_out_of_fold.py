@@ -5,6 +5,7 @@ import tracemalloc
 import warnings
 
 import numpy as np
+import pandas
 import pytest
 import scipy.sparse
 from scipy.special import expit, softmax
@@ -325,7 +326,6 @@ def test_missing_row_numbers():
 
 
 def test_rows_come_in_many_forms():
-    pandas = pytest.importorskip("pandas")
     fold = cr.folds(COUNT, 5)[0]
     mask = np.zeros(COUNT, bool)
     mask[fold.train] = True

@@ -119,15 +119,15 @@ TRAIN: dict[str, Option] = {
     ),
     "group": Option(
         "Rows",
-        "Rows with the same value of this column, such as all visits of a patient, are never trained on and judged with "
-        "at once. It is not used to predict, unless --type gives it a type.",
+        "Rows with the same value of this column, such as all visits of a patient, are never trained on and judged "
+        "with at once. It is not used to predict, unless --type gives it a type.",
         "COLUMN",
         "patient",
     ),
     "time_order": Option(
         "Rows",
-        "The latest rows by this column, the last fifth or --held-out, judge; those before them train. Rows of one time "
-        "stay together, rows without a time are left out.",
+        "The latest rows by this column, the last fifth or --held-out, judge; those before them train. Rows of one "
+        "time stay together, rows without a time are left out.",
         "COLUMN",
         "date",
         spelled="--time COLUMN",
@@ -148,9 +148,9 @@ TRAIN: dict[str, Option] = {
     ),
     "aim": Option(
         "Rows",
-        "What classes are judged by: accuracy, balanced-accuracy, f1 (the mean over the classes), log-loss or auc. For the "
-        "first three the class is predicted that is best for it by rows that training did not see: of two classes by a "
-        "threshold.",
+        "What classes are judged by: accuracy, balanced-accuracy, f1 (the mean over the classes), log-loss or auc. For "
+        "the first three the class is predicted that is best for it by rows that training did not see: of two classes "
+        "by a threshold.",
         "AIM",
         "f1",
     ),
@@ -186,8 +186,8 @@ TRAIN: dict[str, Option] = {
     ),
     "embedding": Option(
         "Network",
-        "What joins each number, so that a network can follow jumps: none, periodic (a vector of cosines), bins (how far "
-        "the number is into each of 24 bins), or mixed (networks of three kinds, which answer together).",
+        "What joins each number, so that a network can follow jumps: none, periodic (a vector of cosines), bins (how "
+        "far the number is into each of 24 bins), or mixed (networks of three kinds, which answer together).",
         "NAME",
         "mixed",
     ),
@@ -233,8 +233,8 @@ TRAIN: dict[str, Option] = {
     ),
     "ensemble": Option(
         "Training",
-        "Train a network for every fold of the rows, on all other rows, and have them answer together; or train a single "
-        "network, which is faster and smaller.",
+        "Train a network for every fold of the rows, on all other rows, and have them answer together; or train a "
+        "single network, which is faster and smaller.",
         spelled="--ensemble / --no-ensemble",
     ),
     "folds": Option("Training", "Parts into which an ensemble deals the rows, 8 without it.", "N", "8"),

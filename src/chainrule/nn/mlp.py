@@ -11,7 +11,7 @@ from chainrule.errors import SettingError
 from chainrule.nn.activations import find_activation
 from chainrule.nn.dropout import Dropout
 from chainrule.nn.layers import Linear, Sequential, need_count
-from chainrule.nn.module import Module, fresh_seed
+from chainrule.nn.module import Module, Seed, fresh_seed
 from chainrule.nn.normalisation import BatchNorm1d
 
 
@@ -53,7 +53,7 @@ class MLP(Sequential):
         dropout: float | Sequence[float] = 0.0,
         batch_norm: bool = False,
         *,
-        seed: int | None = None,
+        seed: Seed = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
         self.widths = tuple(need_count("a width", width) for width in widths)

@@ -294,14 +294,15 @@ class Module:
 
     # What one does with it
 
-    def initialise(self, seed: int, replica: int = 0) -> Self:
+    def initialise(self, seed: int | tuple[int, ...], replica: int = 0) -> Self:
         """Draw new initial values for all parameters and buffers, and return the module.
 
         The values depend only on (seed, replica) and the order of the parameters. Frozen parameters, and the
         buffers of frozen parts, are left unchanged.
         """
+        key = seed if isinstance(seed, tuple) else (seed,)
         for index, _, part in self.drawn_parts():
-            part.initialise(generator(seed, replica, index))
+            part.initialise(generator(*key, replica, index))
         return self
 
     def drawn_parts(self) -> Iterator[tuple[int, str, Parameter | Buffer]]:

@@ -99,8 +99,8 @@ class TrainingSettings:
 
     ``aim`` is what a model of classes is judged by: "accuracy", "balanced-accuracy", "f1" (macro F1), "log-loss" or
     "auc". For the first three the predicted class is the best one for the aim by rows that training did not see, and
-    not always the likeliest. With ``class_weight`` "balanced" all classes count alike in the loss; the probabilities are
-    those of the classes as frequent as they are, and the predicted class that of classes equally frequent.
+    not always the likeliest. With ``class_weight`` "balanced" all classes count alike in the loss; the probabilities
+    are those of the classes as frequent as they are, and the predicted class that of classes equally frequent.
 
     Raises SettingError for values out of range.
 
