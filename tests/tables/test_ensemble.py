@@ -394,7 +394,7 @@ def test_robust_scaling_of_a_number_that_hardly_differs(value):
     x = np.full((100, 1), value, np.float32)
     assert RobustScaling.fitted(x, [0]).predict(x).tolist() == [[0.0]] * 100
     x[0] = value + 4
-    assert RobustScaling.fitted(x, [0]).predict(x)[0, 0] == pytest.approx(2 / np.sqrt(1 + 4 / 9))
+    assert RobustScaling.fitted(x, [0]).predict(x)[0, 0] == pytest.approx(1 / np.sqrt(1 + 1 / 9))
 
 
 def test_a_mixture_is_a_module_like_others():
