@@ -136,6 +136,8 @@ def prepare(
     groups = None if roles.groups is None else roles.groups[split.training]
     preprocessor.encode_training(frame, split.training, features, groups)
     settings, fewer = with_folds(settings, split.training, roles)
+    if isinstance(asked, Recipe):
+        settings = asked.for_features(settings, len(split.training), features.shape[1])
     return Prepared(
         frame,
         preprocessor,
