@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import chainrule as cr
 from chainrule import nn, optim
 from chainrule.errors import DataError, SettingError, ShapeError
+from chainrule.nn.quantile_edges import quantile_edges
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 5)).astype(np.float32)
@@ -175,6 +176,35 @@ def test_a_prediction_follows_new_edges():
     layer.fit_edges(X * 2)
     assert not np.array_equal(layer.predict(X), first)
     np.testing.assert_allclose(layer.predict(X), layer(X).numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_edges_of_columns_with_common_values(seed):
+    """From the least to the greatest value, all that differ where they are few, and no bin left over by much."""
+    rng = np.random.default_rng(seed)
+    for _ in range(40):
+        rows, bins = int(rng.integers(1, 400)), int(rng.integers(1, 30))
+        x = rng.normal(size=rows).round(rng.integers(0, 4))
+        x[rng.random(rows) < rng.random()] = rng.choice([0.0, x[0]])
+        edges, values = quantile_edges(x[:, None], bins)[0], np.unique(x)
+        assert len(edges) == bins + 1
+        assert (np.diff(edges) >= 0).all()
+        assert (edges[0], edges[-1]) == (x.min(), x.max())
+        different = np.unique(edges)
+        if len(values) <= bins + 1:
+            assert np.array_equal(different, values)
+        else:
+            assert len(different) >= 0.6 * (bins + 1)
+
+
+def test_numbers_beside_a_common_value_have_bins():
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random(2000) < 0.95, 0.0, rng.lognormal(size=2000))
+    edges = quantile_edges(x[:, None], 10)[0]
+    others = x[x > 0]
+    counts = np.histogram(others, np.unique(edges[edges > 0]))[0]
+    assert len(counts) >= 8
+    assert counts.max() < 0.25 * len(others)
 
 
 def test_edges_are_quantiles_that_differ():

@@ -6,6 +6,7 @@ import numpy as np
 import onnxruntime
 import polars as pl
 import pytest
+from scipy.special import softmax
 from sklearn.metrics import accuracy_score, log_loss
 
 import chainrule as cr
@@ -15,6 +16,7 @@ from chainrule.errors import ModelFileError, SettingError
 from chainrule.files import load_tensors, save_tensors
 from chainrule.report import render
 from chainrule.tables import Recipe, TrainingSettings, load_model, prepare, train, train_table
+from chainrule.tables.importance import _gained, features_of_columns, losses_of_rows
 from chainrule.tables.linear import linear_predictions
 from chainrule.tables.mixture import Mixture, SideBySide
 from chainrule.tables.objective import loss_of
@@ -392,7 +394,7 @@ def test_robust_scaling_of_a_number_that_hardly_differs(value):
     x = np.full((100, 1), value, np.float32)
     assert RobustScaling.fitted(x, [0]).predict(x).tolist() == [[0.0]] * 100
     x[0] = value + 4
-    assert RobustScaling.fitted(x, [0]).predict(x)[0, 0] == pytest.approx(2 / np.sqrt(1 + 4 / 9))
+    assert RobustScaling.fitted(x, [0]).predict(x)[0, 0] == pytest.approx(1 / np.sqrt(1 + 1 / 9))
 
 
 def test_a_mixture_is_a_module_like_others():
@@ -408,3 +410,32 @@ def test_a_mixture_is_a_module_like_others():
 
 def test_the_facts_are_json(trained):
     assert json.loads(json.dumps(trained.model.facts.settings))["ensemble"] is True
+
+
+def test_columns_are_shuffled_for_the_networks_of_a_rows_own_fold(trained, monkeypatch):
+    """Many columns are predicted in one call: the same losses as column after column, network after network."""
+    monkeypatch.setattr("chainrule.tables.importance.TOGETHER", 3 * 240)
+    features, encoded = trained.prepared.scored
+    parts = list(features_of_columns(trained.model).values())
+    found = _gained(trained, np.arange(240), parts, 2, seed=0)
+    rng, judged = np.random.default_rng(0), trained.out_of_fold
+    for i, part in enumerate(parts):
+        for j in range(2):
+            shuffled = features.copy()
+            shuffled[:, part] = features[rng.permutation(240), part]
+            said = np.zeros((240, len(trained.model.classes) or 1))
+            for network, rows, share in zip(judged.members, judged.unseen, judged.shares, strict=True):
+                one = network.predict(shuffled)[rows].astype(np.float64)
+                said[rows] += share * (np.log(softmax(one, axis=1)) if trained.model.classes else one)
+            said = (said / judged.temperature).astype(np.float32)
+            np.testing.assert_allclose(
+                found[i, j], losses_of_rows(trained.model, said, encoded), rtol=1e-3, atol=1e-5
+            )
+
+
+def test_the_linear_model_beside_it_is_that_of_the_other_folds(trained):
+    """It was fitted for the ensemble already, and is not fitted anew for the report."""
+    anew = trained.linear_without(())
+    if trained.model.task == "regression":
+        anew = trained.model.preprocessor.decode(anew).to_numpy()
+    np.testing.assert_allclose(trained.linear, anew, rtol=1e-4, atol=1e-5)

@@ -79,6 +79,7 @@ def train_command(
     ensemble: Annotated[bool, option("ensemble", "--ensemble/--no-ensemble")] = True,
     folds: Annotated[int | None, option("folds")] = None,
     cv: Annotated[str | None, option("cv")] = None,
+    budget: Annotated[float | None, option("budget")] = None,
     checkpoint: Annotated[Path | None, option("checkpoint")] = None,
     resume: Annotated[bool, option("resume", "--resume")] = False,
     out: Annotated[Path, option("out")] = Path("model.safetensors"),
@@ -114,6 +115,7 @@ def train_command(
         time_order=time_order,
         sample_weight=sample_weight,
         class_weight=class_weight,
+        budget=budget,
         aim=aim,
     )
     asked = asked_for(with_cv(said, cv, ensemble), ensemble)

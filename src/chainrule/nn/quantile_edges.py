@@ -18,21 +18,52 @@ from chainrule.tensor import TensorLike
 def quantile_edges(x: Array, bins: int) -> Array:
     """Edges [columns, bins + 1] at the quantiles 0, 1/bins, ..., 1 of each column of x [rows, columns].
 
-    A quantile that repeats counts once, so that the bins of a column have different edges; the last edge then fills
-    what is left of its row. Raises DataError without rows.
+    A value that takes up more than a bin is an edge once, and the bins that this saves are dealt out among the other
+    values: a column that is mostly 0 still has bins between its other numbers. With fewer different values than edges,
+    each is one; the last edge then fills what is left of its row. Raises DataError without rows.
 
     >>> quantile_edges(np.array([[0.0, 5.0], [1.0, 5.0], [2.0, 5.0]]), bins=2)
     array([[0., 1., 2.],
            [5., 5., 5.]])
+    >>> quantile_edges(np.array([[0.0]] * 95 + [[1.0], [2.0], [3.0], [4.0], [5.0]]), bins=4)
+    array([[0., 2., 3., 4., 5.]])
     """
     if len(x) == 0:
         raise DataError(
             "there are no rows to take quantiles of", expected="at least 1 row", got=list(x.shape)
         )
-    levels = np.linspace(0, 1, bins + 1)
     # in float64, and rounded once: two quantiles that the dtype cannot tell apart are one edge
-    found = np.quantile(x.astype(np.float64), levels, axis=0).T.astype(x.dtype)
-    return np.stack([_padded(np.unique(row), bins) for row in found])
+    return np.stack([_padded(_edges(column, bins), bins) for column in x.T])
+
+
+def _edges(column: Array, bins: int) -> Array:
+    """At most ``bins`` + 1 edges, increasing."""
+    values, counts = np.unique(column, return_counts=True)
+    if len(values) <= bins + 1:
+        return values
+    levels = np.linspace(0, 1, bins + 1)
+    edges = np.unique(np.quantile(column.astype(np.float64), levels).astype(column.dtype))
+    if len(edges) == bins + 1:
+        return edges
+    found = edges
+    for wanted in range(
+        bins, 3 * bins
+    ):  # a value may be at both ends of its bin, so that more are wanted than come out
+        edges = _even_edges(values, counts, wanted)
+        if len(edges) > bins + 1:
+            break
+        found = edges if len(edges) > len(found) else found
+    return found
+
+
+def _even_edges(values: Array, counts: Array, bins: int) -> Array:
+    """Values that are the ends of ``bins`` with as even a number of rows as can be; none counts for more than a bin."""
+    weights = counts.astype(np.float64)
+    for _ in range(bins):  # until no value weighs more than a bin
+        weights = np.minimum(counts, weights.sum() / bins)
+    reached = np.cumsum(weights) / weights.sum()
+    inner = np.searchsorted(reached, np.linspace(0, 1, bins + 1)[1:-1] - 1e-9)
+    return np.unique(np.concatenate([values[:1], values[inner], values[-1:]]))
 
 
 def given_edges(edges: Sequence[Any], columns: int, dtype: Dtype) -> Array:

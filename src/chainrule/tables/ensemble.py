@@ -77,7 +77,8 @@ def ensemble_of(
     ]
     linear = [_linear_network(prepared, fold.train, weights) for _, fold in finished]
     with_linear = [[*own, line] for own, line in zip(by_fold, linear, strict=True) if line is not None]
-    by_fold = with_linear if len(with_linear) == len(by_fold) else by_fold
+    has_linear = len(with_linear) == len(by_fold)
+    by_fold = with_linear if has_linear else by_fold
     unseen = [fold.validation for _, fold in finished]
     by_kind = list(zip(*by_fold, strict=True))
     architecture = replace(prepared.architecture, members=len(finished))
@@ -103,7 +104,7 @@ def ensemble_of(
     return (
         architecture,
         Mixture(members, shares=together, classes=classes, temperature=temperature),
-        OutOfFold(members, left_out, counts, classes, temperature),
+        OutOfFold(members, left_out, counts, classes, temperature, outputs[-1] if has_linear else None),
     )
 
 

@@ -13,7 +13,7 @@ from chainrule.data import Target
 from chainrule.report import Importance, Importances
 from chainrule.system.blas import one_blas_thread
 from chainrule.tables.metrics import row_losses
-from chainrule.tables.model import TableModel, network_outputs
+from chainrule.tables.model import TableModel
 from chainrule.tensor import Tensor
 from chainrule.transforms import grad
 
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from chainrule.tables.trained import Trained
 
 Floats = NDArray[np.float64]
-ROWS = 1000  # that are shuffled and predicted again
-PREDICTIONS = 100_000  # at most, over all columns and repeats: some tenths of a second for a small network
+ROWS, FEWEST = 1000, 250  # that are shuffled and predicted again: at most, and least where time is short
+SLOPED = 128  # of them, on which slopes are measured
+PREDICTIONS = 100_000  # of a network, over all columns and repeats: some tenths of a second for a small one
 CELLS = 40_000_000  # of these predictions' features, or of their outputs, at most
+TOGETHER = 10_000  # rows that are predicted in one call, so that few calls are made of many networks
 REPEATS = 5
 NOISE = 1.65  # standard errors: chance alone lets the loss grow by more in one of 20 cases
 SHUFFLED = {
@@ -42,17 +44,19 @@ SLOPES = {
 def importances(trained: Trained, seed: int = 0) -> Importances:
     """The columns of the table by the loss gained when they are shuffled, on rows that the score is of.
 
-    Of very many columns only those with the largest slopes are shuffled.
+    Of many columns fewer rows are shuffled, and of very many only those columns with the largest slopes.
     """
     model, (features, actual) = trained.model, trained.prepared.scored
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(actual))[:ROWS])
-    rows, actual, outputs = features[chosen], actual[chosen], trained.scored.outputs[chosen]
     parts = features_of_columns(model)
-    slopes = _slopes(model, rows)
+    shuffled = np.random.default_rng(seed).permutation(len(actual))
+    sloped = np.sort(shuffled[:SLOPED])
+    slopes = _slopes(model, features[sloped], trained.scored.outputs[sloped])
     steep = {name: float(np.sqrt(np.square(slopes[:, part]).sum(1).mean())) for name, part in parts.items()}
-    most = min(PREDICTIONS, CELLS // max(rows.shape[1], outputs.shape[1])) // len(
-        rows
-    )  # times that all rows are predicted
+    budget = PREDICTIONS // trained.networks_of_a_row  # predictions of a row by all that answer for it
+    chosen = np.sort(shuffled[: min(ROWS, max(budget // len(parts), FEWEST))])
+    actual, outputs = actual[chosen], trained.scored.outputs[chosen]
+    cells = max(features.shape[1], outputs.shape[1])
+    most = min(max(budget, len(chosen) * len(parts)), PREDICTIONS, CELLS // cells) // len(chosen)
     order = sorted(parts, key=lambda name: -steep[name])[: max(most, 1)]
     repeats = min(max(most // max(len(order), 1), 1), REPEATS)
     before = losses_of_rows(model, outputs, actual)
@@ -96,15 +100,21 @@ def _gained(
     seed: int,
 ) -> Floats:
     """The losses of the chosen rows with each part shuffled, [parts, repeats, rows]."""
-    features, actual = (array[chosen] for array in trained.prepared.scored)
+    every, target = trained.prepared.scored
+    features, actual = every[chosen], target[chosen]
     rng = np.random.default_rng(seed)
-    shuffled = features.copy()
-    losses = np.empty((len(parts), repeats, len(features)))
-    for i, part in enumerate(parts):
-        for j in range(repeats):
-            shuffled[:, part] = features[rng.permutation(len(features)), part]
-            losses[i, j] = losses_of_rows(trained.model, trained.outputs(shuffled, chosen), actual)
-        shuffled[:, part] = features[:, part]
+    jobs = [(i, j) for i in range(len(parts)) for j in range(repeats)]
+    together = min(max(len(every) // len(chosen), 1), max(TOGETHER // len(chosen), 1))
+    losses = np.empty((len(parts), repeats, len(chosen)))
+    for start in range(0, len(jobs), together):
+        some = jobs[start : start + together]
+        shuffled = np.repeat(features[None], len(some), 0)
+        for copy, (i, _) in zip(shuffled, some, strict=True):
+            copy[:, parts[i]] = features[rng.permutation(len(features)), parts[i]]
+        outputs = trained.outputs(shuffled.reshape(-1, features.shape[1]), np.tile(chosen, len(some)))
+        found = losses_of_rows(trained.model, outputs, np.concatenate([actual] * len(some)))
+        for (i, j), one in zip(some, found.reshape(len(some), -1), strict=True):
+            losses[i, j] = one
     return losses
 
 
@@ -126,12 +136,15 @@ def _importance(
     return Importance(name, unit * mean, unit * error if np.isfinite(error) else 0.0, unit * slope, is_noise)
 
 
-def _slopes(model: TableModel, features: NDArray[np.float32]) -> Floats:
-    """The derivative of what the network says by each of its inputs, [rows, features]."""
+def _slopes(model: TableModel, features: NDArray[np.float32], outputs: NDArray[np.float32]) -> Floats:
+    """The derivative of what the network says by each of its inputs, [rows, features].
+
+    Of classes that of the log-probability of the one with the largest output [rows, classes].
+    """
     network, target = model.network, model.preprocessor.target
     if target.task == "regression":
         return grad(lambda x: f.sum(network(x)))(features).numpy().astype(np.float64)
-    label = network_outputs(network, features).argmax(1)
+    label = outputs.argmax(1)
     chosen = np.zeros((len(label), len(target.classes)), features.dtype)
     chosen[np.arange(len(label)), label] = 1
     slopes = grad(lambda x: f.sum(f.log_softmax(network(x), -1) * Tensor.leaf(chosen)))(features).numpy()

@@ -22,6 +22,7 @@ class OutOfFold:
 
     ``shares`` say how much each network counts. ``classes`` says whether outputs are logits, the logarithms of whose
     probabilities are averaged and then made less or more sure by ``temperature``.
+    ``linear`` are the outputs [rows, outputs] of linear models of the same folds, where there are any.
     """
 
     members: Sequence[Module]
@@ -29,14 +30,19 @@ class OutOfFold:
     shares: Sequence[float]
     classes: bool
     temperature: float = 1.0
+    linear: NDArray[np.float64] | None = None
 
     __repr__ = short_repr
 
     def outputs(self, features: NDArray[np.float32], rows: Rows) -> NDArray[np.float32]:
         """The outputs [rows, outputs] for the ``features`` of some rows; NaN where every network saw the row."""
         total, weight = None, np.zeros((len(rows), 1))
+        last, mine = None, rows[:0]
         for member, unseen, share in zip(self.members, self.unseen, self.shares, strict=True):
-            mine = np.flatnonzero(np.isin(rows, unseen))
+            if unseen is not last:  # the networks of a fold stand side by side
+                last, mine = unseen, np.flatnonzero(np.isin(rows, unseen))
+            if not len(mine) and total is not None:
+                continue
             found = member.predict(features[mine]).astype(np.float64)
             found = log_probabilities(found) if self.classes else found
             total = np.zeros((len(rows), found.shape[1])) if total is None else total

@@ -4,15 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from chainrule.errors import SettingError
 from chainrule.foreign_text import nearest, quoted
 from chainrule.tables.settings import TrainingSettings
 
-#: rows below which these hold, rows of a minibatch, steps of a network
-SIZES = ((1_000, 32, 1_000), (5_000, 64, 2_500), (20_000, 128, 8_000), (2**63, 256, 12_000))
-EPOCHS = 12, 300  # at least and at most
+
+class Size(NamedTuple):
+    """What follows from the number of rows of a table: what holds ``below`` so many.
+
+    Small tables need a strong weight decay; it would not let networks follow the structure of large ones.
+    """
+
+    below: int
+    batch_size: int
+    steps: int
+    hidden: tuple[int, ...]
+    weight_decay: float
+
+
+SIZES = (
+    Size(1_000, 32, 1_000, (64, 64), 0.3),
+    Size(5_000, 64, 2_500, (64, 64), 0.1),
+    Size(20_000, 128, 4_000, (128, 128), 0.1),
+    Size(200_000, 256, 4_000, (128, 128), 0.1),
+    Size(2**63, 1_024, 6_000, (128, 128), 0.1),
+)
+EPOCHS = 3, 300  # at least and at most
 FOLDS = 8
 LATER = 0.2  # share of the rows that judge where there is a time
 LEARNING_RATE = 5e-3
@@ -57,6 +76,13 @@ class Recipe:
                 "an ensemble keeps no rows for validation: each network is validated on the fold that it leaves out",
                 hint="leave out validation",
             )
+        chosen = [name for name in ("epochs", "restarts") if self.changes.get(name) is not None]
+        if self.changes.get("budget") is not None and chosen:
+            raise SettingError(
+                f"a budget chooses {' and '.join(chosen)} itself",
+                got=" and ".join(("budget", *chosen)),
+                hint=f"leave out {' and '.join(chosen)}, or the budget",
+            )
         TrainingSettings(**self.changes)
 
     @property
@@ -69,19 +95,19 @@ class Recipe:
         held_out = self.changes.get("held_out", LATER if self.changes.get("time_order") else 0.0)
         folds = self.changes.get("folds", FOLDS)
         trained = rows * (1 - held_out) * (1 - 1 / folds)
-        batch_size, steps = next((batch, most) for below, batch, most in SIZES if rows < below)
-        batch_size = self.changes.get("batch_size", batch_size)
+        size = next(size for size in SIZES if rows < size.below)
+        batch_size = self.changes.get("batch_size", size.batch_size)
         least, most = EPOCHS
         epochs = self.changes.get("epochs") or min(
-            max(int(steps * batch_size / max(trained, 1)), least), most
+            max(int(size.steps * batch_size / max(trained, 1)), least), most
         )
         chosen: dict[str, Any] = {
-            "hidden": (64, 64),
+            "hidden": size.hidden,
             "dropout": 0.1,
             "epochs": epochs,
             "batch_size": batch_size,
             "lr": LEARNING_RATE,
-            "weight_decay": 0.3,
+            "weight_decay": size.weight_decay,
             "label_smoothing": 0.0,
             "held_out": held_out,
             "validation": 0.0,

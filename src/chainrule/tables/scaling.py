@@ -19,8 +19,8 @@ class RobustScaling(Module):
     """Centre and scale some of the features, and clip them smoothly: [batch, features] -> [batch, features].
 
     A number v becomes z / sqrt(1 + (z / 3)^2) with z = (v - median) / (difference of the quartiles). Where half of
-    the values are equal, half of the range takes the place of the quartiles' difference. Features that are not among
-    ``numbers`` stay as they are (Holzmueller et al., 2024, section 3).
+    the values are equal, the median distance of the others from them takes the place of the quartiles' difference.
+    Features that are not among ``numbers`` stay as they are (Holzmueller et al., 2024, section 3).
     """
 
     def __init__(
@@ -43,8 +43,9 @@ class RobustScaling(Module):
         if places and len(features):
             values = features[:, places].astype(np.float64)
             low, median, high = np.percentile(values, [25, 50, 75], axis=0)
-            spread, whole = high - low, np.ptp(values, axis=0)
-            spread = np.where(spread > 0, spread, np.where(whole > 0, whole / 2, 1.0))
+            spread = high - low
+            for place in np.flatnonzero(spread == 0):
+                spread[place] = _spread_of_others(values[:, place], median[place])
             centre[places], scale[places], clip[places] = median, 1 / spread, 1 / LIMIT
         return RobustScaling(centre, scale, clip)
 
@@ -57,3 +58,9 @@ class RobustScaling(Module):
     def describe(self) -> str:
         """How many features there are, and how many of them are numbers."""
         return f"{self.centre.shape[0]}, numbers={int((self.clip.numpy() > 0).sum())}"
+
+
+def _spread_of_others(values: NDArray[np.float64], usual: float) -> float:
+    """A scale for a column of which half of the values are the ``usual`` one: the median distance of the others."""
+    others = np.abs(values[values != usual] - usual)
+    return float(np.median(others)) if others.size else 1.0

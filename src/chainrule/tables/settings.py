@@ -20,7 +20,14 @@ NOT_HIDDEN = (
 HIDDEN = ("relu", "tanh", "logistic", "gelu", "silu", "elu", "leaky_relu", "softplus")
 SCALINGS = ("standard", "robust")
 EMBEDDINGS = ("none", "periodic", "bins", "mixed")
-UNSAID = ("group", "time_order", "sample_weight", "class_weight", "aim")  # that are listed only if said
+UNSAID = (
+    "group",
+    "time_order",
+    "sample_weight",
+    "class_weight",
+    "aim",
+    "budget",
+)  # that are listed only if said
 EPOCHS = (20, 500)  # at least and at most, where their number is not given
 
 
@@ -134,6 +141,7 @@ class TrainingSettings:
     sample_weight: str | None = None
     class_weight: str | None = None
     aim: str | None = None
+    budget: float | None = None
 
     def __post_init__(self) -> None:
         if self.task not in {None, "classification", "regression"}:
@@ -158,6 +166,8 @@ class TrainingSettings:
         for name in ("weight_decay", "penalty"):
             check_number(name, getattr(self, name), least=0)
         check_number("lr", self.lr, above=0)
+        if self.budget is not None:
+            check_number("budget", self.budget, above=0)
         check_count("seed", self.seed, least=0)
         check_flag("batch_norm", self.batch_norm)
         check_flag("ensemble", self.ensemble)

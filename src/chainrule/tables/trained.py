@@ -146,10 +146,19 @@ class Trained:
         target = self.model.preprocessor.target
         if len(target.classes) > MOST_CLASSES:  # it would take longer than the network
             return None
-        found = self.linear_without(())
+        found = self._linear_of_the_ensemble()
+        if found is None:
+            found = self.linear_without(())
         if found is None or target.task == "classification":
             return found
         return self.model.preprocessor.decode(found).to_numpy()
+
+    def _linear_of_the_ensemble(self) -> Floats | None:
+        """The linear models that were fitted beside the networks of each fold, not fitted once more."""
+        if self.judge is None or self.judge.linear is None:
+            return None
+        found = self.judge.linear[self.scored_places]
+        return np.exp(found) if self.judge.classes else found
 
     def linear_without(self, left_out: Sequence[slice]) -> Floats | None:
         """What a linear model says of the scored rows without some features; each fold by a model of the others."""
@@ -183,6 +192,14 @@ class Trained:
         if self.judge is None:
             return network_outputs(self.model.network, features)
         return self.judge.outputs(features, self.scored_places[places])
+
+    @property
+    def networks_of_a_row(self) -> int:
+        """How many networks answer for a scored row in ``outputs``, rounded up."""
+        if self.judge is None:
+            return self.model.architecture.networks
+        answers = sum(len(rows) for rows in self.judge.unseen)
+        return -(-answers // len(self.scored.actual))
 
     @property
     def apart(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
