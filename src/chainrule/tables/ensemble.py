@@ -17,7 +17,8 @@ from chainrule.tables.architecture import Architecture
 from chainrule.tables.linear import fit_linear
 from chainrule.tables.mixture import Mixture, SideBySide
 from chainrule.tables.out_of_fold import OutOfFold
-from chainrule.tables.row_weights import class_shares, weights_of, with_prior
+from chainrule.tables.prepared import Encoded
+from chainrule.tables.row_weights import class_shares, weights_of, with_prior, with_weights
 from chainrule.tables.shares import find_shares, mixed
 from chainrule.tables.splits import dealt
 from chainrule.tables.temperature import find_temperature
@@ -48,6 +49,36 @@ def folds_for(prepared: Prepared) -> tuple[Fold, ...]:
     return tuple(dealt(prepared.split.training, settings, labels, prepared.roles))
 
 
+def judge_apart(prepared: Prepared) -> None:
+    """Give each training row the means of targets that the network knows which it is judged by: its own has no part.
+
+    The features of ``prepared`` are written to; nothing changes where no feature is such a mean.
+    """
+    if prepared.preprocessor.has_target_means:
+        features = prepared.training.features
+        for fold in folds_for(prepared)[: prepared.settings.folds]:
+            features[fold.validation] = prepared.for_network(fold)[fold.validation]
+
+
+def rows_for(
+    prepared: Prepared, sets: Sequence[Fold], weights: NDArray[np.float64] | None
+) -> tuple[Encoded, list[Fold]]:
+    """The training rows as networks take them, and which of them each network trains on and is judged by.
+
+    Where features are means of targets, each network has copies of the rows with means of its own.
+    """
+    rows = prepared.training
+    if not sets or not prepared.preprocessor.has_target_means:
+        return with_weights(rows, weights), list(sets)
+    count = len(rows.target)
+    features = np.concatenate([prepared.for_network(fold) for fold in sets])
+    every = Encoded(features, np.concatenate([rows.target] * len(sets)))
+    return (
+        with_weights(every, None if weights is None else np.tile(weights, len(sets))),
+        [Fold(fold.train + i * count, fold.validation + i * count) for i, fold in enumerate(sets)],
+    )
+
+
 def together(member: Module) -> Sequence[Module]:
     """The networks of one fold: one of each kind."""
     return member.networks if isinstance(member, SideBySide) else [member]
@@ -75,7 +106,7 @@ def ensemble_of(
         [with_prior(network, prior) for network in _networks_of(trained, replica.state)]
         for replica, _ in finished
     ]
-    linear = [_linear_network(prepared, fold.train, weights) for _, fold in finished]
+    linear = [_linear_network(prepared, fold, weights) for _, fold in finished]
     with_linear = [[*own, line] for own, line in zip(by_fold, linear, strict=True) if line is not None]
     has_linear = len(with_linear) == len(by_fold)
     by_fold = with_linear if has_linear else by_fold
@@ -115,12 +146,10 @@ def _networks_of(trained: Module, state: Mapping[str, Array]) -> list[Module]:
     return list(together(one))
 
 
-def _linear_network(
-    prepared: Prepared, rows: NDArray[np.int64], weights: NDArray[np.float64] | None
-) -> Module | None:
-    """The linear model of some training rows as a network; None where they have one class only."""
-    features, target = prepared.training
-    found = fit_linear(features, target, len(prepared.preprocessor.target.classes), rows, weights)
+def _linear_network(prepared: Prepared, fold: Fold, weights: NDArray[np.float64] | None) -> Module | None:
+    """The linear model of the rows that a fold trains on, as a network; None where they have one class only."""
+    features, classes = prepared.for_network(fold), len(prepared.preprocessor.target.classes)
+    found = fit_linear(features, prepared.training.target, classes, fold.train, weights)
     if found is None:
         return None
     network = prepared.architecture.linear()

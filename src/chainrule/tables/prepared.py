@@ -13,6 +13,7 @@ from chainrule.foreign_text import short_repr
 from chainrule.tables.architecture import Architecture
 from chainrule.tables.roles import Roles
 from chainrule.tables.settings import TrainingSettings
+from chainrule.training.folds import Fold
 
 if TYPE_CHECKING:
     import polars as pl
@@ -125,6 +126,19 @@ class Prepared:
     def training(self) -> Encoded:
         """The rows that train the network."""
         return self.arranged.part(0, self.split.training.size)
+
+    def for_network(self, fold: Fold) -> NDArray[np.float32]:
+        """The features of all training rows for the network of a fold: means of targets are of its own rows alone."""
+        features = self.training.features
+        if not self.preprocessor.has_target_means:
+            return features
+        rows = self.split.training
+        train = np.zeros(len(rows), np.bool_)
+        train[fold.train] = True
+        groups = None if self.roles.groups is None else self.roles.groups[rows]
+        own = features.copy()
+        self.preprocessor.encode_training(self.frame, rows, own, groups, train)
+        return own
 
     @property
     def validation(self) -> Encoded:

@@ -35,6 +35,7 @@ from chainrule.tables.row_weights import weights_of
 from chainrule.tables.scored import Scored
 from chainrule.tables.scores import Score
 from chainrule.training import History
+from chainrule.training.folds import Fold
 
 if TYPE_CHECKING:
     from chainrule.tables.prepared import Encoded, Prepared
@@ -172,15 +173,14 @@ class Trained:
         weights = weights_of(self.prepared, self.prepared.split.training)
         if self.judge is None:
             return linear_predictions(features, encoded, scored, classes, weights)
-        return self.judge.by_folds(
-            lambda train, judged: linear_predictions(
-                features[train],
-                encoded[train],
-                features[judged],
-                classes,
-                None if weights is None else weights[train],
+
+        def predict(train: NDArray[np.int64], judged: NDArray[np.int64]) -> Floats | None:
+            own = self.prepared.for_network(Fold(train, judged))[:, used]
+            return linear_predictions(
+                own[train], encoded[train], own[judged], classes, None if weights is None else weights[train]
             )
-        )
+
+        return self.judge.by_folds(predict)
 
     @property
     def judge(self) -> OutOfFold | None:

@@ -29,7 +29,7 @@ from chainrule.tables.aims import check_aim, notices_of_aim, unsmoothed_if_weigh
 from chainrule.tables.architecture import Architecture
 from chainrule.tables.budget import check_budget, within_budget
 from chainrule.tables.coverage import judged_errors
-from chainrule.tables.ensemble import ensemble_of, folds_for, number_places
+from chainrule.tables.ensemble import ensemble_of, folds_for, judge_apart, number_places, rows_for
 from chainrule.tables.facts import Facts
 from chainrule.tables.intervals import kept_errors
 from chainrule.tables.main_score import rescored
@@ -138,7 +138,7 @@ def prepare(
     settings, fewer = with_folds(settings, split.training, roles)
     if isinstance(asked, Recipe):
         settings = asked.for_features(settings, len(split.training), features.shape[1])
-    return Prepared(
+    prepared = Prepared(
         frame,
         preprocessor,
         split,
@@ -157,6 +157,8 @@ def prepare(
         ),
         roles,
     )
+    judge_apart(prepared)
+    return prepared
 
 
 def _architecture(settings: TrainingSettings, preprocessor: Preprocessor) -> Architecture:
@@ -253,9 +255,10 @@ def _fit(
     kinds = len(prepared.architecture.kinds)
     epochs = settings.epochs_for(rows) if epochs is None else epochs
     trains, judges = training_weights(prepared)
+    data, sets = rows_for(prepared, sets, trains)
     return fit(
         network,
-        with_weights(prepared.training, trains),
+        data,
         loss=loss_of(prepared.preprocessor.target, settings, kinds, weighted=trains is not None),
         optimizer=_optimizer(settings, rows),
         epochs=epochs,

@@ -3,6 +3,10 @@
 A target's mean in each category, learned from the rows that it is a feature of, would tell the network the target
 itself. So the training rows are dealt into folds, and each row gets the means of the other folds' rows; all other rows
 get those of all training rows (Micci-Barreca, 2001: a mean of few rows is shrunk towards the mean of all).
+
+Rows that judge a network must have no part in the means that it trained with: what a mean and the row's own target add
+up to is the same for all rows of a category, and a network that knows the category learns it. Each network of an
+ensemble so has means of its own.
 """
 
 from __future__ import annotations
@@ -123,10 +127,12 @@ def out_of_fold(
     target: NDArray[np.float64],
     out: NDArray[np.float32],
     groups: NDArray[np.int64] | None = None,
+    train: NDArray[np.bool_] | None = None,
 ) -> None:
     """Write the effects of the training rows into the last features of ``out`` [rows, features].
 
-    No row gets a mean in which rows of its own group have a part, if there are ``groups`` [rows].
+    No row gets a mean in which rows of its own group have a part, if there are ``groups`` [rows]. With ``train`` [rows]
+    means are of these rows alone.
     """
     outputs = len(column.effect_names)
     cells = different_cells(series)
@@ -134,10 +140,13 @@ def out_of_fold(
     count = len(column.categories) + len(column.others)
     places_of_rows = np.arange(len(rows)) if groups is None else np.unique(groups, return_inverse=True)[1]
     fold = (np.random.default_rng(0).permutation(places_of_rows.max() + 1) % FOLDS)[places_of_rows]
-    for one in range(FOLDS):
-        here = fold == one
-        effects = shrunk(place[~here], target[~here], count) / column.standard_deviation
-        out[here, -outputs:] = np.where(place[here, None] >= 0, effects[place[here]], 0.0)
+    train = np.ones(len(rows), np.bool_) if train is None else train
+    fold = np.where(train, fold, FOLDS)  # those that do not train get the means of all that do
+    for one in range(FOLDS + 1):
+        here, told = fold == one, train & (fold != one)
+        if here.any() and told.any():
+            effects = shrunk(place[told], target[told], count) / column.standard_deviation
+            out[here, -outputs:] = np.where(place[here, None] >= 0, effects[place[here]], 0.0)
 
 
 def encode_categories(

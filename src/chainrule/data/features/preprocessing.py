@@ -143,19 +143,25 @@ class Preprocessor:
         encoded, found = encode_columns(used, {series.name: series for series in columns}, rows, frame.height)
         return encoded, [*notices, *odd, *found]
 
+    @property
+    def has_target_means(self) -> bool:
+        """Whether some features say what the target's mean in a row's category is."""
+        return any(column.has_effects for column in self.used)
+
     def encode_training(
         self,
         frame: pl.DataFrame,
         rows: NDArray[np.int64],
         out: NDArray[np.float32],
         groups: NDArray[np.int64] | None = None,
+        train: NDArray[np.bool_] | None = None,
     ) -> None:
         """Replace what the features of the training ``rows``, the first of ``out``, say about their own targets.
 
         Only columns of many categories have such features. Each row then gets the means of other rows,
-        with ``groups`` [training rows] those of other groups.
+        with ``groups`` [training rows] those of other groups, with ``train`` [training rows] only those of these rows.
         """
-        if not any(column.has_effects for column in self.used):
+        if not self.has_target_means:
             return
         target, _ = effect_targets(self.target, frame[self.target.name], rows)
         stop = 0
@@ -163,7 +169,7 @@ class Preprocessor:
             start, stop = stop, stop + column.width
             if column.has_effects:
                 series = read(frame[column.name], column.reading).series
-                out_of_fold(column, series, rows, target, out[: len(rows), start:stop], groups)
+                out_of_fold(column, series, rows, target, out[: len(rows), start:stop], groups, train)
 
     def encode_target(self, frame: pl.DataFrame) -> NDArray[Any]:
         """The target of a table: labels, int64 [rows], or standardised numbers, float32 [rows, 1].
