@@ -91,16 +91,33 @@ def test_held_out_rows_train_neither(task):
 
 
 def test_lessons_are_what_the_ensemble_says_of_the_rows_that_trained_it(student):
+    """And of copies of them, of which a fifth of the cells are of other training rows, and of no held-out one."""
     lessons, teacher = lessons_of(student.teacher), student.teacher
-    assert len(lessons.features) == 480
+    rows = teacher.prepared.training.features
+    copies = lessons.features[480:].reshape(3, 480, 3)
+    np.testing.assert_array_equal(lessons.features[:480], rows)
+    assert 0.15 < (copies != rows).mean() < 0.25
+    for i in range(3):
+        assert np.isin(copies[:, :, i], rows[:, i]).all()
+    np.testing.assert_allclose(
+        student.model.probabilities(teacher.model.network.predict(lessons.features))
+        if teacher.model.classes
+        else teacher.model.network.predict(lessons.features),
+        lessons.target,
+        atol=0.003,  # of probabilities, which a model keeps from being 0 or 1
+    )
     frame = teacher.prepared.frame[teacher.prepared.split.training]
     said = teacher.predict(frame)
     if teacher.model.classes:
-        np.testing.assert_allclose(lessons.target.sum(1), 1, rtol=1e-6)
-        np.testing.assert_array_equal(lessons.target.argmax(1), np.asarray(said.probabilities).argmax(1))
+        np.testing.assert_allclose(lessons.target.sum(1), 1, rtol=1e-5)
+        np.testing.assert_array_equal(
+            lessons.target[:480].argmax(1), np.asarray(said.probabilities).argmax(1)
+        )
     else:
         np.testing.assert_allclose(
-            teacher.model.preprocessor.decode(lessons.target).to_numpy(), said.values.to_numpy(), rtol=1e-4
+            teacher.model.preprocessor.decode(lessons.target[:480]).to_numpy(),
+            said.values.to_numpy(),
+            rtol=1e-4,
         )
 
 
