@@ -49,12 +49,8 @@ def test_it_is_inspected_exported_and_predicted_with(run, houses):
     assert run("train", houses / "houses.csv", "--target", "price", *QUICK).status == 0
     shown = run("inspect", "model.safetensors").out
     architecture = cr.load_model("model.safetensors").architecture
-    kinds = architecture.answering
     assert architecture.describe() in shown
-    assert [line.strip() for line in shown.splitlines() if "like this" in line] == [
-        f"kind {i} of {len(kinds)}, with {share:.2g} of the say, 3 networks like this:"
-        for i, (_, share) in enumerate(kinds, 1)
-    ]
+    assert [line.strip() for line in shown.splitlines() if "like this" in line] == ["3 networks like this:"]
     assert "rows to validate" not in shown and "the best of 3 folds" in shown
     assert run("export", "model.safetensors").status == 0
     done = run("predict", "model.safetensors", houses / "houses.csv", "--interval", "0.9")
@@ -68,6 +64,17 @@ def test_it_is_inspected_exported_and_predicted_with(run, houses):
     expected = model.predict(houses / "houses.csv", interval=0.9)
     assert written["prediction_high"].to_list() == expected.high.tolist()
     assert np.median(expected.high - expected.low) == pytest.approx(2 * model.half_width(0.9), rel=0.1)
+
+
+def test_each_kind_that_answers_is_inspected(run):
+    assert run("train", "iris", "--epochs", "20", "--folds", "3", "--no-report").status == 0
+    shown = run("inspect", "model.safetensors").out
+    kinds = cr.load_model("model.safetensors").architecture.answering
+    assert len(kinds) > 1
+    assert [line.strip() for line in shown.splitlines() if "like this" in line] == [
+        f"kind {i} of {len(kinds)}, with {share:.2g} of the say, 3 networks like this:"
+        for i, (_, share) in enumerate(kinds, 1)
+    ]
 
 
 def test_a_single_network_has_intervals_by_its_held_out_rows(run, houses):

@@ -41,6 +41,7 @@ BAD = {
     "sample_weight": ["nope", "town"],
     "class_weight": ["even"],
     "aim": ["f2", "rmse"],
+    "budget": ["0", "-1", "nan"],
 }
 CASES = [(name, value) for name, values in BAD.items() for value in values]
 
@@ -72,7 +73,7 @@ def test_what_is_said_to_work_does(run):
         for name, record in options.TRAIN.items()
         if record.works
         and record.theme in ("Rows", "Network", "Training")
-        and name not in {"folds", "cv"}  # of an ensemble
+        and name not in {"folds", "cv", "budget"}  # of an ensemble
         and name
         not in {"group", "time_order", "sample_weight", "aim", "class_weight"}  # of columns and classes
         for word in (options.flag(name), others.get(name, record.works))

@@ -65,6 +65,7 @@ VEGA = [
     ("us-employment.csv", "nonfarm", NUMBERS),
     ("wheat.json", "wheat", NUMBERS),
 ]
+RARE = {"airports.csv", "ohlc.json"}  # have classes of a single row
 BUNDLED = [
     ("iris", CLASSES),
     ("wine", CLASSES),
@@ -94,7 +95,7 @@ def check(run, data, arguments, task):
     assert all(finding["text"] and finding["remedy"] for finding in result["findings"])
     predicted = run("predict", "model.safetensors", data, "--json")
     assert predicted.status == 0, predicted.err
-    return predicted
+    return done
 
 
 @pytest.mark.parametrize(("name", "target", "task"), STATSMODELS)
@@ -104,10 +105,12 @@ def test_statsmodels(run, name, target, task):
     assert read_table(Path("predictions.csv")).height == read_table(path).height
 
 
+@pytest.mark.filterwarnings("default:class:chainrule.DataWarning")
 @pytest.mark.parametrize(("name", "target", "task"), VEGA)
 def test_vega(run, name, target, task):
     path = folder("vega_datasets", "_data") / name
-    check(run, path, ["--target", target], task)
+    trained = check(run, path, ["--target", target], task)
+    assert ("has 1 row for 2 folds" in trained.err) == (name in RARE)
     assert read_table(Path("predictions.csv")).height == read_table(path).height
 
 

@@ -93,6 +93,7 @@ def command(rng: np.random.Generator) -> Job:
     rows = rng.normal(size=(60, 3))
     lines = [f"{a},{b},{'yes' if a + b > c else 'no'}" for a, b, c in rows]
     settings = ["--epochs", rng.integers(3, 30), "--restarts", rng.integers(1, 4), "--seed", rng.integers(9)]
+    settings += ["--no-ensemble"] if rng.random() < 0.5 else ["--folds", 2]
     arguments = [
         "train",
         "t.csv",

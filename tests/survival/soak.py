@@ -159,6 +159,7 @@ def table(rng: Rng, folder: Path) -> object:
 
         frame.write_csv(folder / "t.csv")
         out = ["--out", str(folder / "m.safetensors"), "--report", str(folder / "r.html"), "--json"]
+        out += ["--no-ensemble"] if rng.random() < 0.5 else ["--folds", "2"]
         assert (
             main(["train", str(folder / "t.csv"), "--target", "y", "--epochs", "2", "--hidden", "4", *out])
             == 0

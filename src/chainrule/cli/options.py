@@ -249,6 +249,13 @@ TRAIN: dict[str, Option] = {
         "FOLDSxREPEATS",
         "5x2",
     ),
+    "budget": Option(
+        "Training",
+        "Seconds that training may take: as many epochs as they allow, and where more are allowed than usual, the rows "
+        "are dealt into folds again and again. How much that is depends on the machine; a notice says it.",
+        "SECONDS",
+        "60",
+    ),
     "checkpoint": Option("Training", "Save the run to this file as it goes.", "FILE"),
     "resume": Option("Training", "Continue the run that is saved in the checkpoint."),
     "out": Option("Output", "File that the model is saved to.", "FILE", "model.safetensors"),

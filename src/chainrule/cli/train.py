@@ -81,6 +81,7 @@ def train_command(
     distil: Annotated[bool, option("distil", "--distil")] = False,
     folds: Annotated[int | None, option("folds")] = None,
     cv: Annotated[str | None, option("cv")] = None,
+    budget: Annotated[float | None, option("budget")] = None,
     checkpoint: Annotated[Path | None, option("checkpoint")] = None,
     resume: Annotated[bool, option("resume", "--resume")] = False,
     out: Annotated[Path, option("out")] = Path("model.safetensors"),
@@ -116,6 +117,7 @@ def train_command(
         time_order=time_order,
         sample_weight=sample_weight,
         class_weight=class_weight,
+        budget=budget,
         aim=aim,
         distil=distil or None,
     )

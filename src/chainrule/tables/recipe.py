@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 from chainrule.errors import SettingError
@@ -32,6 +32,7 @@ SIZES = (
     Size(2**63, 1_024, 6_000, (128, 128), 0.1),
 )
 EPOCHS = 3, 300  # at least and at most
+EPOCHS_OF_WIDE = 30  # at most, of tables with more features than rows: a network then fits its rows in few
 FOLDS = 8
 LATER = 0.2  # share of the rows that judge where there is a time, or where one network imitates the ensemble
 LEARNING_RATE = 5e-3
@@ -76,6 +77,13 @@ class Recipe:
                 "an ensemble keeps no rows for validation: each network is validated on the fold that it leaves out",
                 hint="leave out validation",
             )
+        chosen = [name for name in ("epochs", "restarts") if self.changes.get(name) is not None]
+        if self.changes.get("budget") is not None and chosen:
+            raise SettingError(
+                f"a budget chooses {' and '.join(chosen)} itself",
+                got=" and ".join(("budget", *chosen)),
+                hint=f"leave out {' and '.join(chosen)}, or the budget",
+            )
         TrainingSettings(**self.changes)
 
     @property
@@ -116,3 +124,15 @@ class Recipe:
             "embedding": "mixed",
         }
         return TrainingSettings(**{**chosen, **self.changes})
+
+    def for_features(self, settings: TrainingSettings, rows: int, features: int) -> TrainingSettings:
+        """The settings, where nothing else is said, once it is known how many features there are.
+
+        >>> recipe = Recipe()
+        >>> recipe.for_features(recipe.settings(200), rows=200, features=5_000).epochs
+        30
+        """
+        if features <= rows or settings.epochs is None or self.changes.get("epochs") is not None:
+            return settings
+        epochs = min(settings.epochs, EPOCHS_OF_WIDE)
+        return replace(settings, epochs=epochs, patience=self.changes.get("patience") or max(epochs // 3, 10))

@@ -19,8 +19,8 @@ class RobustScaling(Module):
     """Centre and scale some of the features, and clip them smoothly: [batch, features] -> [batch, features].
 
     A number v becomes z / sqrt(1 + (z / 3)^2) with z = (v - median) / (difference of the quartiles). Where half of
-    the values are equal, the median distance of the others from them takes the place of the quartiles' difference. Features that are not among
-    ``numbers`` stay as they are (Holzmueller et al., 2024, section 3).
+    the values are equal, the median distance of the others from them takes the place of the quartiles' difference.
+    Features that are not among ``numbers`` stay as they are (Holzmueller et al., 2024, section 3).
     """
 
     def __init__(

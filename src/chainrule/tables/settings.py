@@ -27,6 +27,7 @@ UNSAID = (
     "class_weight",
     "aim",
     "distil",
+    "budget",
 )  # that are listed only if said
 EPOCHS = (20, 500)  # at least and at most, where their number is not given
 
@@ -145,6 +146,7 @@ class TrainingSettings:
     class_weight: str | None = None
     aim: str | None = None
     distil: bool = False
+    budget: float | None = None
 
     def __post_init__(self) -> None:
         if self.task not in {None, "classification", "regression"}:
@@ -169,6 +171,8 @@ class TrainingSettings:
         for name in ("weight_decay", "penalty"):
             check_number(name, getattr(self, name), least=0)
         check_number("lr", self.lr, above=0)
+        if self.budget is not None:
+            check_number("budget", self.budget, above=0)
         check_count("seed", self.seed, least=0)
         check_flag("batch_norm", self.batch_norm)
         check_flag("ensemble", self.ensemble)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +27,7 @@ from chainrule.nn.module import Module
 from chainrule.system.blas import one_blas_thread
 from chainrule.tables.aims import check_aim, notices_of_aim, unsmoothed_if_weighted, with_decision
 from chainrule.tables.architecture import Architecture
+from chainrule.tables.budget import check_budget, within_budget
 from chainrule.tables.coverage import judged_errors
 from chainrule.tables.distil import check_distil, describe_teacher, students_settings, taught
 from chainrule.tables.ensemble import ensemble_of, folds_for, number_places
@@ -52,9 +55,10 @@ from chainrule.tables.settings import TrainingSettings
 from chainrule.tables.splits import notices_of, split_of, with_folds
 from chainrule.tables.trained import Trained
 from chainrule.training import Checkpoint, EarlyStopping, Epoch, History, fit
+from chainrule.training.checkpoint import begun_in
 from chainrule.training.divergence import risen
 from chainrule.training.folds import Fold
-from chainrule.training.training_warning import warn
+from chainrule.training.training_warning import TrainingWarning, warn
 
 
 def train_table(
@@ -133,6 +137,8 @@ def prepare(
     groups = None if roles.groups is None else roles.groups[split.training]
     preprocessor.encode_training(frame, split.training, features, groups)
     settings, fewer = with_folds(settings, split.training, roles)
+    if isinstance(asked, Recipe):
+        settings = asked.for_features(settings, len(split.training), features.shape[1])
     return Prepared(
         frame,
         preprocessor,
@@ -217,15 +223,40 @@ def train(
     >>> tables.train(prepared, "wine").score.value > 0.8
     True
     """
-    settings, split = prepared.settings, prepared.split
-    network = prepared.architecture.member(settings.seed, prepared.training.features)
+    check_budget(prepared.settings)
+    begun = begun_in(checkpoint) if resume and prepared.settings.budget is not None else None
+    prepared = within_budget(prepared, partial(_trial, prepared, threads), begun)
+    network = prepared.architecture.member(prepared.settings.seed, prepared.training.features)
     sets = folds_for(prepared)
     need_weights(prepared, sets)
+    history = _fit(
+        prepared,
+        network,
+        sets,
+        callbacks=callbacks,
+        progress=progress,
+        checkpoint=checkpoint,
+        resume=resume,
+        threads=threads,
+    )
+    try:
+        trained = _finish(prepared, name, network, history, sets)
+        return _distilled(trained, name, progress, threads) if prepared.settings.distil else trained
+    except KeyboardInterrupt:  # the second Ctrl-C, or one that came late: what was learned is not lost
+        history.interrupted = True
+        return _finish(prepared, name, network, history, sets)
+
+
+def _fit(
+    prepared: Prepared, network: Module, sets: Sequence[Fold], epochs: int | None = None, **options: Any
+) -> History:
+    """Train, for so many ``epochs`` or as many as the settings say; ``options`` are of ``chainrule.fit``."""
+    settings, split = prepared.settings, prepared.split
     rows = len(sets[0].train) if sets else len(split.training)
     kinds = len(prepared.architecture.kinds)
-    epochs = settings.epochs_for(rows)
+    epochs = settings.epochs_for(rows) if epochs is None else epochs
     trains, judges = training_weights(prepared)
-    history = fit(
+    return fit(
         network,
         with_weights(prepared.training, trains),
         loss=loss_of(prepared.preprocessor.target, settings, kinds, weighted=trains is not None),
@@ -237,19 +268,21 @@ def train(
         rows=sets or None,
         penalty=penalty_of(settings, kinds),
         stop=EarlyStopping(settings.patience_for(epochs)) if sets or split.validation.size else None,
-        callbacks=callbacks,
-        progress=progress,
         seed=settings.seed,
-        checkpoint=checkpoint,
-        resume=resume,
-        threads=threads,
+        **options,
     )
-    try:
-        trained = _finish(prepared, name, network, history, sets)
-        return _distilled(trained, name, progress, threads) if settings.distil else trained
-    except KeyboardInterrupt:  # the second Ctrl-C, or one that came late: what was learned is not lost
-        history.interrupted = True
-        return _finish(prepared, name, network, history, sets)
+
+
+def _trial(prepared: Prepared, threads: int | None, epochs: int) -> None:
+    """Train for some epochs to see how long they take; what is learned is thrown away, and warned of later."""
+    network = prepared.architecture.member(prepared.settings.seed, prepared.training.features)
+    sets = folds_for(prepared)
+    need_weights(prepared, sets)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrainingWarning)
+        history = _fit(prepared, network, sets, epochs, progress=False, threads=threads)
+    if history.interrupted:
+        raise KeyboardInterrupt
 
 
 def _distilled(trained: Trained, name: str, progress: bool | Literal["auto"], threads: int | None) -> Trained:

@@ -252,6 +252,19 @@ class CheckpointInUseError(FileWriteError):
     """
 
 
+def begun_in(checkpoint: str | PathLike[str] | Checkpoint | None) -> tuple[int, int] | None:
+    """The epochs and replicas of a run of several that a checkpoint holds; None where there is no such run yet.
+
+    Raises ModelFileError for a damaged file.
+    """
+    path = Path(checkpoint.path if isinstance(checkpoint, Checkpoint) else checkpoint or "")
+    if checkpoint is None or not exists(path):
+        return None
+    run = load_tensors(path, kind="checkpoint")[1].get("run")
+    found = (run.get("epochs"), run.get("restarts")) if isinstance(run, dict) else (None, None)
+    return found if all(isinstance(count, int) for count in found) else None
+
+
 def exists(path: Path) -> bool:
     """Whether the file exists; FileWriteError if that cannot be found out, as for a name that is too long."""
     try:

@@ -1,0 +1,81 @@
+"""How long to train where a budget of seconds is given: short trials say what an epoch takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from chainrule.errors import SettingError
+from chainrule.tables.prepared import Prepared
+from chainrule.tables.settings import TrainingSettings
+
+RESERVE = 0.1  # of the seconds, since epochs do not all take the same time
+MOST_REPEATS = 16  # how often the rows are dealt at most; more change little
+SHORT, MORE = 0.02, 4  # of the budget; epochs of a longer trial where one takes less than that
+
+
+def within_budget(
+    prepared: Prepared,
+    trial: Callable[[int], object],
+    begun: tuple[int, int] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Prepared:
+    """The same table with as many epochs, or repeats of the folds, as ``settings.budget`` seconds allow.
+
+    ``trial`` trains for so many epochs and is thrown away. A run that is gone on with has ``begun`` with so many epochs
+    and networks, which it keeps. Raises SettingError for a budget that is too short for one epoch.
+    """
+    settings = prepared.settings
+    if settings.budget is None:
+        return prepared
+    if begun is not None:
+        return _planned(prepared, begun[0], max(begun[1] // settings.folds, 1))
+    start = clock()
+    trial(1)  # it compiles, too
+    compiled = clock()
+    trial(1)
+    epoch = clock() - compiled  # with what every run takes, which counts for little where epochs are long
+    if epoch < SHORT * settings.budget:
+        once = clock()
+        trial(1 + MORE)
+        epoch = max((clock() - once - epoch) / MORE, epoch / 100)
+    spent = clock() - start
+    usable = (
+        1 - (2 if settings.distil else 1) * RESERVE
+    )  # a network that imitates the ensemble takes a tenth or less
+    possible = int((settings.budget * usable - spent) / epoch)
+    if possible < 1:
+        raise SettingError(
+            f"a budget of {settings.budget:g} s is too short for one epoch of all networks",
+            expected=f"about {(spent + epoch) / usable:.1g} s or more here",
+            hint="a longer budget, or fewer folds",
+        )
+    usual = settings.epochs_for(prepared.split.training.size)
+    return _planned(prepared, min(possible, usual), min(max(possible // usual, 1), MOST_REPEATS))
+
+
+def _planned(prepared: Prepared, epochs: int, repeats: int) -> Prepared:
+    """The same with these epochs and repeats, and a notice that says how to have them again without a budget."""
+    settings = prepared.settings
+    patience = (
+        settings.patience if settings.patience is None else min(settings.patience, max(epochs // 3, 10))
+    )
+    notice = (
+        f"{settings.budget:g} s allow {epochs} epochs and {repeats * settings.folds} folds; "
+        f"the same model again: epochs={epochs}, restarts={repeats}, patience={patience} without a budget"
+    )
+    return replace(
+        prepared,
+        settings=replace(settings, epochs=epochs, restarts=repeats, patience=patience),
+        architecture=replace(prepared.architecture, members=settings.folds * repeats),
+        notices=(*prepared.notices, notice),
+    )
+
+
+def check_budget(settings: TrainingSettings) -> None:
+    """SettingError where a budget is given to a single network, which has no folds to repeat."""
+    if settings.budget is not None and not settings.ensemble:
+        raise SettingError(
+            "a budget is of an ensemble, and a single network is asked for", hint="leave out one of them"
+        )
