@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 import chainrule as cr
+from chainrule.number_text import readable
 from chainrule.tables.intervals import KEPT, half_width, kept_errors
 
 QUICK = ("--epochs", "4", "--folds", "3", "--no-report")
@@ -148,3 +149,37 @@ def test_an_option_that_would_do_nothing_is_refused(run, houses, options, said):
     assert (done.status, done.out) == (2, "")
     assert said in done.err
     assert not Path("model.safetensors").exists()
+
+
+def test_a_distilled_network_is_shown_beside_its_ensemble(run, houses):
+    words = [
+        "train",
+        houses / "houses.csv",
+        "--target",
+        "price",
+        "--distil",
+        "--epochs",
+        "2",
+        "--folds",
+        "2",
+        "--json",
+    ]
+    found = run(*words)
+    assert found.status == 0
+    result = found.result
+    assert (result["scored_on"], result["held_out_rows"], result["networks"]) == ("held-out", 40, 1)
+    assert result["ensemble_score"] > 0
+    assert result["settings"]["distil"] is True
+    assert f"RMSE {readable(result['ensemble_score'])}" in found.err
+    assert "ensemble    6 networks" in found.err
+    assert "40 rows are held out: they train neither" in found.err
+    assert run("predict", "model.safetensors", houses / "houses.csv").status == 0
+    assert run("export", "model.safetensors").status == 0
+
+
+@pytest.mark.parametrize("more", [["--no-ensemble"], ["--held-out", "0"]])
+def test_what_cannot_be_distilled_is_refused(run, houses, more):
+    found = run("train", houses / "houses.csv", "--target", "price", "--distil", *more)
+    assert found.status == 2
+    assert not Path("model.safetensors").exists()
+    assert more[0] in found.err

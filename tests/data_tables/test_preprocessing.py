@@ -157,6 +157,18 @@ def test_a_row_number_is_left_out():
     assert alone.feature_names == ("id",)
 
 
+def test_spellings_of_one_class_are_told():
+    frame = pl.DataFrame({"x": range(12), "y": ["Yes", "YES ", "yes", "no", "No", "maybe"] * 2})
+    preprocessor, notices = fit_preprocessor(frame, "y")
+    assert len(preprocessor.target.classes) == 6
+    assert [notice for notice in notices if "'y'" in notice] == [
+        "target 'y': 'YES', 'Yes', 'yes' are taken as different classes (and 1 more such); "
+        "if they mean the same, write them alike in the table"
+    ]
+    _, notices = fit_preprocessor(frame.with_columns(y=pl.Series(["yes", "no"] * 6)), "y")
+    assert not any("different classes" in notice for notice in notices)
+
+
 def test_texts_that_mean_missing():
     frame = pl.DataFrame({"c": ["a", "?", "b", "a"], "y": ["-", "u", "v", "u"]})
     preprocessor, notices = fit_preprocessor(frame, "y")

@@ -267,7 +267,9 @@ REFUSED = {
     "gzip": (gzip.compress(b"a,b\n1,2\n")[:-9], ["is not a whole gzip file"]),
     "PNG": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", ["is a picture"]),
     "noise": (bytes(range(1, 256)), ["many control characters"]),
-    "HTML": (b"<!DOCTYPE html>\n<html><body>\n<p>1, 2</p>\n", ["ragged", "looks like an HTML page"]),
+    "HTML": (b"<!DOCTYPE html>\n<html><body>\n<p>1, 2</p>\n", ["is an HTML page", "save it as CSV"]),
+    "HTML on one line": (b"<html><table><tr><td>a<td>y<tr><td>1<td>2</table></html>", ["is an HTML page"]),
+    "HTML that has commas": (b"<table><tr><td>a,<td>y\n<tr><td>1,<td>2</table>", ["is an HTML page"]),
     "ARFF": (b"@relation x\n@attribute a real\n@data\n1,2\n", ["more or fewer cells than", "line 4"]),
     "ARFF, sparse": (b"@relation x\n@attribute a real\n@data\n{1 1}\n", ["sparse row that", "line 4"]),
     "JSON, cut": (b'[{"a": 1, "b": 2},\n{"a": 1, "b"', ["is not JSON", "line 2"]),
@@ -278,6 +280,17 @@ REFUSED = {
     ),
     "trailing but once": (b"a,b\n" + b"1,2,\n" * 20_000 + b"1,2,3\n", ["ragged", "line 20002 has 3"]),
 }
+
+
+def test_statistics_under_a_table_are_left_out(tmp_path):
+    """A deviation is smaller than most numbers above it: its name says what it is."""
+    rows = [f"r{i},{i},{i * i}" for i in range(1, 31)]
+    below = ["Mean,15.5,315.17", "Std Dev,8.8,279.2", "Grand Total,465,9455"]
+    whole = read_table(put(tmp_path, "t.csv", "\n".join(["name,a,b", *rows, *below]).encode()))
+    plain = read_table(put(tmp_path, "p.csv", "\n".join(["name,a,b", *rows]).encode()))
+    assert whole.equals(plain)
+    named = read_table(put(tmp_path, "n.csv", "\n".join(["name,a,b", *rows, below[1], *rows]).encode()))
+    assert named.height == 61
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -21,6 +21,7 @@ from chainrule import estimators
 from chainrule.estimators import GraphNetworkRegressor, MLPClassifier, MLPRegressor, Perceptron
 
 QUICK = {"hidden_layer_sizes": 6, "max_iter": 5, "random_state": 0}
+TABLE = {"hidden": 4, "epochs": 2, "folds": 2, "random_state": 0}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ FRAMES = {
 @pytest.mark.parametrize("frame", FRAMES)
 def test_frames(frame, name, iris):
     X, y = FRAMES[frame](iris[0]), iris[1]
-    settings = QUICK if name.startswith("MLP") else {}
+    settings = QUICK if name.startswith("MLP") else TABLE if name.startswith("Table") else {}
     model = getattr(estimators, name)(**settings).fit(X, y)
     assert list(model.feature_names_in_) == list("abcd")
     with warnings.catch_warnings():

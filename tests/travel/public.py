@@ -57,7 +57,7 @@ def instances(cls: type[Any]) -> list[Any]:
     said = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cls, "__init__", noted)
-        doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE).run(
+        doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE).run(
             test, out=said.write, clear_globs=False
         )
     assert not said.getvalue(), said.getvalue()

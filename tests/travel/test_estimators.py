@@ -23,6 +23,7 @@ NUMBERS = X @ [1.0, -2.0, 0.5]
 EDGES = [(a, b) for a in "xyz" for b in "hi"] + [(a, b) for a in "hi" for b in "opq"]
 GRAPH = {"edges": EDGES, "inputs": list("xyz"), "outputs": list("opq"), "max_iter": 5, "random_state": 0}
 QUICK = {"hidden_layer_sizes": (7, 5), "max_iter": 5, "random_state": 0}
+TABLE = {"hidden": 4, "epochs": 2, "random_state": 0}
 
 ESTIMATORS = {
     "classifier": lambda: estimators.MLPClassifier(**QUICK, dropout=0.25, batch_norm=True),
@@ -35,6 +36,8 @@ ESTIMATORS = {
     "logistic": estimators.MultinomialLogisticRegression,
     "perceptron": lambda: estimators.Perceptron(max_iter=5),
     "ridge": lambda: estimators.Ridge(alpha=0.1),
+    "table classifier": lambda: estimators.TableClassifier(**TABLE, folds=2),
+    "table regressor": lambda: estimators.TableRegressor(**TABLE, ensemble=False),
 }
 
 
@@ -44,7 +47,7 @@ def target(model):
 
 def fitted(name):
     model = ESTIMATORS[name]()
-    labels = name in ("classifier", "lbfgs", "ensemble", "graph classifier", "logistic", "perceptron")
+    labels = "classifier" in name or name in ("lbfgs", "ensemble", "logistic", "perceptron")
     return model.fit(X, LABELS if labels else NUMBERS)
 
 

@@ -85,6 +85,10 @@ MADE = {
     report.Importance: lambda: full_report().importances.columns[0],
     report.MetricRow: lambda: report.MetricRow(*"abcde"),
     report.WorstRows: lambda: full_report().worst,
+    report.ClassCurve: lambda: report.ClassCurve("yes", np.eye(2), np.ones((3, 2)), 0.5, 0.6, 0.25),
+    report.CoverageRow: lambda: report.CoverageRow(0.9, 0.88, 1.5),
+    report.Dependence: lambda: report.Dependence("c", np.arange(2.0), (), np.eye(2), ("no", "yes")),
+    report.Spread: lambda: report.Spread(np.ones(3), np.arange(3.0), 1.0, 8, True, 0.9, 0.05),
 }
 NEEDS_MORE = {training.TensorBoardLog}  # a library of its own; see below
 

@@ -237,6 +237,11 @@ TRAIN: dict[str, Option] = {
         "single network, which is faster and smaller.",
         spelled="--ensemble / --no-ensemble",
     ),
+    "distil": Option(
+        "Training",
+        "Save one small network (hidden layers 64,64) that imitates the ensemble, scored beside it by rows that "
+        "trained neither: a fifth, without --held-out.",
+    ),
     "folds": Option("Training", "Parts into which an ensemble deals the rows, 8 without it.", "N", "8"),
     "cv": Option(
         "Training",

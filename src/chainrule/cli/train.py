@@ -25,6 +25,7 @@ from chainrule.errors import ChainruleError, SettingError
 from chainrule.files import is_ours
 from chainrule.foreign_text import clipped
 from chainrule.tables.decision import describe_decision
+from chainrule.tables.distil import check_distil
 from chainrule.tables.recipe import Recipe, usual_rate
 from chainrule.tables.settings import TrainingSettings
 
@@ -77,6 +78,7 @@ def train_command(
     patience: Annotated[int | None, option("patience")] = None,
     restarts: Annotated[int | None, option("restarts")] = None,
     ensemble: Annotated[bool, option("ensemble", "--ensemble/--no-ensemble")] = True,
+    distil: Annotated[bool, option("distil", "--distil")] = False,
     folds: Annotated[int | None, option("folds")] = None,
     cv: Annotated[str | None, option("cv")] = None,
     budget: Annotated[float | None, option("budget")] = None,
@@ -117,6 +119,7 @@ def train_command(
         class_weight=class_weight,
         budget=budget,
         aim=aim,
+        distil=distil or None,
     )
     asked = asked_for(with_cv(said, cv, ensemble), ensemble)
     if resume and checkpoint is None:
@@ -147,7 +150,14 @@ def asked_for(said: dict[str, Any], ensemble: bool) -> Recipe | TrainingSettings
         raise SettingError(
             "--folds is of an ensemble, and --no-ensemble is said", hint="leave out one of them"
         )
-    return Recipe(said) if ensemble else TrainingSettings(**said)
+    if not ensemble and "distil" in said:
+        raise SettingError(
+            "--distil has one network imitate an ensemble, and --no-ensemble is said",
+            hint="leave out one of them",
+        )
+    asked = Recipe(said) if ensemble else TrainingSettings(**said)
+    check_distil(asked)
+    return asked
 
 
 def checked_settings(**given: Any) -> dict[str, Any]:
@@ -315,6 +325,11 @@ def describe_trained(trained: Trained, terminal: Terminal) -> None:
     if not facts.best_epoch:
         complain("no epoch was finished, so nothing is saved")
         return
+    if trained.teacher is not None:
+        terminal.remark(entry("ensemble", course_of(trained.teacher)))
+        terminal.remark(entry("", f"{trained.teacher.score.describe()}"))
+    elif trained.prepared.settings.distil:
+        complain("interrupted before one network imitates the ensemble: the ensemble is saved")
     terminal.remark(entry("training", course_of(trained)))
     if facts.decision:
         said = describe_decision(facts.decision, trained.model.classes)
@@ -372,6 +387,7 @@ def summary(trained: Trained, told: bool, has_report: bool) -> dict[str, Any]:
         "score_low": facts.score_low,
         "score_high": facts.score_high,
         "baseline": facts.baseline,
+        **({} if trained.teacher is None else {"ensemble_score": trained.teacher.score.value}),
         "scored_on": facts.scored_on,
         "training_rows": facts.training_rows,
         "validation_rows": facts.validation_rows,

@@ -41,11 +41,14 @@ def within_budget(
         trial(1 + MORE)
         epoch = max((clock() - once - epoch) / MORE, epoch / 100)
     spent = clock() - start
-    possible = int((settings.budget * (1 - RESERVE) - spent) / epoch)
+    usable = (
+        1 - (2 if settings.distil else 1) * RESERVE
+    )  # a network that imitates the ensemble takes a tenth or less
+    possible = int((settings.budget * usable - spent) / epoch)
     if possible < 1:
         raise SettingError(
             f"a budget of {settings.budget:g} s is too short for one epoch of all networks",
-            expected=f"about {(spent + epoch) / (1 - RESERVE):.1g} s or more here",
+            expected=f"about {(spent + epoch) / usable:.1g} s or more here",
             hint="a longer budget, or fewer folds",
         )
     usual = settings.epochs_for(prepared.split.training.size)

@@ -30,6 +30,8 @@ def find_still_improving(trained: Trained, losses: Losses) -> Iterator[Draft]:
     rows = len(trained.prepared.split.training)
     planned, usual = settings.epochs_for(rows), _usual(trained)
     few = planned * FEW <= usual
+    if trained.teacher is not None:  # it learns from an ensemble, whose loss is not that of the rows
+        return
     if trained.history.interrupted or kept.kept_epoch + 1 <= NEAR_THE_END[0 if few else 1] * planned:
         return
     curve = np.array(kept.validation_loss or kept.loss)

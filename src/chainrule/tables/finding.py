@@ -29,6 +29,12 @@ class Remedy(NamedTuple):
         return self.without_report if asked_by != "command" and self.without_report else self.command
 
 
+ITS_ENSEMBLE = Remedy(
+    "leave out --distil: the ensemble itself is saved", "Recipe() without distil: the ensemble itself"
+)
+OF_NETWORKS = {"hidden", "activation", "dropout", "batch_norm", "lr", "batch_size", "epochs"}
+
+
 def change_of(settings: TrainingSettings, /, **changes: object) -> Remedy:
     """Train again as before, but for some settings: an ensemble stays one.
 
@@ -38,6 +44,12 @@ def change_of(settings: TrainingSettings, /, **changes: object) -> Remedy:
     ('--hidden 128,128', "Recipe({'hidden': (128, 128)})")
     """
     options = " ".join(_option(name, value) for name, value in changes.items())
+    if settings.distil and not settings.ensemble:
+        return (
+            ITS_ENSEMBLE
+            if OF_NETWORKS & {*changes}
+            else Remedy(options, f"Recipe({changes | {'distil': True}!r})")
+        )
     if settings.ensemble:
         return Remedy(options, f"Recipe({changes!r})")
     return Remedy(

@@ -34,7 +34,7 @@ SIZES = (
 EPOCHS = 3, 300  # at least and at most
 EPOCHS_OF_WIDE = 30  # at most, of tables with more features than rows: a network then fits its rows in few
 FOLDS = 8
-LATER = 0.2  # share of the rows that judge where there is a time
+LATER = 0.2  # share of the rows that judge where there is a time, or where one network imitates the ensemble
 LEARNING_RATE = 5e-3
 
 
@@ -91,9 +91,14 @@ class Recipe:
         """The task, if it is said."""
         return self.changes.get("task")
 
+    @property
+    def _holds_out(self) -> bool:
+        """Whether rows must be held out, because others cannot judge."""
+        return bool(self.changes.get("time_order") or self.changes.get("distil"))
+
     def settings(self, rows: int) -> TrainingSettings:
         """The settings for a table of so many rows with a target."""
-        held_out = self.changes.get("held_out", LATER if self.changes.get("time_order") else 0.0)
+        held_out = self.changes.get("held_out", LATER if self._holds_out else 0.0)
         folds = self.changes.get("folds", FOLDS)
         trained = rows * (1 - held_out) * (1 - 1 / folds)
         size = next(size for size in SIZES if rows < size.below)

@@ -12,7 +12,7 @@ from chainrule.data.splitting import FEWEST_ROWS_TO_SPLIT
 from chainrule.inspect.diagnosis import Diagnosis
 from chainrule.inspect.diagnosis.ranks import ranks_of
 from chainrule.number_text import readable
-from chainrule.tables.finding import Draft, Remedy, change_of
+from chainrule.tables.finding import ITS_ENSEMBLE, Draft, Remedy, change_of
 from chainrule.tables.metrics import Floats, area_under_curve, row_losses
 from chainrule.tables.recipe import usual_rate
 from chainrule.tables.settings import TrainingSettings
@@ -202,6 +202,8 @@ def _other_training(trained: Trained) -> Remedy:
 
 def linear_or_ensemble(settings: TrainingSettings) -> Remedy:
     """What helps a network that has too few rows: several of them, or a linear model."""
+    if settings.distil and not settings.ensemble:
+        return ITS_ENSEMBLE
     return LINEAR_ENSEMBLE if settings.ensemble else ENSEMBLE
 
 

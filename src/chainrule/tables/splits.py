@@ -99,7 +99,9 @@ def with_folds(
         return settings, []
     if len(training) < FEWEST_ROWS_TO_SPLIT:
         embedding = "bins" if settings.embedding == "mixed" else settings.embedding
-        return replace(settings, ensemble=False, embedding=embedding), []
+        single = replace(settings, ensemble=False, embedding=embedding, distil=False)
+        few = [f"{len(training)} rows are too few for an ensemble: a single network learns from them"]
+        return single, few if settings.distil else []
     by, what = (roles.times, "time") if roles.times is not None else (roles.groups, "group")
     if by is None:
         return replace(settings, folds=min(settings.folds, len(training) // 2)), []
@@ -139,6 +141,10 @@ def notices_of(split: Split, settings: TrainingSettings, roles: Roles) -> list[s
     if roles.times is not None and roles.different_times is not None and split.held_out.size:
         first = roles.different_times[int(roles.times[split.held_out].min())]
         notices.append(f"the rows from {first} on ({quoted(settings.time_order)}) judge, those before train")
+    if settings.distil and split.held_out.size:
+        notices.append(
+            f"{split.held_out.size} rows are held out: they train neither the ensemble nor the network that imitates it"
+        )
     if split.held_out.size or settings.ensemble:
         return notices
     rows = split.training.size

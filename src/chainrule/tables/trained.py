@@ -54,7 +54,8 @@ class Trained:
     """A trained model, how its losses went, and its score: on held-out rows where there are any.
 
     ``scored`` holds what the network says of the rows that the score is of. What is told of the run beyond that is
-    computed when it is first asked for: ``metrics``, ``importances``, ``worst`` and ``findings``.
+    computed when it is first asked for: ``metrics``, ``importances``, ``worst`` and ``findings``. ``teacher`` is the
+    ensemble that the network imitates, if it does.
 
     >>> from chainrule import data, tables
     >>> wine = data.load_bundled("wine")
@@ -72,6 +73,7 @@ class Trained:
     prepared: Prepared
     scored: Scored
     out_of_fold: OutOfFold | None = None
+    teacher: Trained | None = None
 
     def __repr__(self) -> str:
         said = f"Trained({clipped(self.model.preprocessor.target.name)}: "

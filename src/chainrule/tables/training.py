@@ -29,6 +29,7 @@ from chainrule.tables.aims import check_aim, notices_of_aim, unsmoothed_if_weigh
 from chainrule.tables.architecture import Architecture
 from chainrule.tables.budget import check_budget, within_budget
 from chainrule.tables.coverage import judged_errors
+from chainrule.tables.distil import check_distil, describe_teacher, students_settings, taught
 from chainrule.tables.ensemble import ensemble_of, folds_for, judge_apart, number_places, rows_for
 from chainrule.tables.facts import Facts
 from chainrule.tables.intervals import kept_errors
@@ -188,6 +189,7 @@ def _asked_for(settings: object, columns: object) -> tuple[TrainingSettings | Re
         )
     if not isinstance(columns, Columns):
         raise SettingError("columns is a Columns, such as Columns(ignore=['id'])", got=quoted(columns))
+    check_distil(settings)
     return settings, columns
 
 
@@ -240,7 +242,8 @@ def train(
         threads=threads,
     )
     try:
-        return _finish(prepared, name, network, history, sets)
+        trained = _finish(prepared, name, network, history, sets)
+        return _distilled(trained, name, progress, threads) if prepared.settings.distil else trained
     except KeyboardInterrupt:  # the second Ctrl-C, or one that came late: what was learned is not lost
         history.interrupted = True
         return _finish(prepared, name, network, history, sets)
@@ -285,6 +288,27 @@ def _trial(prepared: Prepared, threads: int | None, epochs: int) -> None:
         raise KeyboardInterrupt
 
 
+def _distilled(trained: Trained, name: str, progress: bool | Literal["auto"], threads: int | None) -> Trained:
+    """One network that imitates an ensemble; the ensemble itself where Ctrl-C came before the network had learned."""
+    teacher, prepared = trained, trained.prepared
+    if trained.out_of_fold is None or trained.history.interrupted:
+        return trained
+    settings = students_settings(prepared.settings)
+    prepared = replace(
+        prepared,
+        settings=settings,
+        architecture=_architecture(settings, prepared.preprocessor),
+        split=replace(prepared.split, out_of_fold=None),
+        notices=(*prepared.notices, describe_teacher(teacher)),
+    )
+    student = taught(teacher, prepared, progress=progress, threads=threads)
+    if student.history.interrupted:
+        teacher.history.interrupted = True
+        return teacher
+    found = _judged(prepared, name, student.network, student.history, teacher.out_of_fold)
+    return replace(found, out_of_fold=None, teacher=teacher)
+
+
 def _optimizer(settings: TrainingSettings, rows: int) -> optim.AdamW:
     """AdamW, whose rate falls to 0 along half a cosine over all steps."""
     steps = settings.epochs_for(rows) * -(-rows // settings.batch_size)
@@ -307,7 +331,14 @@ def _finish(
         network = Mixture(kinds, shares=[1 / len(kinds)] * len(kinds), classes=classes)
     elif settings.class_weight is not None:
         network = with_prior(network, class_shares(prepared))
-    split = prepared.split
+    return _judged(prepared, name, network, history, judged)
+
+
+def _judged(
+    prepared: Prepared, name: str, network: Module, history: History, judged: OutOfFold | None
+) -> Trained:
+    """The model with its score; ``judged`` is what an ensemble says of its own rows."""
+    split, settings, kept = prepared.split, prepared.settings, history.replicas[history.best]
     features, actual = prepared.scored
     if judged is None or split.held_out.size:
         outputs = network_outputs(network, features)

@@ -261,8 +261,8 @@ def begun_in(checkpoint: str | PathLike[str] | Checkpoint | None) -> tuple[int, 
     if checkpoint is None or not exists(path):
         return None
     run = load_tensors(path, kind="checkpoint")[1].get("run")
-    found = (run.get("epochs"), run.get("restarts")) if isinstance(run, dict) else (None, None)
-    return found if all(isinstance(count, int) for count in found) else None
+    epochs, replicas = (run.get("epochs"), run.get("restarts")) if isinstance(run, dict) else (None, None)
+    return (epochs, replicas) if isinstance(epochs, int) and isinstance(replicas, int) else None
 
 
 def exists(path: Path) -> bool:

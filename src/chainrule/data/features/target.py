@@ -308,7 +308,11 @@ def _fit_classes(
             got=f"{len(classes)} classes in {len(rows)} rows",
             hint="choose another target, or task='regression' if it holds numbers",
         )
-    notices = _notice_missing_marks(name, classes) if class_type == "text" else []
+    notices = (
+        [*_notice_missing_marks(name, classes), *_notice_spellings(name, classes)]
+        if class_type == "text"
+        else []
+    )
     if class_type == "integer" and len(classes) > 2 and not said:
         notices.append(
             f"target {quoted(name)} has {len(classes)} different integers: taken as classes "
@@ -330,6 +334,23 @@ def _notice_missing_marks(name: str, classes: tuple[str, ...]) -> list[str]:
     said = said_as("missing", name, odd[0])
     return [
         f"target {quoted(name)}: {list_some(list(map(quoted, odd)))} is a class; if it means missing: {said}"
+    ]
+
+
+def _notice_spellings(name: str, classes: tuple[str, ...]) -> list[str]:
+    """A notice of classes that differ in nothing but capitals and blanks, as those typed by several people do."""
+    alike: dict[str, list[str]] = {}
+    for text in classes:
+        alike.setdefault("".join(text.casefold().split()), []).append(text)
+    spelled = [texts for texts in alike.values() if len(texts) > 1]
+    if not spelled:
+        return []
+    most = max(spelled, key=len)
+    more = f" (and {len(spelled) - 1} more such)" if len(spelled) > 1 else ""
+    shown = list_some(list(map(quoted, most)), limit=5)
+    return [
+        f"target {quoted(name)}: {shown} are taken as different classes{more}; "
+        "if they mean the same, write them alike in the table"
     ]
 
 

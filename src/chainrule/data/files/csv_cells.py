@@ -19,7 +19,7 @@ from chainrule.data.files.direct_numbers import (
     no_types,
 )
 from chainrule.data.files.encodings import Decoding, at_least
-from chainrule.data.files.file_kinds import text_kind
+from chainrule.data.files.file_kinds import HTML, text_kind
 from chainrule.data.files.footers import Footers
 from chainrule.data.files.header_groups import joined
 from chainrule.data.files.heading import column_names
@@ -39,6 +39,7 @@ from chainrule.data.files.spaced import separated
 from chainrule.data.files.stacked_tables import FirstTable
 from chainrule.data.files.text_format import FOUND_OUT, TextFormat, option
 from chainrule.errors import DataError
+from chainrule.foreign_text import clipped
 
 if TYPE_CHECKING:
     import polars as pl
@@ -82,6 +83,7 @@ def text_table(
     decoding = Decoding(path, wanted.encoding)
     blocks = decoding.blocks()
     first = list(at_least(SAMPLE, blocks))
+    _need_no_page(path, b"".join(first)[:BEGINNING])
     layout = find_layout(path, *_sample(first), wanted)
     blocks = _below(_begin_apart(chain(first, blocks)), layout.above)
     if layout.escaped:
@@ -102,6 +104,18 @@ def text_table(
     )
     frames = _concluded(path, footers.taken_off(rows), layout, ragged, footers, first_table, said)
     return TextTable(names, _with_hint(frames, begin), layout.header, layout.separator, decoding, said)
+
+
+def _need_no_page(path: Origin, begin: bytes) -> None:
+    """DataError for an HTML page, whose commas and line ends may look like a table; web sites like to call it .xls."""
+    kind = text_kind(begin.decode(errors="replace"))
+    if kind and kind[0] == HTML:
+        raise DataError(
+            f"{path} is {HTML}",
+            expected="a table of text, such as CSV",
+            got=clipped(begin.decode(errors="replace").strip()),
+            hint=kind[1],
+        )
 
 
 @contextmanager

@@ -42,9 +42,15 @@ KINDS = (
 )
 """First bytes, what a file is that begins with them and is no text, and what to try."""
 
+HTML = "an HTML page"
+PAGE = (
+    "save the table itself: the link to the raw or downloadable file, or open the page in a spreadsheet and "
+    "save it as CSV"
+)
 TEXTS = (
-    ("<!doctype html", "an HTML page", "save the table itself: the link to the raw or downloadable file"),
-    ("<html", "an HTML page", "save the table itself: the link to the raw or downloadable file"),
+    ("<!doctype html", HTML, PAGE),
+    ("<html", HTML, PAGE),
+    ("<table", HTML, PAGE),
     ("<?xml", "XML", CSV),
     ("{\\rtf", "a document of a text processor", CSV),
     ("%pdf-", "a PDF", "copy the table into a spreadsheet, and save that as CSV"),

@@ -33,6 +33,11 @@ TOTAL = re.compile(
     r"|ogółem|итого|всего|среднее|σύνολο|合計|総計|合计|总计|小计|总数|합계|총계",
     re.IGNORECASE,
 )
+STATISTIC = re.compile(
+    r"grand totals?|std\.? ?dev\.?s?|stdevs?|standard deviations?|standardabweichung|écart[ -]type",
+    re.IGNORECASE,
+)
+"""What no row is called, so that its numbers need not show it: a deviation is neither large nor a sum."""
 NOTE = re.compile(
     r"\s*(?:sources?|quellen?|stand|notes?|n\.?b\.?|footnotes?|anmerkung(?:en)?|hinweis(?:e)?|fuente|nota[s]?|fonte"
     r"|bron|källa|kilde|źródło|zdroj|forrás|lähde|kaynak|примечани[ея]|источник|注|出典|資料|来源|数据来源|资料来源|說明|说明|備考|备注|자료|출처"
@@ -142,10 +147,11 @@ def _is_footer(row: Sequence[str | None], above: Sequence[Sequence[str | None]])
         return usual >= 4
     if is_value(first) and len(filled) > 1:
         return False
-    if TOTAL.fullmatch(first.rstrip(" :.")):
+    is_statistic = STATISTIC.fullmatch(first.rstrip(" :."))
+    if is_statistic or TOTAL.fullmatch(first.rstrip(" :.")):
         plain = all(is_value(cell) and not DATE.fullmatch(cell) for cell in filled[1:])
         named = any(any(cell and cell.strip() == first for cell in other) for other in above)
-        return plain and not named and _is_total(row, above)
+        return plain and not named and (bool(is_statistic) or _is_total(row, above))
     if len(filled) > 1 or not (row[0] and row[0].strip()) or is_value(first):
         return False
     if NOTE.match(first):
