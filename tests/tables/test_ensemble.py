@@ -1,6 +1,7 @@
 """Ensembles on tables: every row trains and every row judges, and no row is judged by a network that it trained."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -21,6 +22,7 @@ from chainrule.tables.linear import linear_predictions
 from chainrule.tables.mixture import Mixture, SideBySide
 from chainrule.tables.objective import loss_of
 from chainrule.tables.out_of_fold import OutOfFold
+from chainrule.tables.recipe import SIZES
 from chainrule.tables.reporting import make_report
 from chainrule.tables.scaling import RobustScaling
 from chainrule.tables.shares import find_shares, mixed
@@ -325,6 +327,15 @@ def test_the_recipe_is_what_it_says_and_yields_to_what_is_said():
         Recipe({"learning_rate": 0.1})
     with pytest.raises(SettingError, match="folds"):
         Recipe({"folds": 1})
+
+
+def test_the_docs_list_the_sizes_that_hold():
+    page = (Path(__file__).parents[2] / "docs" / "command_line.md").read_text()
+    for size in SIZES:
+        rows = "more" if size is SIZES[-1] else f"below {size.below:,}"
+        hidden = ", ".join(map(str, size.hidden))
+        line = f"| {rows} | {size.batch_size:,} | {size.steps:,} | {hidden} | {size.weight_decay} |"
+        assert line in page
 
 
 def test_answers_of_several_networks_per_row_are_averaged():
