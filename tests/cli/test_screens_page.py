@@ -54,6 +54,7 @@ def test_what_is_the_same_on_every_screen_is_as_it_is_printed_today(run, monkeyp
             "next:",
         )
         fixed = [line for line in printed if line.lstrip().startswith(starts)]
+        fixed = [line for line in fixed if not line.startswith("network ")]  # how wide they are moves its end
         assert len(fixed) > 8
         for name in pages:
             assert [line for line in fixed if line not in outline(SHOWN[name])] == []
