@@ -76,7 +76,7 @@ def test_the_commands_run_one_after_the_other_in_a_fresh_folder(runs):
 
 @pytest.mark.slow
 def test_the_screen_of_the_readme_is_that_of_the_first_command(runs):
-    """Word by word, but for numbers, which are those of a kind of processor: how long they are moves the ends of lines."""
+    """Word by word, but for numbers: how long they are, on a kind of processor, moves the ends of lines."""
     (shown,) = blocks("text")
     printed = runs[1][0].stdout
 
