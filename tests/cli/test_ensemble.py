@@ -183,3 +183,11 @@ def test_what_cannot_be_distilled_is_refused(run, houses, more):
     assert found.status == 2
     assert not Path("model.safetensors").exists()
     assert more[0] in found.err
+
+
+def test_the_screen_says_what_a_budget_allowed_as_options(run, houses):
+    given = ("train", houses / "houses.csv", "--target", "price", "--hidden", "8", "--embedding", "none")
+    done = run(*given, "--folds", "3", "--budget", "6", "--no-report", "--json")
+    settings = done.result["settings"]
+    assert f"--epochs {settings['epochs']}, --restarts {settings['restarts']} and --patience" in done.err
+    assert "epochs=" not in done.err

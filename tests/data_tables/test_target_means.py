@@ -87,3 +87,24 @@ def test_the_mean_is_used_where_it_tells():
     new = rng.integers(0, 200, 500)
     said = trained.model.predict(pl.DataFrame({"name": [f"name {i}" for i in new]})).values.to_numpy()
     assert np.sqrt(np.mean((said - of_name[new]) ** 2)) < 0.3
+
+
+def test_with_two_groups_no_mean_tells_the_other_one():
+    """Each network trains on one group alone: no other group tells its rows a mean, so that there is none."""
+    frame = table(0, 400, 130)
+    frame = frame.with_columns(visit=pl.Series(np.where(np.arange(400) % 2, "one", "two")))
+    prepared = prepared_of(frame, group="visit")
+    place = [column.width for column in prepared.preprocessor.used if column.has_effects][0] - 1
+    for fold in folds_for(prepared):
+        assert not prepared.for_network(fold)[fold.train, place].any()
+
+
+def test_the_effect_of_a_network_is_not_that_of_another():
+    """What stood in the features before is not what is left in them."""
+    prepared = prepared_of(table(3).drop("visit"))
+    fold = folds_for(prepared)[0]
+    first = prepared.for_network(fold)
+    prepared.training.features[:] = 7.0
+    second = prepared.for_network(fold)
+    place = [column.width for column in prepared.preprocessor.used if column.has_effects][0] - 1
+    assert np.array_equal(first[:, place], second[:, place])

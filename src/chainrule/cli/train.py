@@ -18,7 +18,7 @@ from chainrule.cli.layout import entry
 from chainrule.cli.outcome import NOTHING_TOLD, outcome_as_json, show_outcome
 from chainrule.cli.preparing import prepare_source
 from chainrule.cli.sources import check_place, permissions_from
-from chainrule.cli.spelling import for_command
+from chainrule.cli.spelling import as_options, for_command
 from chainrule.cli.terminal import IN_THE_REPORT, Terminal, complain, plain_warnings
 from chainrule.data.files.text_format import TextFormat
 from chainrule.errors import ChainruleError, SettingError
@@ -26,6 +26,7 @@ from chainrule.files import is_ours
 from chainrule.foreign_text import clipped
 from chainrule.tables.decision import describe_decision
 from chainrule.tables.distil import check_distil
+from chainrule.tables.budget import describe_plan
 from chainrule.tables.recipe import Recipe, usual_rate
 from chainrule.tables.settings import TrainingSettings
 
@@ -330,6 +331,9 @@ def describe_trained(trained: Trained, terminal: Terminal) -> None:
         terminal.remark(entry("", f"{trained.teacher.score.describe()}"))
     elif trained.prepared.settings.distil:
         complain("interrupted before one network imitates the ensemble: the ensemble is saved")
+    settings = trained.prepared.settings if trained.teacher is None else trained.teacher.prepared.settings
+    if settings.budget is not None:
+        terminal.remark(entry("budget", as_options(describe_plan(settings))))
     terminal.remark(entry("training", course_of(trained)))
     if facts.decision:
         said = describe_decision(facts.decision, trained.model.classes)

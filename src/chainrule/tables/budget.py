@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -48,7 +49,7 @@ def within_budget(
     if possible < 1:
         raise SettingError(
             f"a budget of {settings.budget:g} s is too short for one epoch of all networks",
-            expected=f"about {(spent + epoch) / usable:.1g} s or more here",
+            expected=f"about {math.ceil((spent + epoch) / usable)} s or more here",
             hint="a longer budget, or fewer folds",
         )
     usual = settings.epochs_for(prepared.split.training.size)
@@ -56,21 +57,29 @@ def within_budget(
 
 
 def _planned(prepared: Prepared, epochs: int, repeats: int) -> Prepared:
-    """The same with these epochs and repeats, and a notice that says how to have them again without a budget."""
+    """The same with these epochs and repeats, and a notice that says so."""
     settings = prepared.settings
     patience = (
         settings.patience if settings.patience is None else min(settings.patience, max(epochs // 3, 10))
     )
-    notice = (
-        f"{settings.budget:g} s allow {epochs} epochs and {repeats * settings.folds} folds; "
-        f"the same model again: epochs={epochs}, restarts={repeats}, patience={patience} without a budget"
-    )
+    settings = replace(settings, epochs=epochs, restarts=repeats, patience=patience)
     return replace(
         prepared,
-        settings=replace(settings, epochs=epochs, restarts=repeats, patience=patience),
+        settings=settings,
         architecture=replace(prepared.architecture, members=settings.folds * repeats),
-        notices=(*prepared.notices, notice),
+        notices=(*prepared.notices, describe_plan(settings)),
     )
+
+
+def describe_plan(settings: TrainingSettings) -> str:
+    """What a budget allowed, and how to have the same model again without one.
+
+    >>> describe_plan(TrainingSettings(ensemble=True, budget=60, epochs=24, restarts=2, patience=10))
+    '60 s allow 24 epochs and 16 folds; the same model again: epochs=24, restarts=2 and patience=10 without a budget'
+    """
+    again = f"epochs={settings.epochs}, restarts={settings.restarts} and patience={settings.patience}"
+    allowed = f"{settings.epochs} epochs and {settings.restarts * settings.folds} folds"
+    return f"{settings.budget:g} s allow {allowed}; the same model again: {again} without a budget"
 
 
 def check_budget(settings: TrainingSettings) -> None:

@@ -144,6 +144,7 @@ def out_of_fold(
     fold = np.where(train, fold, FOLDS)  # those that do not train get the means of all that do
     for one in range(FOLDS + 1):
         here, told = fold == one, train & (fold != one)
+        out[here, -outputs:] = 0.0  # what it stays where no other row tells a mean
         if here.any() and told.any():
             effects = shrunk(place[told], target[told], count) / column.standard_deviation
             out[here, -outputs:] = np.where(place[here, None] >= 0, effects[place[here]], 0.0)
