@@ -94,7 +94,7 @@ def test_with_two_groups_no_mean_tells_the_other_one():
     frame = table(0, 400, 130)
     frame = frame.with_columns(visit=pl.Series(np.where(np.arange(400) % 2, "one", "two")))
     prepared = prepared_of(frame, group="visit")
-    place = [column.width for column in prepared.preprocessor.used if column.has_effects][0] - 1
+    place = next(column.width for column in prepared.preprocessor.used if column.has_effects) - 1
     for fold in folds_for(prepared):
         assert not prepared.for_network(fold)[fold.train, place].any()
 
@@ -106,5 +106,5 @@ def test_the_effect_of_a_network_is_not_that_of_another():
     first = prepared.for_network(fold)
     prepared.training.features[:] = 7.0
     second = prepared.for_network(fold)
-    place = [column.width for column in prepared.preprocessor.used if column.has_effects][0] - 1
+    place = next(column.width for column in prepared.preprocessor.used if column.has_effects) - 1
     assert np.array_equal(first[:, place], second[:, place])

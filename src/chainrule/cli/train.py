@@ -24,9 +24,9 @@ from chainrule.data.files.text_format import TextFormat
 from chainrule.errors import ChainruleError, SettingError
 from chainrule.files import is_ours
 from chainrule.foreign_text import clipped
+from chainrule.tables.budget import describe_plan
 from chainrule.tables.decision import describe_decision
 from chainrule.tables.distil import check_distil
-from chainrule.tables.budget import describe_plan
 from chainrule.tables.recipe import Recipe, usual_rate
 from chainrule.tables.settings import TrainingSettings
 
