@@ -1,5 +1,6 @@
 """``chainrule train`` with columns that say something of the rows: what is printed, saved and refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import polars as pl
 import pytest
 
 import chainrule as cr
+from chainrule.tables import Recipe, findings_of, train_table
 
 QUICK = ("--epochs", "3", "--hidden", "8", "--folds", "3", "--no-report")
 
@@ -153,3 +155,65 @@ def test_what_cannot_be_is_refused(run, visits, options, said):
     assert (done.status, done.out) == (2, "")
     assert said in done.err
     assert not Path("model.safetensors").exists()
+
+
+def test_words_about_an_aim_are_whole(run, visits):
+    frame = visits.with_columns(y=pl.Series(np.random.default_rng(1).choice(["well", "ill", "hurt"], 120)))
+    frame.write_csv("three.csv")
+    given = ("--target", "y", "--aim", "f1", "--hidden", "8", "--folds", "3", "--epochs", "3", "--no-report")
+    assert run("train", "three.csv", *given).status == 0
+    model = cr.load_model("model.safetensors")
+    model = replace(model, facts=replace(model.facts, decision=(0.5, 0.3, 0.2)))
+    said = " ".join(map(str, model.predict(frame).notices))
+    assert "the class whose probability times its weight is largest, for the aim f1" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--distil", "--held-out", "0"), "--held-out 0"),
+        (("--budget", "5", "--epochs", "3"), "leave out one of the two"),
+    ],
+)
+def test_errors_speak_of_options(run, visits, given, said):
+    done = run("train", "visits.csv", "--target", "y", *given)
+    assert done.status == 2
+    assert said in done.err
+    assert "held_out" not in done.err
+
+
+@pytest.mark.filterwarnings("default::chainrule.data.digits.DataWarning")
+def test_warnings_of_rare_classes_are_said_once(run):
+    rng = np.random.default_rng(0)
+    rows = ["name,x,y"] + [
+        f"town {rng.integers(0, 150)},{rng.normal():.3f},{'rare' if i < 4 else 'ab'[i % 2]}"
+        for i in range(600)
+    ]
+    Path("t.csv").write_text("\n".join(rows))
+    done = run("train", "t.csv", "--target", "y", "--epochs", "2", "--hidden", "4", "--no-report")
+    assert done.status == 0
+    assert done.err.count("4 rows for 8 folds") == 1
+    assert "DataWarning" not in done.err
+
+
+def test_a_list_of_missing_marks_in_a_file(run):
+    rng = np.random.default_rng(0)
+    Path("t.csv").write_text(
+        "rooms,y\n" + "\n".join(f"{rng.integers(1, 6)},{rng.normal():.3f}" for _ in range(60))
+    )
+    for marks in ("[1, 5]", '"1,5"'):
+        Path("c.toml").write_text(f"epochs = 2\nhidden = '4'\nfolds = 2\n[missing]\nrooms = {marks}\n")
+        done = run("train", "t.csv", "--target", "y", "--config", "c.toml", "--no-report")
+        assert "column 'rooms' has no value in" in done.out, marks
+
+
+def test_what_is_advised_under_a_budget_is_a_longer_one(run):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 4))
+    frame = pl.DataFrame(x, schema=list("abcd")).with_columns(y=pl.Series(np.sin(3 * x).sum(1)))
+    trained = train_table(frame, "y", Recipe({"epochs": 2, "folds": 2, "hidden": (8,)}))
+    trained = replace(
+        trained, prepared=replace(trained.prepared, settings=replace(trained.prepared.settings, budget=3))
+    )
+    advice = [one.remedy for one in findings_of(trained, "command") if one.kind == "still improving"]
+    assert advice == ["--budget 6"]

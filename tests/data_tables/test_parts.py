@@ -11,6 +11,7 @@ from chainrule.data.features.notices import Notice, add_up
 from chainrule.data.files.text_format import TextFormat
 from chainrule.data.parts import read_parts
 from chainrule.errors import DataError
+from chainrule.tables import TrainingSettings, train_table
 
 
 @pytest.fixture
@@ -142,3 +143,30 @@ def test_notices_add_up():
         "column 'a' has no value in 4 of 25 rows: filled",
         "column 'b' has 'x', 'y', 'z' in 4 of 25 rows, new",
     )
+
+
+def test_a_last_part_without_a_cell_that_fits_is_read_as_the_rest(tmp_path):
+    """A part is read as the whole file would be: cells of another kind are missing, wherever the parts are cut."""
+    frame = pl.DataFrame({"a": [float(i) for i in range(60)], "y": [2.0 * i for i in range(60)]})
+    model = train_table(frame, "y", TrainingSettings(epochs=2, hidden=(4,))).model
+    texts = [f"{i}.5" for i in range(80)] + ["x"]
+    path = tmp_path / "t.csv"
+    path.write_text("a\n" + "\n".join(texts) + "\n")
+    found = list(model.predict_parts(path, cells=20))
+    assert [part.frame.height for part in found] == [20, 20, 20, 20, 1]
+    whole = model.predict(pl.DataFrame({"a": texts})).values.to_list()
+    assert [v for part in found for v in part.predictions.values] == pytest.approx(whole)
+
+
+def test_rows_of_classes_that_are_not_known_are_those_of_the_file(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pl.DataFrame({"a": rng.normal(size=60), "y": ["n", "p"] * 30})
+    model = train_table(frame, "y", TrainingSettings(epochs=2, hidden=(4,))).model
+    lines = [f"{i},{'' if i % 3 else 'n'}" for i in range(50)] + ["1,zz"]
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n" + "\n".join(lines) + "\n")
+    running = model.running_score()
+    with pytest.raises(DataError, match="zz") as error:
+        for part in model.predict_parts(path, cells=40):
+            model.add_to(running, part)
+    assert "row 51" in str(error.value)

@@ -146,12 +146,17 @@ def test_a_class_with_fewer_rows_than_folds_is_told_of():
         ({"groups": [0] * 5 + [1] * 5}, "there are fewer groups than folds"),
         ({"groups": [0] * 10}, "there are fewer groups than folds"),
         ({"stratify": np.linspace(0, 1, 10)}, "stratify needs a class for each row"),
-        ({"stratify": [0.0, np.nan] * 5}, "stratify needs a class for each row"),
     ],
 )
 def test_wrong_settings(settings, message):
     with pytest.raises(SettingError, match=message):
         cr.folds(**{"n": 10, "k": 3} | settings)
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_labels_that_are_no_numbers(odd):
+    with pytest.raises(DataError, match="stratify"):
+        cr.folds(10, 2, stratify=[0.0, odd] * 5)
 
 
 def test_labels_without_an_order():

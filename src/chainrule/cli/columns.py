@@ -94,7 +94,10 @@ def _known(name: str, options: Mapping[str, Any], path: Path) -> str:
 def _option_value(name: str, value: Any) -> Any:
     """A value as the command line gives it: lists of numbers are texts with commas, tables are NAME=VALUE."""
     if isinstance(value, dict):
-        return [f"{key}={part}" for key, part in value.items()]
+        return [
+            f"{key}={','.join(map(str, part)) if isinstance(part, list) else part}"
+            for key, part in value.items()
+        ]
     if name == "hidden" and isinstance(value, list):
         return ",".join(map(str, value)) or "none"
     if name in {"type", "ignore", "keep", "missing"} and not isinstance(value, list):

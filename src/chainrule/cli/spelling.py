@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from chainrule.cli.options import COMMANDS, flag
-from chainrule.errors import ChainruleError
+from chainrule.errors import ChainruleError, SettingError
 
 _NAMES = sorted({name for records in COMMANDS.values() for name in records}, key=len, reverse=True)
 _IN_PYTHON = " (in Python: "
@@ -66,7 +66,10 @@ def _option(found: re.Match[str]) -> str:
 def for_command(error: ChainruleError) -> ChainruleError:
     """The error, which says as options what is to be done."""
     error.what, error.hint = without_python(error.what), as_options(error.hint)
+    spelled = (
+        as_options if isinstance(error, SettingError) else without_python
+    )  # others show cells, as they are
     for name in ("expected", "got"):
         if isinstance(getattr(error, name), str):
-            setattr(error, name, without_python(getattr(error, name)))
+            setattr(error, name, spelled(getattr(error, name)))
     return error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chainrule.data.describe import list_some
 from chainrule.data.features.cell_types import Untyped
+from chainrule.data.features.date_range import need_dates
 from chainrule.data.files.compressed import expanded
 from chainrule.data.files.csv_cells import text_table
 from chainrule.data.files.databases import database_name, is_database
@@ -168,7 +169,7 @@ def _binary_parts(origin: Origin, kind: str, columns: Collection[str], cells: in
         count = max(cells // max(len(read), 1), 1)
         for start in range(0, max(total, 1), count):
             # with the other columns' names, so that it can be said that they are ignored
-            yield table.select(read).slice(start, count).collect().with_columns(others), ()
+            yield need_dates(table.select(read).slice(start, count).collect()).with_columns(others), ()
 
 
 def _text_parts(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from chainrule.data.features.cell_types import TypedColumn, Untyped, add_cells
 from chainrule.data.features.column_options import EVERYTHING, Columns
+from chainrule.data.features.date_range import need_dates
 from chainrule.data.files.arff import read_arff
 from chainrule.data.files.compressed import expanded
 from chainrule.data.files.csv_cells import text_table
@@ -208,7 +209,7 @@ def _read_binary(origin: Origin, kind: str) -> pl.DataFrame:
         for start in range(0, len(names), together):  # so that only a part of the table is ever held twice
             part = table.select(names[start : start + together]).collect()
             columns += [column.rechunk() for column in part.get_columns()]
-        return pl.DataFrame({column.name: column for column in columns})
+        return need_dates(pl.DataFrame({column.name: column for column in columns}))
 
 
 def _read_text(path: Origin, untyped: Untyped, wanted: TextFormat) -> ReadTable:

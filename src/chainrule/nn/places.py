@@ -32,7 +32,7 @@ def need_places(layer: str, columns: object, in_features: int | None) -> tuple[P
         raise SettingError(
             f"{layer}: columns must name features of the input",
             expected="a count, or a list of different places"
-            + (f" from 0 to {features - 1}" if places else ""),
+            + (f" from 0 to {features - 1}" if places and features else ""),
             got=quoted(columns) + (f" of {features} features" if in_features is not None else ""),
             hint="in_features is the number of columns of X"
             if places
@@ -48,7 +48,8 @@ def _as_place(place: object) -> int:
 
 def others(places: Places, features: int) -> Places:
     """The places from 0 to features - 1 that are not among these."""
-    return tuple(place for place in range(features) if place not in set(places))
+    picked = set(places)
+    return tuple(place for place in range(features) if place not in picked)
 
 
 def pick(x: Tensor, places: Places) -> Tensor:

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.arrays import numeric
 from chainrule.data.checks import check_finite
 from chainrule.errors import DataError, SettingError, ShapeError
-from chainrule.missing import as_array
+from chainrule.foreign_text import quoted
+from chainrule.missing import as_array, need_whole
+from chainrule.ops.dtypes import check_dtype
 from chainrule.ops.operand import Dtype
 from chainrule.ops.record import Array
 from chainrule.tensor import TensorLike
@@ -71,13 +74,15 @@ def given_edges(edges: Sequence[Any], columns: int, dtype: Dtype) -> Array:
 
     Raises ShapeError for another number of columns, SettingError for edges that do not increase.
     """
-    if len(edges) != columns:
+    if not isinstance(edges, Sequence | np.ndarray) or isinstance(edges, str) or len(edges) != columns:
         raise ShapeError(
             "NumberEmbedding: edges must have a list for each column",
             expected=f"{columns} lists of increasing numbers",
-            got=len(edges),
+            got=quoted(edges),
         )
-    rows = [as_array(row, name=f"edges[{i}]").astype(np.float64) for i, row in enumerate(edges)]
+    for i, row in enumerate(edges):
+        need_whole(f"edges[{i}]", row)
+    rows = [numeric(row, np.float64, copy=None) for row in edges]
     for i, row in enumerate(rows):
         check_finite(f"edges[{i}]", row)
         if row.ndim != 1 or len(row) < 2 or not (np.diff(row) > 0).all():
@@ -88,7 +93,17 @@ def given_edges(edges: Sequence[Any], columns: int, dtype: Dtype) -> Array:
                 hint="np.unique sorts numbers and drops those that repeat",
             )
     bins = max(len(row) for row in rows) - 1
-    return np.stack([_padded(np.unique(row.astype(dtype)), bins) for row in rows])
+    return np.stack(
+        [_padded(np.unique(_converted(row, f"edges[{i}]", dtype)), bins) for i, row in enumerate(rows)]
+    )
+
+
+def _converted(array: Array, name: str, dtype: Dtype) -> Array:
+    """The array in this dtype; DataError where it does not hold a number."""
+    with np.errstate(over="ignore"):
+        converted = array.astype(dtype)
+    check_finite(f"{name} in {dtype}", converted)
+    return converted
 
 
 def _padded(row: Array, bins: int) -> Array:
@@ -103,4 +118,5 @@ def need_columns(x: TensorLike, features: int, dtype: Dtype) -> Array:
             "fit_edges: x has the wrong shape", expected=f"[rows, {features}]", got=list(array.shape)
         )
     check_finite("x", array)
-    return array.astype(dtype)
+    check_dtype(array.dtype)
+    return _converted(array, "x", dtype)

@@ -13,7 +13,11 @@ from chainrule.tables.settings import TrainingSettings
 
 RESERVE = 0.1  # of the seconds, since epochs do not all take the same time
 MOST_REPEATS = 16  # how often the rows are dealt at most; more change little
-SHORT, MORE = 0.02, 4  # of the budget; epochs of a longer trial where one takes less than that
+LOOK = 0.3  # of the seconds, for trials at most
+FIRST, LONGER = (
+    4,
+    2.0,
+)  # epochs of the first longer trial; how many times as long it must take as one of one epoch
 
 
 def within_budget(
@@ -33,27 +37,38 @@ def within_budget(
     if begun is not None:
         return _planned(prepared, begun[0], max(begun[1] // settings.folds, 1))
     start = clock()
-    trial(1)  # it compiles, too
-    compiled = clock()
-    trial(1)
-    epoch = clock() - compiled  # with what every run takes, which counts for little where epochs are long
-    if epoch < SHORT * settings.budget:
-        once = clock()
-        trial(1 + MORE)
-        epoch = max((clock() - once - epoch) / MORE, epoch / 100)
-    spent = clock() - start
-    usable = (
-        1 - (2 if settings.distil else 1) * RESERVE
-    )  # a network that imitates the ensemble takes a tenth or less
-    possible = int((settings.budget * usable - spent) / epoch)
+    begins, epoch = _measured(trial, LOOK * settings.budget, clock)
+    usable = 1 - (2 if settings.distil else 1) * RESERVE  # a network that imitates takes a tenth or less
+    left = settings.budget * usable - (clock() - start)
+    usual = settings.epochs_for(prepared.split.training.size)
+    possible = int((left - begins) / epoch)
     if possible < 1:
+        needed = math.ceil((clock() - start + begins + epoch) / usable)
         raise SettingError(
             f"a budget of {settings.budget:g} s is too short for one epoch of all networks",
-            expected=f"about {math.ceil((spent + epoch) / usable)} s or more here",
+            expected=f"about {needed} s or more here",
             hint="a longer budget, or fewer folds",
         )
-    usual = settings.epochs_for(prepared.split.training.size)
-    return _planned(prepared, min(possible, usual), min(max(possible // usual, 1), MOST_REPEATS))
+    repeats = int(left / (begins + usual * epoch))
+    return _planned(prepared, min(possible, usual), min(max(repeats, 1), MOST_REPEATS))
+
+
+def _measured(trial: Callable[[int], object], most: float, clock: Callable[[], float]) -> tuple[float, float]:
+    """The seconds in which a run begins, and those of an epoch; ``most`` seconds may be spent on telling them apart."""
+    trial(1)  # it compiles, too
+    start = clock()
+    trial(1)
+    once, more = clock() - start, FIRST
+    while True:  # until the epochs are more than what a run takes to begin, which hides them
+        before = clock()
+        if before - start + (1 + FIRST) * once > most:  # none of the trials takes longer than that
+            return 0.0, once  # an epoch at most
+        trial(1 + more)
+        longer = clock() - before
+        if longer > LONGER * once:
+            epoch = (longer - once) / more
+            return max(once - epoch, 0.0), epoch
+        more *= FIRST
 
 
 def _planned(prepared: Prepared, epochs: int, repeats: int) -> Prepared:
@@ -86,5 +101,6 @@ def check_budget(settings: TrainingSettings) -> None:
     """SettingError where a budget is given to a single network, which has no folds to repeat."""
     if settings.budget is not None and not settings.ensemble:
         raise SettingError(
-            "a budget is of an ensemble, and a single network is asked for", hint="leave out one of them"
+            "a budget is of an ensemble, and a single network is asked for, or rows are too few for folds",
+            hint="leave out the budget",
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chainrule.tables.finding import Draft, change_of
+from chainrule.tables.finding import Draft, Remedy, change_of
 from chainrule.tables.recipe import Recipe
 from chainrule.tables.signal import Losses
 
@@ -47,8 +47,13 @@ def find_still_improving(trained: Trained, losses: Losses) -> Iterator[Draft]:
         "warning",
         "Training ended while the network was still improving: more epochs may predict better.",
         f"{last}{rise}" + (f"; {usual} are usual for {rows} rows" if few else ""),
-        change_of(settings, epochs=more),
+        change_of(settings, epochs=more) if settings.budget is None else _longer(settings.budget),
     )
+
+
+def _longer(budget: float) -> Remedy:
+    """More epochs where a budget chooses their number."""
+    return Remedy(f"--budget {2 * budget:g}", f"Recipe({{'budget': {2 * budget:g}}})")
 
 
 def _usual(trained: Trained) -> int:

@@ -63,7 +63,7 @@ def check_distil(settings: TrainingSettings | Recipe) -> None:
     if asked and not held_out:
         raise SettingError(
             "a network that imitates an ensemble is judged by rows that neither was trained on",
-            expected="held_out above 0",
+            expected="a share above 0",
             got="held_out=0",
             hint="held_out=0.2",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -56,7 +57,10 @@ def judge_apart(prepared: Prepared) -> None:
     """
     if prepared.preprocessor.has_target_means:
         features = prepared.training.features
-        for fold in folds_for(prepared)[: prepared.settings.folds]:
+        with warnings.catch_warnings():  # what is to be said of the folds, training says
+            warnings.simplefilter("ignore")
+            folds = folds_for(prepared)[: prepared.settings.folds]
+        for fold in folds:
             features[fold.validation] = prepared.for_network(fold)[fold.validation]
 
 

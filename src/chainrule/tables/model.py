@@ -15,6 +15,7 @@ from chainrule.data import Preprocessor, check_finite, rows_with_target
 from chainrule.data.describe import list_some
 from chainrule.data.features.frames import as_frame
 from chainrule.data.features.notices import Notice, add_up
+from chainrule.data.features.target import encode_target
 from chainrule.data.files.formats import for_others
 from chainrule.data.files.text_format import TextFormat
 from chainrule.data.parts import CELLS, TablePart, read_parts, shifted
@@ -246,8 +247,9 @@ class TableModel:
             aim = self.facts.settings.get("aim")
             notices.append(
                 Notice(
-                    f"the predicted class is {said_of}"
-                    + (f", for the aim {aim}" if aim else ", as if all classes were equally frequent")
+                    "the predicted class is",
+                    consequence=f" {said_of}"
+                    + (f", for the aim {aim}" if aim else ", as if all classes were equally frequent"),
                 )
             )
         outputs = network_outputs(self.network, features)
@@ -264,7 +266,7 @@ class TableModel:
             values = self.preprocessor.decode(said)
             sets = None if reach is None else likely_enough(probabilities, reach, said)
             predictions = Predictions(values, probabilities, self.classes, texts, kept, sets=sets, said=said)
-        return Part(frame, outputs, predictions, tuple(notices))
+        return Part(frame, outputs, predictions, tuple(notices), part.before)
 
     def score(
         self,
@@ -303,7 +305,8 @@ class TableModel:
         """
         target = self.preprocessor.target
         rows, _ = rows_with_target(part.frame, target.name, reading=target.reading)
-        outputs, encoded = part.outputs[rows], self.preprocessor.encode_target(part.frame[rows])
+        outputs = part.outputs[rows]
+        encoded = encode_target(target, part.frame[target.name][rows], part.before + rows)
         if self.task == "regression":
             running.add(outputs, encoded)
         else:

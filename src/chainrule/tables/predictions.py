@@ -83,6 +83,7 @@ class Part:
     outputs: NDArray[np.float32]
     predictions: Predictions
     notices: tuple[Notice, ...]
+    before: int = 0  # rows of the table
 
     __repr__ = short_repr
 

@@ -81,8 +81,8 @@ class Recipe:
         if self.changes.get("budget") is not None and chosen:
             raise SettingError(
                 f"a budget chooses {' and '.join(chosen)} itself",
-                got=" and ".join(("budget", *chosen)),
-                hint=f"leave out {' and '.join(chosen)}, or the budget",
+                got="both",
+                hint="leave out one of the two",
             )
         TrainingSettings(**self.changes)
 

@@ -178,7 +178,7 @@ def _advantage(losses: Losses) -> str:
 def _judged_by_more(trained: Trained, why: str) -> Remedy:
     """More rows to judge by: all of the table's, each judged by a network that has not seen it, or else new ones."""
     rows = sum(len(part) for part in trained.prepared.split.parts)
-    if trained.prepared.settings.ensemble:
+    if trained.prepared.settings.ensemble or trained.teacher is not None:
         return Remedy(*[f"more rows{why}"] * 2)
     all_of_them = f"by which each of the {rows} rows judges networks that have not seen it{why}"
     return Remedy(f"--ensemble, {all_of_them}", f"train_table(table, target, Recipe()), {all_of_them}")

@@ -18,6 +18,7 @@ from chainrule.data import Columns, Preprocessor, find_task, rows_with_target
 from chainrule.data.describe import known_name
 from chainrule.data.features.cell_types import Untyped
 from chainrule.data.features.frames import as_frame
+from chainrule.data.features.target import encode_target
 from chainrule.data.features.training_table import fit_canonical, read_frame
 from chainrule.data.files.heading import find_column
 from chainrule.data.tables import ReadTable, read_whole
@@ -58,7 +59,7 @@ from chainrule.training import Checkpoint, EarlyStopping, Epoch, History, fit
 from chainrule.training.checkpoint import begun_in
 from chainrule.training.divergence import risen
 from chainrule.training.folds import Fold
-from chainrule.training.training_warning import TrainingWarning, warn
+from chainrule.training.training_warning import warn
 
 
 def train_table(
@@ -130,7 +131,7 @@ def prepare(
     check_aim(settings, preprocessor.target)
     order = np.concatenate(split.parts)
     split = Split(*np.split(order, np.cumsum([len(part) for part in split.parts[:-1]])))  # the same memory
-    known = preprocessor.encode_target_column(frame[target][usable])
+    known = encode_target(preprocessor.target, frame[target][usable], usable)
     known = known[order if len(usable) == frame.height else np.searchsorted(usable, order)]
     del usable  # as much memory as a column, where the most is needed
     features, _ = preprocessor.encode(frame, order, canonical=True)
@@ -279,10 +280,10 @@ def _fit(
 def _trial(prepared: Prepared, threads: int | None, epochs: int) -> None:
     """Train for some epochs to see how long they take; what is learned is thrown away, and warned of later."""
     network = prepared.architecture.member(prepared.settings.seed, prepared.training.features)
-    sets = folds_for(prepared)
-    need_weights(prepared, sets)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TrainingWarning)
+        warnings.simplefilter("ignore")
+        sets = folds_for(prepared)
+        need_weights(prepared, sets)
         history = _fit(prepared, network, sets, epochs, progress=False, threads=threads)
     if history.interrupted:
         raise KeyboardInterrupt

@@ -50,6 +50,7 @@ class ReduceOnPlateau:
     least: float = 0.0
     _best: dict[int, float] = field(default_factory=dict, init=False, repr=False)
     _waited: dict[int, int] = field(default_factory=dict, init=False, repr=False)
+    _run: object = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self.factor = check_number("factor", self.factor, above=0, below=1)
@@ -66,8 +67,10 @@ class ReduceOnPlateau:
                 expected="such as optim.Adam(1e-3)",
                 got="optim.LBFGS" if optimizer is None else quoted(optimizer),
             )
-        if epoch.number == 1:  # perhaps of another run
-            self._best.pop(epoch.replica, None)
+        if epoch.run is not self._run:
+            self._run = epoch.run
+            self._best.clear()
+            self._waited.clear()
         loss = epoch.loss if epoch.validation_loss is None else epoch.validation_loss
         if loss < self._best.get(epoch.replica, math.inf) - self.min_delta:
             self._best[epoch.replica], self._waited[epoch.replica] = loss, 0
@@ -123,11 +126,14 @@ class CSVLog:
             "seconds": epoch.seconds,
         }
         path = self._place
-        resumed = 1 < epoch.number != self._last.get(epoch.replica, 0) + 1
+        if not epoch.resumed and epoch.number <= self._last.get(epoch.replica, 0):
+            self._last.clear()  # what is there is of another run
+        again = epoch.resumed and epoch.number != self._last.get(epoch.replica, 0) + 1
+        again = again or (epoch.resumed and epoch.number == 1 and not self.append)
         try:
-            if resumed and path.exists():
+            if again and path.exists():
                 _forget_epochs(path, epoch)
-            anew = not (self._last or self.append or resumed)
+            anew = not (self._last or self.append or epoch.resumed)
             header = anew or not path.exists()
             with path.open("w" if anew else "a", newline="") as file:
                 writer = csv.DictWriter(file, row)

@@ -88,7 +88,9 @@ def classes_of(stratify: ArrayLike | None, n: int) -> tuple[Array, list[object]]
     if stratify is None:
         return np.zeros(n, np.int64), [""]
     given = read_labels(stratify, n, "stratify")
-    if given.dtype.kind == "f" and not (np.isfinite(given) & (given == np.rint(given))).all():
+    if given.dtype.kind == "f":
+        check_finite("stratify", given)
+    if given.dtype.kind == "f" and not (given == np.rint(given)).all():
         raise SettingError(
             "stratify needs a class for each row",
             expected="labels, or whole numbers",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from chainrule.nn.module import Module
@@ -21,6 +21,8 @@ class Epoch:
     is that at the end of the epoch. The epoch took ``steps`` steps and ``seconds`` seconds, and began with the learning
     rate ``lr_at_start``. ``model`` holds the parameters now; ``optimizer`` is the run's own copy (None with
     ``optim.LBFGS``). A callback that sets ``epoch.optimizer.lr`` to a number changes the learning rate of this replica.
+    ``run`` is one and the same object for all epochs of a call of ``fit``; ``resumed`` says whether it goes on from a
+    checkpoint.
 
     >>> import numpy as np
     >>> import chainrule as cr
@@ -47,6 +49,8 @@ class Epoch:
     model: Module
     optimizer: Optimizer | None = None
     lr_at_start: float | None = None
+    run: object = field(default=None, repr=False)
+    resumed: bool = False
 
     @property
     def lr(self) -> float | None:

@@ -50,6 +50,8 @@ class Run:
     output_kind: OutputKind = "numbers"
     reports: Reports | None = None
     cancelled: bool = False
+    resumed: bool = False
+    token: object = field(default_factory=object)  # by which callbacks tell this run from another
     working: list[Future[None]] = field(default_factory=list)
 
     # A replica's way through the run
@@ -89,6 +91,8 @@ class Run:
             seconds=told.seconds,
             model=trainer.model,
             optimizer=trainer.optimizer,
+            run=self.token,
+            resumed=self.resumed,
         )
         if self.reports is None:
             return self.tell(epoch, trainer)
@@ -155,7 +159,9 @@ class Run:
 
         What cannot be written to at all is an error now; a full disk is none, as later on.
         """
-        self.state = saver.opened(self.state, self.state.unfinished[0].tensors, resume)
+        fresh = self.state
+        self.state = saver.opened(fresh, fresh.unfinished[0].tensors, resume)
+        self.resumed = self.state is not fresh
         if saver.changed:
             what = " and ".join(saver.changed)
             text = f"a callback had changed {what}, which the checkpoint does not hold: the run goes on with what was"

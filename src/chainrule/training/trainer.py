@@ -26,7 +26,7 @@ from chainrule.system.forks import free_in_children
 from chainrule.tensor import Tensor
 from chainrule.training.batches import Rows, minibatches, row_orders, steps_per_epoch
 from chainrule.training.combination import Combination
-from chainrule.training.differences import Differences
+from chainrule.training.differences import RATE, Differences
 from chainrule.training.epoch_rates import EpochRates
 from chainrule.training.epoch_result import EpochResult
 from chainrule.training.executors import EXECUTORS, Runner, RunsWork, Work
@@ -39,7 +39,6 @@ from chainrule.training.training_warning import warn
 
 EVALUATION_ROWS = 1024  # rows at once where no gradient is needed
 MODEL = "model."  # prefix of the model's tensors among those of the state
-RATE = "optimizer.lr"  # the learning rate of an optimizer without a schedule
 
 
 class Trainer:

@@ -40,7 +40,7 @@ def read_columns(
         columns.append(values.series)
         if values.odd is not None:
             notices.append(_notice_odd(series.name, reading, values.odd, values.first_odd, before))
-            if strict and values.series.null_count() == len(series):
+            if strict and not before and values.series.null_count() == len(series):
                 raise _nothing_fits(series.name, reading, values.odd, values.first_odd)
     return columns, notices
 

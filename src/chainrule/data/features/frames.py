@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from chainrule.data.describe import list_cells, list_some
+from chainrule.data.features.date_range import need_dates
 from chainrule.data.features.spellings import canonical_text, kind_of_type
 from chainrule.errors import DataError, SettingError
 from chainrule.foreign_text import quoted
@@ -28,14 +29,15 @@ def as_frame(table: Any) -> pl.DataFrame:
     Of pandas, the index is left out, categories are texts whatever they are made of, and object columns become
     numbers, true/false or dates if all their cells are of that kind, else text; None, NaN, NaT and NA are missing.
     Raises DataError for anything else, for column names that occur twice or are no text, for texts that are not Unicode
-    (half of a surrogate pair), and for object columns of mixed cells where some are lists or the like.
+    (half of a surrogate pair), for dates out of range, and for object columns of mixed cells where some are lists or
+    the like.
 
     >>> import pandas as pd
     >>> as_frame(pd.DataFrame({"a": [1.5, None], "b": ["x", None]})).rows()
     [(1.5, 'x'), (None, None)]
     """
     try:
-        return _converted(table)
+        return need_dates(_converted(table))
     except UnicodeEncodeError as error:
         raise DataError(
             "the table has a text that is not Unicode",

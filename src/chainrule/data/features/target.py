@@ -191,8 +191,10 @@ def fit_target(
     ), notices
 
 
-def encode_target(target: Target, column: pl.Series) -> NDArray[Any]:
+def encode_target(target: Target, column: pl.Series, rows: NDArray[np.int64] | None = None) -> NDArray[Any]:
     """Labels, int64 [rows], or standardised numbers, float32 [rows, 1].
+
+    ``rows`` says which rows of the table they are, for errors; if None, the first ones.
 
     Raises DataError for missing values and for classes that training did not have.
     """
@@ -215,7 +217,9 @@ def encode_target(target: Target, column: pl.Series) -> NDArray[Any]:
         raise DataError(
             f"target {quoted(target.name)} has classes that training did not have",
             expected=list_some([quoted(name) for name in target.classes], limit=10),
-            got=list_cells((row, names[places[row]]) for row in unknown.tolist()),
+            got=list_cells(
+                (row if rows is None else int(rows[row]), names[places[row]]) for row in unknown.tolist()
+            ),
             where=COUNTING,
         )
     return labels
