@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.errors import DataError, SettingError, ShapeError
+from chainrule.errors import ChainruleError, DataError, SettingError, ShapeError
 from chainrule.nn.quantile_edges import quantile_edges
 
 RNG = np.random.default_rng(0)
@@ -298,3 +298,27 @@ def test_edges_that_are_not_known_yet():
         layer.fit_edges(X[:0])
     with pytest.raises(DataError, match="not finite"):
         layer.fit_edges(np.where(X > 1, np.nan, X))
+
+
+def test_no_division_by_a_denormal_width():
+    layer = nn.NumberEmbedding(1, "piecewise", edges=[[0.0, 1e-40, 1.0]], size=None, keep=False)
+    assert layer(np.array([[0.0], [0.5]], np.float32)).tolist() == [[0, 0], [0, 0.5]]
+
+
+@pytest.mark.parametrize("fitted", [True, False])
+@pytest.mark.parametrize("odd", [1e39, -1e39])
+def test_edges_that_the_dtype_cannot_hold(fitted, odd):
+    with pytest.raises(DataError, match="float32"):
+        if fitted:
+            nn.NumberEmbedding(1, "piecewise", bins=2).fit_edges(np.array([[odd], [0.0], [1.0], [2.0]]))
+        else:
+            nn.NumberEmbedding(1, "piecewise", edges=[sorted([0.0, odd])])
+
+
+def test_edges_that_are_no_numbers():
+    with pytest.raises(Exception, match="complex") as error:
+        nn.NumberEmbedding(1, "piecewise", bins=2).fit_edges(np.array([[1j], [2j]]))
+    assert isinstance(error.value, ChainruleError)
+    for edges in (5, "ab", [["a", "b"]], [[1j, 2j]]):
+        with pytest.raises(ChainruleError):
+            nn.NumberEmbedding(1, "piecewise", edges=edges)

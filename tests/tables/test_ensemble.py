@@ -1,6 +1,7 @@
 """Ensembles on tables: every row trains and every row judges, and no row is judged by a network that it trained."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from chainrule.tables.reporting import make_report
 from chainrule.tables.scaling import RobustScaling
 from chainrule.tables.shares import find_shares, mixed
 from chainrule.tables.temperature import find_temperature
+from chainrule.training import fit
 
 LARGE = {"hidden": (128, 128), "dropout": 0.0, "weight_decay": 0.01}
 QUICK = Recipe({"epochs": 12, "hidden": (32,), "folds": 4})
@@ -450,3 +452,20 @@ def test_the_linear_model_beside_it_is_that_of_the_other_folds(trained):
     if trained.model.task == "regression":
         anew = trained.model.preprocessor.decode(anew).to_numpy()
     np.testing.assert_allclose(trained.linear, anew, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("embedding", ["mixed", "none"])
+def test_ctrl_c_before_the_first_epoch_leaves_a_file_that_loads(tmp_path, monkeypatch, embedding):
+    def interrupted(network, *given, **more):
+        history = fit(network, *given, **{**more, "epochs": 1})
+        history.interrupted = True
+        history.replicas = [replace(one, loss=[], kept_epoch=-1) for one in history.replicas]
+        return history
+
+    monkeypatch.setattr("chainrule.tables.training.fit", interrupted)
+    frame = table("classification", 60)
+    trained = train(prepare(frame, "y", Recipe({**QUICK.changes, "embedding": embedding})), progress=False)
+    assert not trained.model.facts.best_epoch
+    trained.model.save(tmp_path / "m")
+    back = load_model(tmp_path / "m").predict(frame)
+    assert back.to_frame().equals(trained.model.predict(frame).to_frame())

@@ -181,3 +181,35 @@ def test_a_weight_has_no_other_role():
     for more, error in (({"group": "weight"}, "no other role"), ({"sample_weight": "y"}, "names the target")):
         with pytest.raises(SettingError, match=error):
             prepare(frame, "y", Recipe({"sample_weight": "weight", **more}))
+
+
+def by_category(rows=600, seed=1):
+    """Numbers that follow a category of four rows, half of which count."""
+    rng = np.random.default_rng(seed)
+    code = rng.permutation(np.arange(rows) % 150)
+    y = rng.normal(size=150)[code] + 0.3 * rng.normal(size=rows)
+    weight = np.where(rng.random(rows) < 0.5, 0.0, 1.0)
+    return pl.DataFrame(
+        {"code": [f"k{one}" for one in code], "a": rng.normal(size=rows), "w": weight, "y": y}
+    )
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e5])
+def test_targets_of_rows_without_weight_tell_nothing(unit):
+    """Not by the means of categories either; and in whatever unit the weights are."""
+    frame = by_category()
+    asked = Recipe({"epochs": 4, "folds": 3, "hidden": (8,), "embedding": "none", "sample_weight": "w"})
+    whole = train_table(frame, "y", asked)
+    changed = frame.with_columns(
+        w=pl.col("w") * unit, y=pl.when(pl.col("w") == 0).then(-pl.col("y") + 1).otherwise(pl.col("y"))
+    )
+    assert whole.prepared.preprocessor.has_target_means
+    other = train_table(changed, "y", asked)
+    mine = np.flatnonzero(frame["w"].to_numpy() > 0)
+    effects = [
+        next(c for c in one.prepared.preprocessor.used if c.has_effects).effects for one in (whole, other)
+    ]
+    scale = [one.prepared.preprocessor.target.standard_deviation for one in (whole, other)]
+    assert np.array(effects[0]) * scale[0] == pytest.approx(np.array(effects[1]) * scale[1], abs=1e-6)
+    said = [one.model.predict(frame[mine]).values.to_numpy() for one in (whole, other)]
+    assert np.corrcoef(*said)[0, 1] > 0.99

@@ -221,3 +221,72 @@ def test_a_log_on_a_disk_without_room_is_an_error_of_ours(tmp_path, log):
     assert "try:      make room" in done.stdout
     assert float(done.stdout.split()[-1]) > 0.5
     assert done.stderr == ""
+
+
+def lines_of(path):
+    with path.open(newline="") as file:
+        return [(row["replica"], row["epoch"]) for row in csv.DictReader(file)]
+
+
+def test_a_log_of_a_resumed_run_keeps_replicas_that_had_ended(fit, tmp_path):
+    """Also those that are not told again."""
+    place, log = tmp_path / "run", tmp_path / "log.csv"
+
+    def fail(epoch):
+        if epoch.replica == 1:
+            raise RuntimeError
+
+    given = {"epochs": 2, "restarts": 2, "threads": 1, "checkpoint": cr.Checkpoint(place, seconds=0)}
+    with pytest.raises(RuntimeError):
+        fit([cr.CSVLog(log), fail], **given)
+    fit([cr.CSVLog(log), lambda epoch: None], **given, resume=True)
+    assert sorted(lines_of(log)) == [("0", "1"), ("0", "2"), ("1", "1"), ("1", "2")]
+
+
+def test_a_log_that_is_used_again_is_of_the_new_run(fit, tmp_path):
+    log = cr.CSVLog(tmp_path / "log.csv")
+    for epochs in (3, 2):
+        fit([log], epochs=epochs)
+    assert [epoch for _, epoch in lines_of(tmp_path / "log.csv")] == ["1", "2"]
+
+
+@pytest.mark.parametrize("before", ["the same run", "another run"])
+def test_a_plateau_is_counted_from_0_in_a_resumed_run(fit, tmp_path, before):
+    """As by an object that has seen nothing."""
+    rates = {}
+    for which in ("used", "fresh"):
+        place = tmp_path / which
+        used = cr.ReduceOnPlateau(0.5, patience=3, min_delta=1e9)
+
+        def stop(epoch):
+            if epoch.number == 3:
+                raise KeyboardInterrupt
+
+        first = used if before == "the same run" else cr.ReduceOnPlateau(0.5, patience=3, min_delta=1e9)
+        if before == "another run":
+            fit([used], epochs=2)
+        given = {"checkpoint": cr.Checkpoint(place, seconds=0), "epochs": 8}
+        assert fit([first, stop], **given).interrupted
+        again = used if which == "used" else cr.ReduceOnPlateau(0.5, patience=3, min_delta=1e9)
+        rates[which] = []
+        fit(
+            [again, lambda epoch, seen=rates[which]: seen.append((epoch.number, epoch.lr))],
+            **given,
+            resume=True,
+        )
+    assert rates["used"] == rates["fresh"]
+    assert len({rate for _, rate in rates["fresh"]}) > 1
+
+
+def test_plateaus_of_replicas_that_train_at_once(fit):
+    """Each has its own count, whatever the order in which they are told."""
+    alone, together = {}, {}
+
+    def seen(into):
+        return lambda epoch: into.setdefault(epoch.replica, []).append(epoch.lr)
+
+    given = {"restarts": 3, "epochs": 9}
+    fit([cr.ReduceOnPlateau(0.5, patience=2, min_delta=1e9), seen(alone)], **given, threads=1)
+    fit([cr.ReduceOnPlateau(0.5, patience=2, min_delta=1e9), seen(together)], **given, threads=2)
+    assert alone == together
+    assert len(set(alone[0])) > 2

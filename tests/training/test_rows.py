@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import chainrule as cr
 from chainrule import nn, optim
+from chainrule.errors import SettingError
 
 REPLICAS = 3
 
@@ -221,3 +222,69 @@ def test_a_run_that_was_killed_goes_on(tmp_path_factory, run, kept):
         for mine, its in zip(again.replicas, expected.replicas, strict=True):
             check_same_replica(mine, its)
         assert again.best == expected.best
+
+
+EVEN = np.linspace(-1, 1, 24, dtype=np.float32)[:, None]
+
+
+def few(rows, **more):
+    return cr.fit(
+        nn.Linear(1, 1, seed=0),
+        (EVEN, 2 * EVEN),
+        loss=nn.squared_error,
+        epochs=3,
+        batch_size=5,
+        restarts=2,
+        rows=rows,
+        progress=False,
+        **{"optimizer": optim.SGD(0.1)} | more,
+    )
+
+
+def test_validation_rows_tell_runs_apart(tmp_path):
+    train = [range(10), range(10)]
+    few([(t, [20]) for t in train], checkpoint=tmp_path / "run")
+    with pytest.raises(SettingError, match="belongs to another run"):
+        few([(t, [21]) for t in train], checkpoint=tmp_path / "run", resume=True)
+
+
+def test_each_replica_has_the_learning_rates_of_its_own_steps():
+    schedule = optim.CosineDecay(0.1, steps=20)
+    history = few([(range(20), [20]), (range(10), [20])], optimizer=optim.SGD(schedule), threads=1)
+    assert history.lr.tolist() == [[schedule(s * e) for e in range(3)] for s in (4, 2)]
+
+
+def test_the_gradient_is_that_of_a_replicas_own_rows():
+    x = np.concatenate([EVEN[:20] * 0 + 1, EVEN[20:] * 0])
+    settings = {
+        "loss": nn.squared_error,
+        "optimizer": optim.SGD(0.1),
+        "epochs": 60,
+        "restarts": 2,
+        "progress": False,
+        "stop": cr.GradientNorm(0.01),
+        "batch_size": 5,
+    }
+    rows = [range(20), range(15, 24)]
+    history = cr.fit(
+        nn.Linear(1, 1, seed=0), (x, x * 2), rows=[(r, None) for r in rows], threads=1, **settings
+    )
+    for i, r in enumerate(rows):
+        alone = cr.fit(nn.Linear(1, 1, seed=0), (x[list(r)], x[list(r)] * 2), **settings)
+        assert history.stopped[i] == alone.stopped[i]
+
+
+def test_the_rows_of_a_validation_loss_are_those_of_the_data():
+    y = 2 * EVEN
+    y[22] = 1e30
+    with pytest.warns(cr.TrainingWarning, match="rows affected: 22\n"):
+        cr.fit(
+            nn.Linear(1, 1, seed=0),
+            (EVEN, y),
+            loss=nn.squared_error,
+            optimizer=optim.SGD(0.1),
+            epochs=2,
+            restarts=2,
+            rows=[(range(10), range(12, 24))] * 2,
+            progress=False,
+        )

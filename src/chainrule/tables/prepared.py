@@ -137,7 +137,9 @@ class Prepared:
         train[fold.train] = True
         groups = None if self.roles.groups is None else self.roles.groups[rows]
         own = features.copy()
-        self.preprocessor.encode_training(self.frame, rows, own, groups, train)
+        counts = self.roles.counts(rows)
+        weights = None if counts is None else counts[rows]
+        self.preprocessor.encode_training(self.frame, rows, own, groups, train, weights)
         return own
 
     @property

@@ -50,6 +50,13 @@ class Roles:
         """The rows that have no time, where it is asked for."""
         return np.zeros(0, np.int64) if self.times is None else np.flatnonzero(self.times < 0)
 
+    def counts(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """How many rows each row of the table counts for: 1 on average over those of ``rows`` that count at all."""
+        if self.weights is None:
+            return None
+        some = self.weights[rows]
+        return self.weights / np.mean(some[some > 0]) if some.any() else self.weights
+
 
 def named_roles(asked: TrainingSettings | Recipe) -> dict[str, str]:
     """The columns with a role, by the setting that names them."""

@@ -99,9 +99,9 @@ def with_folds(
         return settings, []
     if len(training) < FEWEST_ROWS_TO_SPLIT:
         embedding = "bins" if settings.embedding == "mixed" else settings.embedding
-        single = replace(settings, ensemble=False, embedding=embedding, distil=False)
+        single = replace(settings, ensemble=False, embedding=embedding, distil=False, budget=None)
         few = [f"{len(training)} rows are too few for an ensemble: a single network learns from them"]
-        return single, few if settings.distil else []
+        return single, few if settings.distil or settings.budget is not None else []
     by, what = (roles.times, "time") if roles.times is not None else (roles.groups, "group")
     if by is None:
         return replace(settings, folds=min(settings.folds, len(training) // 2)), []

@@ -127,7 +127,8 @@ def prepare(
     settings = asked.settings(len(usable)) if isinstance(asked, Recipe) else asked
     settings, unsmoothed = unsmoothed_if_weighted(settings)
     split = split_of(frame[target], usable, settings, (settings.task or found) == "classification", roles)
-    preprocessor, more = fit_canonical(ready, target, settings.task, split.training, roles.groups)
+    counts = roles.counts(split.training)
+    preprocessor, more = fit_canonical(ready, target, settings.task, split.training, roles.groups, counts)
     check_aim(settings, preprocessor.target)
     order = np.concatenate(split.parts)
     split = Split(*np.split(order, np.cumsum([len(part) for part in split.parts[:-1]])))  # the same memory
@@ -136,7 +137,8 @@ def prepare(
     del usable  # as much memory as a column, where the most is needed
     features, _ = preprocessor.encode(frame, order, canonical=True)
     groups = None if roles.groups is None else roles.groups[split.training]
-    preprocessor.encode_training(frame, split.training, features, groups)
+    counts = None if counts is None else counts[split.training]
+    preprocessor.encode_training(frame, split.training, features, groups, weights=counts)
     settings, fewer = with_folds(settings, split.training, roles)
     if isinstance(asked, Recipe):
         settings = asked.for_features(settings, len(split.training), features.shape[1])
@@ -327,9 +329,11 @@ def _finish(
     if sets and kept.kept_epoch >= 0:
         architecture, network, judged = ensemble_of(prepared, network, history, sets)
         prepared = _scored_out_of_fold(prepared, architecture, judged)
-    elif isinstance(network, SideBySide):  # Ctrl-C before the first epoch
-        kinds = network.networks
-        network = Mixture(kinds, shares=[1 / len(kinds)] * len(kinds), classes=classes)
+    elif sets:  # Ctrl-C before the first epoch: one network of each kind, as the architecture then says
+        kinds = network.networks if isinstance(network, SideBySide) else [network]
+        shares = prepared.architecture.usual_shares
+        network = Mixture(kinds, shares=shares[: len(kinds)], classes=classes)
+        prepared = replace(prepared, architecture=replace(prepared.architecture, members=1, shares=shares))
     elif settings.class_weight is not None:
         network = with_prior(network, class_shares(prepared))
     return _judged(prepared, name, network, history, judged)

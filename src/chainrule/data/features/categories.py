@@ -86,6 +86,7 @@ def with_effects(
     target: NDArray[np.float64],
     names: tuple[str, ...],
     groups: NDArray[np.int64] | None = None,
+    weights: NDArray[np.float64] | None = None,
 ) -> Column:
     """The column with what its categories say about the target [rows, outputs] of the training rows.
 
@@ -96,7 +97,7 @@ def with_effects(
         return column
     cells = different_cells(series)
     place = places(column, cells)[cells.places()[rows]]
-    effects = shrunk(place, target, len(column.categories) + len(column.others))
+    effects = shrunk(place, target, len(column.categories) + len(column.others), weights)
     known = place[place >= 0]
     if groups is not None:
         pairs = np.unique(np.stack([known, groups[place >= 0]]), axis=1)[0]
@@ -110,11 +111,22 @@ def with_effects(
     )
 
 
-def shrunk(place: NDArray[np.int64], target: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """How far the target's mean in each category is from that of all rows, shrunk towards 0, [count, outputs]."""
+def shrunk(
+    place: NDArray[np.int64],
+    target: NDArray[np.float64],
+    count: int,
+    weights: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """How far the target's mean in each category is from that of all rows, shrunk towards 0, [count, outputs].
+
+    With ``weights`` [rows] a row counts as so many.
+    """
+    weights = np.ones(len(place)) if weights is None else weights
+    if not weights.any():
+        return np.zeros((count, target.shape[1]))
     known = place >= 0
-    centred = target[known] - target.mean(0)
-    rows = np.bincount(place[known], minlength=count)
+    centred = (target[known] - np.average(target, 0, weights)) * weights[known, None]
+    rows = np.bincount(place[known], weights[known], count)
     sums = np.stack([np.bincount(place[known], part, count) for part in centred.T], 1)
     means: NDArray[np.float64] = sums / (rows + PRIOR_ROWS)[:, None]
     return means
@@ -128,6 +140,7 @@ def out_of_fold(
     out: NDArray[np.float32],
     groups: NDArray[np.int64] | None = None,
     train: NDArray[np.bool_] | None = None,
+    weights: NDArray[np.float64] | None = None,
 ) -> None:
     """Write the effects of the training rows into the last features of ``out`` [rows, features].
 
@@ -146,7 +159,8 @@ def out_of_fold(
         here, told = fold == one, train & (fold != one)
         out[here, -outputs:] = 0.0  # what it stays where no other row tells a mean
         if here.any() and told.any():
-            effects = shrunk(place[told], target[told], count) / column.standard_deviation
+            each = None if weights is None else weights[told]
+            effects = shrunk(place[told], target[told], count, each) / column.standard_deviation
             out[here, -outputs:] = np.where(place[here, None] >= 0, effects[place[here]], 0.0)
 
 

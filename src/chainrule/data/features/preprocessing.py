@@ -155,6 +155,7 @@ class Preprocessor:
         out: NDArray[np.float32],
         groups: NDArray[np.int64] | None = None,
         train: NDArray[np.bool_] | None = None,
+        weights: NDArray[np.float64] | None = None,
     ) -> None:
         """Replace what the features of the training ``rows``, the first of ``out``, say about their own targets.
 
@@ -169,7 +170,8 @@ class Preprocessor:
             start, stop = stop, stop + column.width
             if column.has_effects:
                 series = read(frame[column.name], column.reading).series
-                out_of_fold(column, series, rows, target, out[: len(rows), start:stop], groups, train)
+                part = out[: len(rows), start:stop]
+                out_of_fold(column, series, rows, target, part, groups, train, weights)
 
     def encode_target(self, frame: pl.DataFrame) -> NDArray[Any]:
         """The target of a table: labels, int64 [rows], or standardised numbers, float32 [rows, 1].

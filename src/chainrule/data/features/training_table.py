@@ -143,10 +143,12 @@ def fit_canonical(
     task: str | None = None,
     rows: NDArray[np.int64] | None = None,
     groups: NDArray[np.int64] | None = None,
+    weights: NDArray[np.float64] | None = None,
 ) -> tuple[Preprocessor, tuple[str, ...]]:
     """As ``fit_preprocessor``, of a table that ``read_frame`` gave; its notices come besides.
 
-    ``groups`` are the numbers of the groups of all rows of the table, if it has some.
+    ``groups`` are the numbers of the groups of all rows of the table, if it has some, ``weights`` how many rows each of
+    them counts for.
     """
     frame, columns = ready.frame, ready.columns
     _check_target_mark(frame[target], ready.found[target], columns)
@@ -174,6 +176,7 @@ def fit_canonical(
                 values,
                 tuple(f"{record.name}: {n}" for n in names),
                 None if groups is None else groups[usable],
+                None if weights is None else weights[usable],
             )
             for record in records
         ]
