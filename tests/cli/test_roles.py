@@ -1,5 +1,6 @@
 """``chainrule train`` with columns that say something of the rows: what is printed, saved and refused."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,18 +183,21 @@ def test_errors_speak_of_options(run, visits, given, said):
     assert "held_out" not in done.err
 
 
-@pytest.mark.filterwarnings("default::chainrule.data.digits.DataWarning")
 def test_warnings_of_rare_classes_are_said_once(run):
+    """By the command, and by no other way: none comes while the table is prepared, or in trials."""
     rng = np.random.default_rng(0)
     rows = ["name,x,y"] + [
         f"town {rng.integers(0, 150)},{rng.normal():.3f},{'rare' if i < 4 else 'ab'[i % 2]}"
         for i in range(600)
     ]
     Path("t.csv").write_text("\n".join(rows))
-    done = run("train", "t.csv", "--target", "y", "--epochs", "2", "--hidden", "4", "--no-report")
-    assert done.status == 0
-    assert done.err.count("4 rows for 8 folds") == 1
-    assert "DataWarning" not in done.err
+    for more in (("--epochs", "2"), ("--budget", "4")):
+        with warnings.catch_warnings(record=True) as others:
+            warnings.simplefilter("always")
+            done = run("train", "t.csv", "--target", "y", "--hidden", "4", "--no-report", *more)
+        assert done.status == 0
+        assert done.err.count("4 rows for 8 folds") == 1
+        assert not [one for one in others if "4 rows" in str(one.message)]
 
 
 def test_a_list_of_missing_marks_in_a_file(run):

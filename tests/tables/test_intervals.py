@@ -1,6 +1,7 @@
 """Intervals are wide where errors are large, label sets where classes are in doubt, and both hold what they say."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -218,3 +219,14 @@ def test_kept_columns_are_not_called_as_sets_and_ends_are(name):
     frame = noisy("classification").with_columns(pl.Series(name, range(400)))
     with pytest.raises(SettingError, match="cannot be kept"):
         train_table(frame, "y", columns=Columns(keep=(name,)))
+
+
+def test_no_row_is_covered_by_its_own_error():
+    """Of 16 different errors 90% intervals reach as far as the largest of 14 others: never the largest of all."""
+    errors = np.arange(1.0, 17.0)
+    model = SimpleNamespace(
+        classes=(), preprocessor=SimpleNamespace(target=SimpleNamespace(standard_deviation=1.0))
+    )
+    scored = SimpleNamespace(predicted=errors, actual=np.zeros(16), outputs=np.zeros((16, 1), np.float32))
+    found = {one.probability: one.covered for one in coverage_of(model, scored)}
+    assert found[0.9] == 15 / 16

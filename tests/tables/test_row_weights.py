@@ -7,7 +7,7 @@ from sklearn import metrics as peers
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 
 from chainrule.errors import DataError, SettingError
-from chainrule.tables import Recipe, TrainingSettings, prepare, train_table
+from chainrule.tables import Recipe, TrainingSettings, ensemble, prepare, train_table
 from chainrule.tables.linear import linear_predictions
 from chainrule.tables.metrics import class_metrics, number_metrics
 
@@ -213,3 +213,24 @@ def test_targets_of_rows_without_weight_tell_nothing(unit):
     assert np.array(effects[0]) * scale[0] == pytest.approx(np.array(effects[1]) * scale[1], abs=1e-6)
     said = [one.model.predict(frame[mine]).values.to_numpy() for one in (whole, other)]
     assert np.corrcoef(*said)[0, 1] > 0.99
+
+
+def test_weights_reach_what_is_found_out_of_fold(monkeypatch):
+    """The shares of the kinds and the temperature: rows that do not count have no say."""
+    frame = by_category(240).with_columns(y=pl.Series(np.random.default_rng(0).choice(["p", "q"], 240)))
+    seen = {}
+
+    def spy(name, real):
+        def called(*given):
+            seen[name] = given[-1]
+            return real(*given)
+
+        return called
+
+    for name in ("find_shares", "find_temperature"):
+        monkeypatch.setattr(ensemble, name, spy(name, getattr(ensemble, name)))
+    asked = Recipe({"epochs": 2, "folds": 2, "hidden": (4,), "embedding": "none", "sample_weight": "w"})
+    trained = train_table(frame, "y", asked)
+    weights = trained.prepared.roles.weights[trained.prepared.split.training]
+    for name in ("find_shares", "find_temperature"):
+        assert seen[name] == pytest.approx(weights / weights.mean()), name
