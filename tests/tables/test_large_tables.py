@@ -82,33 +82,52 @@ def test_predictions_go_into_a_pipe(model, tmp_path):
 
 
 def spoilt(path):
-    """A table of 3000 rows with words for numbers from row 2001 on."""
-    area = (
-        pl.when(pl.int_range(pl.len()) >= 2_000)
-        .then(pl.lit("large"))
-        .otherwise(pl.col("area").cast(pl.String))
+    """A table of 3000 rows with a date that no calendar has in row 2002."""
+    days = (
+        pl.when(pl.int_range(pl.len()) == 2_001).then(100_000_000).otherwise(pl.col("built").cast(pl.Int32))
     )
-    table().with_columns(area=area).write_csv(path)
+    table().with_columns(built=days.cast(pl.Int32).cast(pl.Date)).write_parquet(path)
 
 
 def test_an_error_in_a_later_part_leaves_the_previous_file(model, tmp_path):
-    spoilt(tmp_path / "a.csv")
+    spoilt(tmp_path / "a.parquet")
     (tmp_path / "p.csv").write_text("previous")
+    parts = []
     with pytest.raises(DataError), table_writer(tmp_path / "p.csv") as write:
-        for part in model.predict_parts(tmp_path / "a.csv", cells=5_000):
+        for part in model.predict_parts(tmp_path / "a.parquet", cells=5_000):
+            parts.append(part)
             write(part.predictions.to_frame())
+    assert parts
     assert (tmp_path / "p.csv").read_text() == "previous"
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.csv", "p.csv"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.parquet", "p.csv"]
 
 
-def test_errors_say_from_where_rows_are_counted(model, tmp_path):
-    spoilt(tmp_path / "a.csv")
-    with pytest.raises(DataError, match="column 'area' has no cell that fits") as caught:
-        list(model.predict_parts(tmp_path / "a.csv", cells=5_000))
-    assert (
-        caught.value.got == "row 1 ('large')"
-        and caught.value.where == "rows are counted from row 2001 of the table"
+def test_errors_say_in_which_row_of_the_table(model, tmp_path):
+    spoilt(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="'built' holds dates that are out of range") as caught:
+        list(model.predict_parts(tmp_path / "a.parquet", cells=5_000))
+    assert caught.value.got == "100000000 in row 2002"
+    prices = pl.when(pl.int_range(pl.len()) == 2_001).then(1e300).otherwise(pl.col("price"))
+    table().with_columns(price=prices).write_csv(tmp_path / "a.csv")
+    with pytest.raises(DataError, match="'price' has values too far from those in training") as caught:
+        running = model.running_score()
+        for part in model.predict_parts(tmp_path / "a.csv", cells=5_000):
+            model.add_to(running, part)
+    assert caught.value.got == "row 2002 (1e+300)"
+
+
+@pytest.mark.parametrize("column", ["area", "town", "garden", "built"])
+@pytest.mark.parametrize("cell", ["large", "true", "5", "1.5", "2020-01-31", "10:30", ""])
+def test_a_part_of_other_cells_is_read_as_in_the_whole(model, tmp_path, column, cell):
+    """Each part alone looks like a column of another type; the whole is one of text."""
+    cells = pl.col(column).cast(pl.String).fill_null("")
+    frame = table().with_columns(
+        pl.when(pl.int_range(pl.len()) >= 2_000).then(pl.lit(cell)).otherwise(cells).alias(column)
     )
+    frame.write_csv(tmp_path / "a.csv")
+    parts = list(model.predict_parts(tmp_path / "a.csv", cells=5_000))
+    found = [value for part in parts for value in part.predictions.values]
+    assert len(parts) > 2 and found == pytest.approx(list(model.predict(frame).values), rel=1e-5)
 
 
 def test_odd_cells_of_all_parts_are_counted_together(model, tmp_path):

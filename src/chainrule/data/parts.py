@@ -169,7 +169,7 @@ def _binary_parts(origin: Origin, kind: str, columns: Collection[str], cells: in
         count = max(cells // max(len(read), 1), 1)
         for start in range(0, max(total, 1), count):
             # with the other columns' names, so that it can be said that they are ignored
-            yield need_dates(table.select(read).slice(start, count).collect()).with_columns(others), ()
+            yield need_dates(table.select(read).slice(start, count).collect(), start).with_columns(others), ()
 
 
 def _text_parts(
@@ -181,14 +181,42 @@ def _text_parts(
     names = _by_position(origin, table.names, order) if wanted.header is False and order else table.names
     rows = max(cells // max(len(names), 1), 1)
     gathered = pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+    families: dict[str, str] = {}
     for frame in table.frames:
         frame.columns = names
         gathered = pl.concat([gathered, frame])
         # only when there is more: what is assumed is known in full with the last part
         while gathered.height > rows:
-            yield typed_columns(gathered[:rows], untyped), table.assumed()
+            yield _typed_alike(gathered[:rows], untyped, families), table.assumed()
             gathered = gathered[rows:]
-    yield typed_columns(gathered, untyped), table.assumed()
+    yield _typed_alike(gathered, untyped, families), table.assumed()
+
+
+def _typed_alike(cells: pl.DataFrame, untyped: Untyped, families: dict[str, str]) -> pl.DataFrame:
+    """Columns of text as the types that their cells have, unless those of an earlier part were of another family.
+
+    In the whole table such a column is text: numbers in one part and true or false in another are not read apart.
+    """
+    typed = typed_columns(cells, untyped)
+    other = []
+    for column in typed.get_columns():
+        family = _family(column.dtype)
+        if (
+            family
+            and column.null_count() < len(column)
+            and families.setdefault(column.name, family) != family
+        ):
+            other.append(column.name)
+    return typed.with_columns(typed_columns(cells.select(other), Untyped(other)).get_columns())
+
+
+def _family(dtype: pl.DataType) -> str:
+    """The kind of type that the parts of one column share."""
+    if dtype.is_numeric():
+        return "number"
+    if dtype.is_temporal():
+        return "time"
+    return str(dtype)
 
 
 def shifted(error: DataError, before: int) -> DataError:

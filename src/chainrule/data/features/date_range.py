@@ -14,8 +14,8 @@ DAYS = 95_000_000  # from 1970, either way: some 260,000 years
 TICKS = {"ms": 86_400_000, "us": 86_400_000_000}  # of a day; nanoseconds do not reach so far
 
 
-def need_dates(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame; DataError where a column of dates or times holds one that is out of range."""
+def need_dates(frame: pl.DataFrame, before: int = 0) -> pl.DataFrame:
+    """The frame, before which some rows came; DataError where a column of dates or times holds one out of range."""
     import polars as pl
 
     for column in frame.get_columns():
@@ -31,7 +31,7 @@ def need_dates(frame: pl.DataFrame) -> pl.DataFrame:
             raise DataError(
                 f"column {quoted(column.name)} holds dates that are out of range",
                 expected=f"at most {DAYS} days from 1970",
-                got=f"{days[int(odd[0])]} in row {int(odd[0]) + 1}",
+                got=f"{days[int(odd[0])]} in row {before + int(odd[0]) + 1}",
                 hint="the file may be damaged, or its times be in another unit",
             )
     return frame

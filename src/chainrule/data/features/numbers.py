@@ -152,8 +152,17 @@ def written(column: Column, value: float) -> str:
     return f"{value:.6g}"
 
 
-def standardise(name: str, values: NDArray[np.float64], mean: float, deviation: float) -> NDArray[np.float32]:
-    """(values - mean) / deviation as float32; raises DataError for what would leave float32's range."""
+def standardise(
+    name: str,
+    values: NDArray[np.float64],
+    mean: float,
+    deviation: float,
+    rows: NDArray[np.int64] | None = None,
+) -> NDArray[np.float32]:
+    """(values - mean) / deviation as float32; raises DataError for what would leave float32's range.
+
+    ``rows`` says which rows of the table they are, for errors; if None, the first ones.
+    """
     standardised = np.empty(len(values), np.float32)
     with np.errstate(over="ignore"):
         for block in blocks(len(values)):
@@ -163,7 +172,7 @@ def standardise(name: str, values: NDArray[np.float64], mean: float, deviation: 
         raise DataError(
             f"column {quoted(name)} has values too far from those in training",
             expected=f"around {mean:.6g}, give or take {deviation:.6g}",
-            got=list_cells((int(row), float(values[row])) for row in wrong),
+            got=list_cells((int(row if rows is None else rows[row]), float(values[row])) for row in wrong),
             where=COUNTING,
         )
     return standardised

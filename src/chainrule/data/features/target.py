@@ -208,7 +208,7 @@ def encode_target(target: Target, column: pl.Series, rows: NDArray[np.int64] | N
         )
     if target.task == "regression":
         values = column_numbers(column)
-        return standardise(target.name, values, target.mean, target.standard_deviation)[:, np.newaxis]
+        return standardise(target.name, values, target.mean, target.standard_deviation, rows)[:, np.newaxis]
     names, places = _class_names(column)
     place = places_of(target.classes)
     labels = np.array([place(name) for name in names], dtype=np.int64)[places]
