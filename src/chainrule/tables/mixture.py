@@ -58,6 +58,11 @@ class SideBySide(Module):
         return f.stack([network.forward(x) for network in self.networks], 1)
 
 
+def names_side_by_side(networks: int) -> tuple[str, ...]:
+    """With what the names of each network's parameters begin in ``SideBySide``."""
+    return tuple(f"networks.{i}." for i in range(networks))
+
+
 def log_probabilities(outputs: Array) -> Array:
     """The logarithms of the probabilities that logits [..., classes] stand for, float64."""
     shifted = outputs - outputs.max(-1, keepdims=True).astype(np.float64)

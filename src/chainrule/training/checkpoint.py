@@ -22,12 +22,14 @@ from chainrule.ops.record import Array
 from chainrule.optim.settings import check_count, check_number, keep_checked
 from chainrule.system.locks import FileLock, alone_in
 from chainrule.system.temporaries import remove_abandoned
+from chainrule.training.checkpoint_meaning import check_meaning, require
 from chainrule.training.history import Replica
-from chainrule.training.replica_state import CURVES, ReplicaState, RunState, Unanswered, model_part
+from chainrule.training.replica_state import CURVES, PARTS, ReplicaState, RunState, Unanswered, model_part
 from chainrule.training.training_warning import warn
 
 _FACTS = ("steps", "stopped", "kept_epoch", "kept_loss", "dropped")  # of a replica
 _COUNTS = ("epochs", "steps", "best_epoch", "improved_epoch")  # of an unfinished one
+_EPOCHS = ("best_epochs", "improved_epochs")  # of its parts, where the model has several
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,9 @@ class Saver:
     """Writes a run's state to its checkpoint, no more often than asked, and reads it back for the same run only.
 
     ``description`` identifies the run. ``settings`` describes what callbacks may change and the checkpoint does not
-    hold; ``changed`` names those settings that differ in the run that was loaded. From ``opened`` until ``close`` no
-    other run saves to the same file. A relative path is resolved once, at the start. Warnings point to ``line``.
+    hold; ``changed`` names those settings that differ in the run that was loaded. The loss is the mean of ``parts``
+    losses, if that is not 0. From ``opened`` until ``close`` no other run saves to the same file. A relative path is
+    resolved once, at the start. Warnings point to ``line``.
     """
 
     def __init__(
@@ -94,7 +97,9 @@ class Saver:
         description: dict[str, object],
         settings: Callable[[], dict[str, str]],
         line: SourceLine | None = None,
+        parts: int = 0,
     ) -> None:
+        self._parts = parts
         self.path, self.pause = Path(checkpoint.path).absolute(), checkpoint.seconds
         self._mode, self._lock = checkpoint.mode, FileLock(Path(os.path.realpath(self.path)))
         self._description: Facts = json.loads(json.dumps(description))
@@ -135,12 +140,15 @@ class Saver:
             for curve in CURVES:
                 values = getattr(replica, curve)[:finished]
                 tensors[f"replica/{i}/{curve}"] = np.array(values, np.float64)
+            if self._parts:
+                several = np.array(replica.part_losses[:finished], np.float64)
+                tensors[f"replica/{i}/{PARTS}"] = several.reshape(-1, self._parts)
             tensors |= {f"replica/{i}/state/{k}": v for k, v in replica.state.items()}
         metadata = {
             "run": self._description,
             "settings": self._settings(),
             "told": self._told,
-            "replicas": {str(i): {name: getattr(r, name) for name in _FACTS} for i, r in replicas.items()},
+            "replicas": {str(i): _facts_of_replica(replica) for i, replica in replicas.items()},
             "lives": {str(i): _facts_of(state) for i, state in unfinished.items()},
         }
         self._take()
@@ -215,7 +223,7 @@ class Saver:
             for part in kept:
                 if part:
                     _check_like(part, model_part(like))
-            _check_meaning(replicas, unfinished, self._description["restarts"])
+            check_meaning(replicas, unfinished, self._description["restarts"], self._parts)
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError, ShapeError) as error:
             raise ModelFileError(f"{self.path}: the checkpoint is damaged", got=quoted(error)) from None
         return RunState(replicas, unfinished)
@@ -289,13 +297,17 @@ def _check_like(found: dict[str, Array], like: dict[str, Array]) -> None:
         raise ShapeError("the tensors are not those of this run", expected=forms[1], got=forms[0])
 
 
+def _facts_of_replica(replica: Replica) -> Facts:
+    """What is no array of a replica."""
+    facts = {name: getattr(replica, name) for name in _FACTS}
+    return facts | ({"kept_epochs": replica.kept_epochs} if replica.kept_epochs else {})
+
+
 def _read_replica(tensors: dict[str, Array], index: str, fact: Facts) -> Replica:
     arrays = {curve: tensors[f"replica/{index}/{curve}"] for curve in CURVES if curve != "lr"}
     # in a file of before they were recorded, the learning rates of its epochs are not known
     arrays["lr"] = tensors.get(f"replica/{index}/lr", np.full(len(arrays["loss"]), np.nan))
-    _require(
-        all(a.dtype == np.float64 and a.ndim == 1 for a in arrays.values()), "curves of float64 [epochs]"
-    )
+    require(all(a.dtype == np.float64 and a.ndim == 1 for a in arrays.values()), "curves of float64 [epochs]")
     curves = {curve: array.tolist() for curve, array in arrays.items()}
     kept_loss = fact["kept_loss"]
     return Replica(
@@ -306,19 +318,37 @@ def _read_replica(tensors: dict[str, Array], index: str, fact: Facts) -> Replica
         kept_loss=None if kept_loss is None else float(kept_loss),
         dropped=None if fact["dropped"] is None else int(fact["dropped"]),
         state=_part(tensors, f"replica/{index}/state/"),
+        part_losses=_read_parts(tensors.get(f"replica/{index}/{PARTS}")),
+        kept_epochs=tuple(map(int, fact.get("kept_epochs", ()))),
     )
+
+
+def _read_parts(losses: Array | None) -> list[tuple[float, ...]]:
+    """The losses of a model's parts after each epoch [epochs, parts]; none where it has no parts."""
+    if losses is None:
+        return []
+    require(losses.dtype == np.float64 and losses.ndim == 2, "losses of parts of float64 [epochs, parts]")
+    return [tuple(row) for row in losses.tolist()]
 
 
 def _facts_of(state: ReplicaState) -> Facts:
     """What is no array of an unfinished replica."""
     facts = {name: getattr(state, name) for name in _COUNTS}
+    if len(state.best_epochs) > 1:
+        facts |= {name: getattr(state, name) for name in _EPOCHS}
     return facts | {"unanswered": state.unanswered and asdict(state.unanswered), "stop": state.stop}
 
 
 def _read_state(tensors: dict[str, Array], index: str, facts: Facts) -> ReplicaState:
     told = facts["unanswered"]
+    best, improved = (
+        _read_epochs(facts, whole, each) for whole, each in zip(_COUNTS[2:], _EPOCHS, strict=True)
+    )
     return ReplicaState(
-        **{name: int(facts[name]) for name in _COUNTS},
+        epochs=int(facts["epochs"]),
+        steps=int(facts["steps"]),
+        best_epochs=best,
+        improved_epochs=improved,
         tensors=_part(tensors, f"live/{index}/"),
         best=_part(tensors, f"best/{index}/"),
         unanswered=told and Unanswered(steps=int(told["steps"]), seconds=float(told["seconds"])),
@@ -326,30 +356,8 @@ def _read_state(tensors: dict[str, Array], index: str, facts: Facts) -> ReplicaS
     )
 
 
-def _check_meaning(replicas: dict[int, Replica], unfinished: dict[int, ReplicaState], restarts: int) -> None:
-    """ShapeError unless curves, epochs and numbers of replicas fit together, as they do in what ``Saver`` writes."""
-    counts = [count for replica in replicas.values() for count in (replica.steps, replica.dropped or 0)]
-    counts += [count for state in unfinished.values() for count in (state.steps, state.epochs)]
-    _require(all(0 <= count < 2**63 for count in counts), "numbers of steps and epochs from 0 on")
-    known = all(0 <= index < restarts for index in (*replicas, *unfinished))
-    _require(known, f"replicas from 0 to {restarts - 1}")
-    begun = all(state.epochs == 0 for index, state in unfinished.items() if index not in replicas)
-    _require(begun, "the curves of every replica that has begun")
-    for index, replica in replicas.items():
-        epochs = len(replica.loss)
-        lengths = {len(replica.validation_loss), len(replica.end_loss)}
-        _require(len(replica.gradient_norm) == epochs and lengths <= {0, epochs}, "curves of one length")
-        # the epoch that diverged has a learning rate and nothing else; with L-BFGS there are none
-        _require(len(replica.lr) in (0, epochs, epochs + 1), "learning rates of the same epochs")
-        _require(-1 <= replica.kept_epoch < epochs, "a kept epoch that there was")
-        _require(bool(replica.state or not replica.stopped), "the parameters of every replica that has ended")
-        state = unfinished.get(index)
-        if state is not None and not replica.stopped:
-            _require(state.epochs == epochs == len(replica.lr or replica.loss), "curves up to the last epoch")
-            least, most = sorted((state.best_epoch, state.improved_epoch))
-            _require(least >= -1 and most < epochs, "a best epoch that there was")
-
-
-def _require(fits: bool, expected: str) -> None:
-    if not fits:
-        raise ShapeError(f"its parts do not fit together, there should be {expected}")
+def _read_epochs(facts: Facts, whole: str, each: str) -> tuple[int, ...]:
+    """An epoch of every part, or the only one; none before the first."""
+    only = int(facts[whole])
+    require(only >= -1, "epochs from 0 on, or -1")
+    return tuple(map(int, facts.get(each, [only] * (only >= 0))))

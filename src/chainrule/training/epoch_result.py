@@ -11,7 +11,8 @@ class EpochResult:
     """The mean loss and gradient norm of an epoch's minibatches, and their number ``steps``.
 
     ``validation_loss`` and ``end_loss`` are the losses of all validation and all training rows at its end, None if not
-    asked for. ``lr`` is the learning rate at its start, None if the caller sets it.
+    asked for; ``part_losses`` are those of the model's parts, if it has any, whose mean it is. ``lr`` is the learning
+    rate at its start, None if the caller sets it.
     """
 
     loss: float
@@ -19,6 +20,7 @@ class EpochResult:
     steps: int
     validation_loss: float | None = None
     end_loss: float | None = None
+    part_losses: tuple[float, ...] = ()
     lr: float | None = None
 
     def is_finite(self) -> bool:

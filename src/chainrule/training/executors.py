@@ -95,7 +95,8 @@ class CutShortError(Exception):
     """Work was abandoned because a loss or a gradient norm is not finite."""
 
     def __init__(self, record: Array) -> None:
-        names = ("loss", "gradient's norm") if len(record) > 1 else (None,)
+        # of evaluations, the mean of parts comes first, and is not finite if any of them is not
+        names = ("loss", "gradient's norm") if len(record) == 2 else (None,) * len(record)
         self.name, self.value = next((n, x) for n, x in zip(names, record, strict=True) if not np.isfinite(x))
         super().__init__(self.describe("evaluated loss"))
 

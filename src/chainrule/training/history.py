@@ -37,6 +37,11 @@ class Replica:
     that were kept, those after ``kept_epoch`` (counted from 0; -1: no epoch was finished). ``kept_loss`` is their
     validation loss, or without validation rows the loss of all training rows in inference mode; None if it was not
     computed. ``dropped`` is the number of epochs after which ``cr.Halving`` dropped the replica, None if it did not.
+
+    Where networks train side by side and the loss is the mean of theirs, as in the ensembles of tables, ``part_losses``
+    has a tuple of their losses for each epoch, on the rows of ``validation_loss`` or ``end_loss``. Early stopping then
+    keeps each network's best epoch: ``kept_epochs`` are these, ``kept_epoch`` is the latest of them, and ``kept_loss``
+    the mean of the networks' losses there.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -50,12 +55,18 @@ class Replica:
     kept_loss: float | None = None
     dropped: int | None = None
     state: dict[str, Array] = field(default_factory=dict)
+    part_losses: list[tuple[float, ...]] = field(default_factory=list)
+    kept_epochs: tuple[int, ...] = ()
 
     __repr__ = short_repr
 
     def monitored(self) -> list[float]:
         """The curve that decides: the validation loss, or without validation rows the training loss."""
         return self.validation_loss or self.end_loss or self.loss
+
+    def watched(self, epoch: int) -> tuple[float, ...]:
+        """The losses that decide after an epoch: of each network that trains side by side, or of the only one."""
+        return self.part_losses[epoch] if self.part_losses else (self.monitored()[epoch],)
 
     @property
     def score(self) -> float:

@@ -17,8 +17,9 @@ from chainrule.training.stopping import EarlyStopping, StopRule
 from chainrule.training.trainer import MODEL, Trainer
 
 ALL_EPOCHS = "all epochs done"
-#: what a replica has an entry of for every epoch
+#: what a replica has a number of for every epoch
 CURVES = ("loss", "validation_loss", "gradient_norm", "end_loss", "lr")
+PARTS = "part_losses"  # of which it has several numbers for every epoch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +34,9 @@ class Unanswered:
 class ReplicaState:
     """An unfinished replica after its last finished epoch: one object, replaced whole, so never half true.
 
-    ``best`` holds the model's tensors at the lowest loss and ``best_epoch`` that epoch, ``improved_epoch`` the last one
-    that improved enough for early stopping to go on waiting (epochs counted from 0; -1: none yet). ``unanswered`` is
+    ``best`` holds the model's tensors at the lowest loss and ``best_epochs`` that epoch, ``improved_epochs`` the last
+    one that improved enough for early stopping to go on waiting (counted from 0; none before the first). If the loss is
+    the mean of losses of the model's parts, there is one of each for every part, by its own loss. ``unanswered`` is
     set from the end of an epoch until all callbacks have returned: ``tensors`` are then those before the first
     callback, so that all of them can be asked again. ``stop`` is the callbacks' reason to end the replica, or empty.
     """
@@ -43,8 +45,8 @@ class ReplicaState:
     steps: int
     tensors: dict[str, Array]
     best: dict[str, Array]
-    best_epoch: int = -1
-    improved_epoch: int = -1
+    best_epochs: tuple[int, ...] = ()
+    improved_epochs: tuple[int, ...] = ()
     unanswered: Unanswered | None = None
     stop: str = ""
 
@@ -56,6 +58,16 @@ class ReplicaState:
     def answered(self, tensors: dict[str, Array], stop: str) -> ReplicaState:
         """The state once all callbacks have returned."""
         return replace(self, tensors=tensors, unanswered=None, stop=stop)
+
+    @property
+    def best_epoch(self) -> int:
+        """The best epoch, of several parts the latest; -1 before the first."""
+        return max(self.best_epochs, default=-1)
+
+    @property
+    def improved_epoch(self) -> int:
+        """The last epoch in which the loss, or that of any part, improved enough; -1 before the first."""
+        return max(self.improved_epochs, default=-1)
 
     @property
     def is_settled(self) -> bool:
@@ -89,7 +101,7 @@ class RunState:
         _extend(replica, results)
         tensors = trainer.arrays if in_place else trainer.snapshot()
         epochs = before.epochs + len(results)
-        best, best_epoch, improved_epoch = _best(before, replica, epochs - 1, tensors, rules)
+        best, best_epochs, improved_epochs = _best(before, replica, epochs - 1, tensors, rules, trainer.parts)
 
         def after(tensors: dict[str, Array]) -> ReplicaState:
             return ReplicaState(
@@ -97,8 +109,8 @@ class RunState:
                 steps=before.steps + sum(result.steps for result in results),
                 tensors=tensors,
                 best=best,
-                best_epoch=best_epoch,
-                improved_epoch=improved_epoch,
+                best_epochs=best_epochs,
+                improved_epochs=improved_epochs,
                 unanswered=unanswered,
             )
 
@@ -110,17 +122,23 @@ class RunState:
     def ended(self, index: int, reason: str) -> Replica:
         """The replica with the parameters of its last finished epoch or, for early stopping, of its best."""
         state, replica = self.unfinished[index], self.replicas.get(index, Replica())
-        curves = {name: getattr(replica, name)[: state.epochs] for name in CURVES}
-        kept, epoch = (
-            (state.best, state.best_epoch) if state.best else (model_part(state.tensors), state.epochs - 1)
+        curves = {name: getattr(replica, name)[: state.epochs] for name in (*CURVES, PARTS)}
+        kept, epochs = (
+            (state.best, state.best_epochs)
+            if state.best
+            else (model_part(state.tensors), (state.epochs - 1,))
         )
         taken = curves["validation_loss"] or curves["end_loss"]
+        loss = taken[epochs[0]] if taken and epochs[0] >= 0 else None
+        if len(epochs) > 1:
+            loss = sum(replica.watched(epoch)[part] for part, epoch in enumerate(epochs)) / len(epochs)
         return replace(
             replica,
             **curves,
             state=kept,
-            kept_epoch=epoch,
-            kept_loss=taken[epoch] if taken and epoch >= 0 else None,
+            kept_epoch=max(epochs),
+            kept_epochs=epochs if len(epochs) > 1 else (),
+            kept_loss=loss,
             steps=state.steps,
             stopped=reason,
         )
@@ -131,6 +149,7 @@ def _extend(replica: Replica, results: Sequence[EpochResult]) -> None:
     for name in CURVES:
         found = [getattr(result, name) for result in results]
         getattr(replica, name).extend(x for x in found if x is not None)
+    replica.part_losses.extend(result.part_losses for result in results if result.part_losses)
 
 
 def _best(
@@ -139,17 +158,39 @@ def _best(
     now: int,
     tensors: dict[str, Array],
     rules: Sequence[StopRule],
-) -> tuple[dict[str, Array], int, int]:
-    """The best parameters so far, their epoch and the last one that improved, where early stopping asks for them."""
-    best, best_epoch, improved = before.best, before.best_epoch, before.improved_epoch
+    parts: Sequence[str],
+) -> tuple[dict[str, Array], tuple[int, ...], tuple[int, ...]]:
+    """The best parameters so far, their epochs and the last that improved, where early stopping asks for them.
+
+    The names of each part's tensors begin with one of ``parts``. What ``before`` holds is left as it is: it may be on
+    its way into a checkpoint.
+    """
     rule = next((rule for rule in rules if isinstance(rule, EarlyStopping)), None)
-    if rule is not None:
-        curve = replica.monitored()
-        if best_epoch < 0 or score(curve[now]) < score(curve[best_epoch]):
-            best, best_epoch = {k: x.copy(order="K") for k, x in model_part(tensors).items()}, now
-        if improved < 0 or score(curve[now]) < score(curve[improved]) - rule.min_delta:
-            improved = now
-    return best, best_epoch, improved
+    if rule is None:
+        return before.best, before.best_epochs, before.improved_epochs
+    best = before.best
+    better = _lower(replica, now, before.best_epochs)
+    if any(better):
+        prefixes = parts if replica.part_losses else ("",)
+        fresh = tuple(prefix for prefix, is_better in zip(prefixes, better, strict=True) if is_better)
+        own = model_part(tensors).items()
+        best = {name: x.copy(order="K") if name.startswith(fresh) else best[name] for name, x in own}
+    improved = _lower(replica, now, before.improved_epochs, rule.min_delta)
+    return best, _moved(before.best_epochs, better, now), _moved(before.improved_epochs, improved, now)
+
+
+def _lower(replica: Replica, now: int, epochs: Sequence[int], by: float = 0.0) -> list[bool]:
+    """Whether the loss of each part is lower now than in an earlier epoch, by more than so much."""
+    losses = replica.watched(now)
+    if not epochs:
+        return [True] * len(losses)
+    former = [replica.watched(epoch)[part] for part, epoch in enumerate(epochs)]
+    return [score(loss) < score(before) - by for loss, before in zip(losses, former, strict=True)]
+
+
+def _moved(epochs: Sequence[int], moves: Sequence[bool], now: int) -> tuple[int, ...]:
+    """The epochs, of which some become the present one."""
+    return tuple(now if moved else epoch for moved, epoch in zip(moves, epochs or moves, strict=True))
 
 
 def score(loss: float) -> float:

@@ -89,6 +89,9 @@ class Round:
 
     def _score(self, index: int) -> float:
         """The loss by which a replica was to be judged at the end of this round."""
-        curve = self._run.state.replicas[index].monitored()[: self.epochs]
-        lowest = any(isinstance(rule, EarlyStopping) for rule in self._run.rules)
-        return min(map(score, curve if lowest else curve[-1:]), default=np.inf)
+        replica = self._run.state.replicas[index]
+        curve = replica.monitored()[: self.epochs]
+        if not any(isinstance(rule, EarlyStopping) for rule in self._run.rules):
+            return min(map(score, curve[-1:]), default=np.inf)
+        curves = list(zip(*replica.part_losses[: self.epochs], strict=True)) or [tuple(curve)]
+        return sum(min(map(score, curve), default=np.inf) for curve in curves) / len(curves)

@@ -44,7 +44,7 @@ def saver_of(
         "epochs": epochs if settings.restarts > 1 else None,
         **asdict(settings),
     }
-    return Saver(checkpoint, description, partial(_changeable, trainer), line)
+    return Saver(checkpoint, description, partial(_changeable, trainer), line, len(trainer.parts))
 
 
 def _changeable(trainer: Trainer) -> dict[str, str]:

@@ -24,6 +24,7 @@ from chainrule.optim.clipping import gradient_norm
 from chainrule.optim.optimizer import Optimizer
 from chainrule.tensor import Tensor
 from chainrule.trace import Trace, tracing
+from chainrule.training.parts import MeanOfParts, mean_of
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Penalty = Callable[[Module], Tensor]
@@ -42,6 +43,8 @@ class Objective:
     @classmethod
     def of(cls, model: Module, loss: Loss, penalty: Penalty | None = None) -> Objective:
         """The objective of a model as given: parts that are in inference mode while the model trains stay there."""
+        if isinstance(loss, MeanOfParts):
+            loss.check(model)
         parts = [module for _, module in model.named_modules() if model.training and not module.training]
         return cls(model=model, loss=loss, penalty=penalty, at_inference=tuple(parts))
 
@@ -53,13 +56,27 @@ class Objective:
 
     def traced(self, forms: Sequence[Form]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Inside a trace: x and y of these forms, the loss, and the loss with the penalty."""
-        x, y = (Tensor(None, new_leaf(*form, name)) for form, name in zip(forms, "xy", strict=True))
+        x, y = _leaves(forms)
         return x, y, *self.at(x, y)
 
     def at(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """The loss of a minibatch, and the loss with the penalty."""
         value = self.loss(self.model(x), y)
         return value, value if self.penalty is None else value + self.penalty(self.model)
+
+    def losses(self, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        """The loss of a minibatch and, if it is the mean of losses of the model's parts, those."""
+        outputs = self.model(x)
+        if not isinstance(self.loss, MeanOfParts):
+            return (self.loss(outputs, y),)
+        each = self.loss.each(outputs, y)
+        return mean_of(each), *each
+
+
+def _leaves(forms: Sequence[Form]) -> tuple[Tensor, Tensor]:
+    """Inside a trace: x and y of these forms."""
+    x, y = (Tensor(None, new_leaf(*form, name)) for form, name in zip(forms, "xy", strict=True))
+    return x, y
 
 
 @dataclass(frozen=True)
@@ -193,10 +210,11 @@ def rate_step(optimizer: Optimizer) -> Step:
 
 
 def loss_step(objective: Objective, forms: Sequence[Form]) -> Step:
-    """The loss of a minibatch at inference, without any update."""
+    """The loss of a minibatch at inference and the losses of the model's parts, if any, without any update."""
     with at_inference(objective.model), tracing() as trace:
-        x, y, loss, _ = objective.traced(forms)
-    return Step((x.node, y.node), (loss.node,), trace=trace).checked()
+        x, y = _leaves(forms)
+        losses = objective.losses(x, y)
+    return Step((x.node, y.node), tuple(loss.node for loss in losses), trace=trace).checked()
 
 
 def gradient_step(objective: Objective, forms: Sequence[Form]) -> Step:

@@ -31,6 +31,7 @@ from chainrule.training.epoch_rates import EpochRates
 from chainrule.training.epoch_result import EpochResult
 from chainrule.training.executors import EXECUTORS, Runner, RunsWork, Work
 from chainrule.training.folds import Fold
+from chainrule.training.parts import MeanOfParts
 from chainrule.training.prepared_steps import PreparedSteps
 from chainrule.training.settings import Settings
 from chainrule.training.sparse_rows import WrittenOut, is_sparse
@@ -262,7 +263,9 @@ class Trainer:
         step, name = len(sizes) + len(looking), "end_loss" if self._look_back else "validation_loss"
         results = self._results([np.array(found[i::step]) for i in range(len(sizes))], sizes, rates)
         for i, result in enumerate(results if looking else ()):
-            setattr(result, name, self._combined(found[i * step + len(sizes) : (i + 1) * step], looking))
+            loss, *parts = self._combined(found[i * step + len(sizes) : (i + 1) * step], looking)
+            setattr(result, name, loss)
+            result.part_losses = tuple(parts)
         return results
 
     def visit(
@@ -407,7 +410,12 @@ class Trainer:
     def loss_of(self, rows: Rows) -> float:
         """The loss of these rows in inference mode."""
         looking = self._looking(rows)
-        return self._combined(self._runs(looking).run(looking, _no_tick), looking)
+        return self._combined(self._runs(looking).run(looking, _no_tick), looking)[0]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """With what the names of each part of the model begin, if the loss is the mean of losses of its parts."""
+        return self.objective.loss.prefixes if isinstance(self.objective.loss, MeanOfParts) else ()
 
     def evaluation_rows(self, rows: Rows) -> int:
         """How many rows are evaluated at once: all of them, unless their loss follows from the losses of parts."""
@@ -430,12 +438,13 @@ class Trainer:
                     works.append(Work(step, (rows.x, rows.y), order, steps))
         return works
 
-    def _combined(self, losses: Sequence[Array], works: Sequence[Work]) -> float:
-        """The loss of all rows, from the losses [steps, 1] of the rows of each step."""
+    def _combined(self, losses: Sequence[Array], works: Sequence[Work]) -> list[float]:
+        """The losses of all rows, from those of the rows of each step [steps, losses]."""
         total = self._is_total
         sizes = [1 if total else work.runner.rows for work in works]
-        found = sum(float(part.sum()) * size for part, size in zip(losses, sizes, strict=True))
-        return found if total else found / sum(work.runner.rows * work.steps for work in works)
+        rows = 1 if total else sum(work.runner.rows * work.steps for work in works)
+        parts = [[x * size for x in _sums(part).tolist()] for part, size in zip(losses, sizes, strict=True)]
+        return [sum(each) / rows for each in zip(*parts, strict=True)]
 
     def _results(
         self, records: Sequence[Array], sizes: Sequence[int], rates: Sequence[float | None] = ()
