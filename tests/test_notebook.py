@@ -54,7 +54,7 @@ def test_models_of_tables():
 
 def test_text_is_escaped_and_charts_hold_what_is_not_finite():
     assert texts(parsed(html_table(["<b>"], [["&"]])), "th") == ["<b>"]
-    tree = parsed(line_chart([1, 2, 3, 4], {"<x>": [1.0, np.nan, np.inf, 2.0]}, "a", "b", mark=2))
+    tree = parsed(line_chart([1, 2, 3, 4], {"<x>": [1.0, np.nan, np.inf, 2.0]}, "a", "b", marks=[2]))
     assert tree.attrib["class"] == "chainrule-chart"
 
 

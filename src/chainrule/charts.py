@@ -83,9 +83,9 @@ def plot_run(
     title: str,
     curves: Sequence[tuple[str, Floats]],
     kept: int,
-    kept_epoch: int = -1,
+    kept_epochs: Sequence[int] = (),
 ) -> Axes:
-    """Plot named curves [restarts, epochs] of a run, with a mark at the kept epoch, if there is one.
+    """Plot named curves [restarts, epochs] of a run, with a mark at each kept epoch from 0 on.
 
     The first curve is blue, the second orange and dashed.
     """
@@ -93,11 +93,12 @@ def plot_run(
         for (name, values), colour, dashes in zip(curves, COLOURS, DASHES, strict=False):
             plot_curves(axes, values, kept, colour=colour, dashes=dashes, label=name)
         last = curves[-1][1]
-        if 0 <= kept_epoch < last.shape[1]:
-            axes.plot(kept_epoch + 1, last[kept, kept_epoch], "o", color="black", markersize=5, label="kept")
+        marks = np.array([epoch for epoch in kept_epochs if 0 <= epoch < last.shape[1]], np.int64)
+        if marks.size:
+            axes.plot(marks + 1, last[kept, marks], "o", color="black", markersize=5, label="kept")
         logarithmic_where_wide(axes, np.concatenate([values.ravel() for _, values in curves]))
         axes.set(xlabel="epoch", ylabel=title)
-        if len(curves) > 1 or kept_epoch >= 0:
+        if len(curves) > 1 or marks.size:
             axes.legend(loc="best", fontsize="small")
         return axes
 

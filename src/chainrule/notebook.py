@@ -48,9 +48,9 @@ def line_chart(
     y_title: str,
     *,
     logarithmic: tuple[bool, bool] = (False, False),
-    mark: float | None = None,
+    marks: Sequence[float] = (),
 ) -> Markup:
-    """Draw lines over a common x [points], each [points], by name; ``mark`` is an x to mark with a vertical line.
+    """Draw lines over a common x [points], each [points], by name, and a vertical line at each x of ``marks``.
 
     >>> line_chart([1, 2, 3], {"loss": [3.0, 2.0, 1.5]}, "epoch", "loss")[:28]
     '<svg class="chainrule-chart"'
@@ -71,7 +71,7 @@ def line_chart(
         if len(lines) > 1:
             place = {"x": WIDTH - 12, "y": 24 + 14 * number, "text_anchor": "end", "style": f"fill:{colour}"}
             drawn.append(element("text", name, **place))
-    if mark is not None:
+    for mark in marks:
         at = f"{float(across(mark)):.1f}"
         drawn.append(
             element(

@@ -92,8 +92,11 @@ def describe(model: TableModel) -> Iterator[tuple[str, str]]:
     yield "score", score.describe()
     if facts.decision:
         yield "decision", f"{describe_decision(facts.decision, target.classes)}: the predicted class"
-    course = f"{facts.epochs} epochs ({clipped(facts.stopped)}); epoch {facts.best_epoch} is kept"
-    folds = model.architecture.members
+    folds, kinds = model.architecture.members, len(model.architecture.kinds)
+    kept = f"epoch {facts.best_epoch} is kept"
+    if folds > 1 and kinds > 1:
+        kept = f"each of its {kinds} networks keeps its best epoch, the last of them {facts.best_epoch}"
+    course = f"{facts.epochs} epochs ({clipped(facts.stopped)}); {kept}"
     yield "training", f"the best of {folds} folds: {course}" if folds > 1 else course
     yield "network", clipped(model.architecture.describe(), WIDTH)
     layers = list(layer_lines(model))

@@ -33,13 +33,18 @@ class Layer(NamedTuple):
 
 @dataclass(frozen=True)
 class Curves:
-    """Losses [restarts, epochs], NaN for epochs not run; ``kept`` and ``best_epoch`` count from 0."""
+    """Losses [restarts, epochs], NaN for epochs not run; ``kept`` and ``best_epoch`` count from 0.
+
+    ``kept_epochs`` are those of the kept restart's networks, where several train side by side and each keeps its own
+    best epoch: ``best_epoch`` is the latest of them, and the curves are means over the networks.
+    """
 
     training: Floats
     validation: Floats | None
     kept: int
     best_epoch: int
     together: bool = False  # all networks answer, each with the parameters of its own best epoch
+    kept_epochs: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         shape = np.shape(self.training)
@@ -50,7 +55,8 @@ class Curves:
                 expected="[restarts, epochs] for both",
                 got=f"{list(shape)} and {list(other)}",
             )
-        if not (0 <= self.kept < shape[0] and 0 <= self.best_epoch < shape[1]):
+        epochs = (self.best_epoch, *self.kept_epochs)
+        if not (0 <= self.kept < shape[0] and all(0 <= epoch < shape[1] for epoch in epochs)):
             raise DataError(
                 "The kept restart or its best epoch is not among the curves.",
                 expected=f"a restart below {shape[0]} and an epoch below {shape[1]}",

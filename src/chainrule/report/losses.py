@@ -52,10 +52,14 @@ def _which_is_kept(curves: Curves) -> str:
     """Which network the curves in bold are of, and of which epoch it is."""
     restarts, epoch = len(curves.training), curves.best_epoch + 1
     if curves.together:
+        mean, whose = ("mean loss", "its own lowest") if curves.kept_epochs else ("loss", "the lowest")
+        was = f"its epoch was {epoch}"
+        if curves.kept_epochs:
+            was = f"the epochs of its networks were {', '.join(str(kept + 1) for kept in curves.kept_epochs)}"
         return (
-            f"There is a curve for each of {restarts} folds of the rows: the loss of the networks that were trained on "
-            f"all other rows, on these and on the fold itself. All answer together, each as it was after the epoch "
-            f"with the lowest loss on its fold; fold {curves.kept + 1} is drawn bold, its epoch was {epoch}."
+            f"There is a curve for each of {restarts} folds of the rows: the {mean} of the networks that were trained "
+            f"on all other rows, on these and on the fold itself. All answer together, each as it was after the epoch "
+            f"with {whose} loss on its fold; fold {curves.kept + 1} is drawn bold, {was}."
         )
     text = f"Restart {curves.kept + 1} of {restarts} is kept. " if restarts > 1 else ""
     return text + f"The network is the one after epoch {epoch}."
@@ -81,13 +85,16 @@ def loss_chart(kinds: Sequence[tuple[str, Floats]], finite: Floats, curves: Curv
             style = f"curve {kind}" + (" kept" if restart == curves.kept else "")
             lines.append(loss_curve(losses[restart, :epochs], x, y, name, style))
     kind, losses = kinds[-1]
-    loss = losses[curves.kept, curves.best_epoch]
-    if np.isfinite(loss):
-        lines.append(best_mark(x, y, curves.best_epoch + 1, loss, kind))
+    marked = sorted({*(curves.kept_epochs or (curves.best_epoch,))})
+    for epoch in marked:
+        if np.isfinite(loss := losses[curves.kept, epoch]):
+            said = f"epoch {epoch + 1}: {readable(loss)}" if len(marked) == 1 else ""
+            lines.append(best_mark(x, y, epoch + 1, loss, kind, said))
     title = "Loss" + (" (logarithmic)" if logarithmic else "")
-    description = (
-        f"{' and '.join(kind for kind, _ in kinds)} loss over {epochs} epochs; lowest kept: {readable(loss)}."
-    )
+    kept = f"lowest kept: {readable(losses[curves.kept, marked[0]])}"
+    if len(marked) > 1:
+        kept = f"kept are epochs {', '.join(str(epoch + 1) for epoch in marked)}"
+    description = f"{' and '.join(kind for kind, _ in kinds)} loss over {epochs} epochs; {kept}."
     return picture(WIDTH, 345, "Loss by epoch", description, axes(x, y, "Epoch", title), *lines)
 
 
@@ -104,8 +111,8 @@ def loss_curve(losses: Floats, x: Scale, y: Scale, name: str, style: str) -> Mar
     return curve(x(points + 1), y(drawable[points]), element("title", name), class_=style)
 
 
-def best_mark(x: Scale, y: Scale, epoch: int, loss: float, kind: str) -> Markup:
-    """A line and a dot at the epoch whose parameters are kept."""
+def best_mark(x: Scale, y: Scale, epoch: int, loss: float, kind: str, said: str) -> Markup:
+    """A line and a dot at an epoch whose parameters are kept, and what is said of it."""
     across, up = float(x(epoch)), float(y(loss))
     left = across > (x.start + x.end) / 2
     return element(
@@ -114,7 +121,7 @@ def best_mark(x: Scale, y: Scale, epoch: int, loss: float, kind: str) -> Markup:
         element("circle", cx=f"{across:.1f}", cy=f"{up:.1f}", r=5, class_=f"mark {kind}"),
         element(
             "text",
-            f"epoch {epoch}: {readable(loss)}",
+            said,
             x=f"{across + (-8 if left else 8):.1f}",
             y=y.end + 4,
             dy="0.6em",

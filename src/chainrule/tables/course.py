@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chainrule.tables.finding import Draft, Remedy, change_of
 from chainrule.tables.recipe import Recipe
 from chainrule.tables.signal import Losses
+from chainrule.training.history import Replica
 
 if TYPE_CHECKING:
     from chainrule.tables.trained import Trained
@@ -34,13 +36,14 @@ def find_still_improving(trained: Trained, losses: Losses) -> Iterator[Draft]:
         return
     if trained.history.interrupted or kept.kept_epoch + 1 <= NEAR_THE_END[0 if few else 1] * planned:
         return
-    curve = np.array(kept.validation_loss or kept.loss)
+    curve = _losses_of(kept)
     third = max(len(curve) // 3, 1)
     fall = float(curve[max(kept.kept_epoch - third, 0)] - curve[kept.kept_epoch])
     if not few and fall <= FALL * float(losses.constant.mean()):
         return
     more = usual if few else 2 * planned
     last = f"the best of {planned} epochs was number {kept.kept_epoch + 1}"
+    last += " for one of the networks of the best fold" if len(kept.marked) > 1 else ""
     rise = f", and the loss fell by {fall:.3g} in the last {third}" if third < kept.kept_epoch + 1 else ""
     yield Draft(
         "still improving",
@@ -49,6 +52,14 @@ def find_still_improving(trained: Trained, losses: Losses) -> Iterator[Draft]:
         f"{last}{rise}" + (f"; {usual} are usual for {rows} rows" if few else ""),
         change_of(settings, epochs=more) if settings.budget is None else _longer(settings.budget),
     )
+
+
+def _losses_of(kept: Replica) -> NDArray[np.float64]:
+    """The loss after each epoch; of networks of which each keeps its best epoch, of what they would have kept."""
+    if kept.kept_epochs:
+        found: NDArray[np.float64] = np.minimum.accumulate(np.array(kept.part_losses)).mean(1)
+        return found
+    return np.array(kept.validation_loss or kept.loss)
 
 
 def _longer(budget: float) -> Remedy:

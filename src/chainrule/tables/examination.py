@@ -52,7 +52,7 @@ def _examine(trained: Trained) -> Examination:
         single.network,
         _some(single.training, classes),
         loss_of(prepared.preprocessor.target, settings),
-        trained.history,
+        trained.history_of_single,
         validation=_some(single.unseen, classes) if len(single.unseen.target) else None,
         penalty=penalty_of(settings),
         rows=ROWS,

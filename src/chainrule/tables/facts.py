@@ -15,12 +15,13 @@ class Facts:
 
     ``version`` is chainrule's, ``data`` the name of the file or bundled problem. ``scored_on`` says which
     rows the score is of, "held-out", "out-of-fold" or "training". ``most_frequent`` is the label of the training rows'
-    most frequent class, 0 for a regression. ``stopped`` says why training ended. ``errors`` are sizes of errors on rows
-    that did not train, in ascending order: of numbers in the target's units and, if there is an ``error_scale`` (see
-    ``error_scale.py``), divided by the row's scale; of classes 1 - the probability that the right class was given.
-    ``decision`` holds a weight for each class, which its probability is multiplied by before the largest is predicted;
-    none where the likeliest class is. ``score_low`` and ``score_high`` are the ends of the score's 95% interval, as in
-    ``Score``.
+    most frequent class, 0 for a regression. ``best_epoch`` is the one that is kept; where networks of several kinds
+    train side by side, each keeps its own, and this is the latest. ``stopped`` says why training ended. ``errors`` are
+    sizes of errors on rows that did not train, in ascending order: of numbers in the target's units and, if there is an
+    ``error_scale`` (see ``error_scale.py``), divided by the row's scale; of classes 1 - the probability that the right
+    class was given. ``decision`` holds a weight for each class, which its probability is multiplied by before the
+    largest is predicted; none where the likeliest class is. ``score_low`` and ``score_high`` are the ends of the
+    score's 95% interval, as in ``Score``.
 
     >>> from chainrule import data, tables
     >>> wine = data.load_bundled("wine")

@@ -76,6 +76,7 @@ def make_report(trained: Trained, model_path: str) -> Report:
             history.best,
             facts.best_epoch - 1,
             together=trained.out_of_fold is not None,
+            kept_epochs=history.replicas[history.best].kept_epochs,
         ),
         outcome=_outcome(trained),
         columns=[
@@ -207,9 +208,11 @@ def _settings(trained: Trained) -> dict[str, object]:
     if facts.decision:
         chosen["predicted class"] = describe_decision(facts.decision, trained.model.classes)
     whose = "" if trained.out_of_fold is None else " of the best fold"
+    kept = trained.history.replicas[trained.history.best].kept_epochs  # of networks that train side by side
+    several = ", ".join(str(epoch + 1) for epoch in kept)
     outcome = {
         f"epochs run{whose}": facts.epochs,
-        f"best epoch{whose}": facts.best_epoch,
+        f"best epoch{'s' if several else ''}{whose}": several or facts.best_epoch,
         f"stopped{whose}": facts.stopped,
     }
     return {name.replace("_", " "): value for name, value in {**listed, **chosen, **outcome}.items()}

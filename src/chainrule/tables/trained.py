@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -234,6 +234,25 @@ class Trained:
         others = np.setdiff1d(np.arange(len(prepared.training.target)), unseen)
         training = prepared.training
         return Single(judged.members[best], training.rows(others), training.rows(unseen))
+
+    @property
+    def history_of_single(self) -> History:
+        """The history with the losses of the network of ``single``, where several train side by side."""
+        architecture = self.model.architecture
+        part = next(i for i, share in enumerate(architecture.shares or (1.0,)) if share > 0)
+        if part >= len(architecture.kinds):  # the linear model, which has no epochs
+            return self.history
+        own = [
+            replace(
+                one,
+                validation_loss=[losses[part] for losses in one.part_losses],
+                kept_epoch=one.kept_epochs[part],
+            )
+            if one.kept_epochs
+            else one
+            for one in self.history.replicas
+        ]
+        return replace(self.history, replicas=own)
 
     @cached_property
     def constant(self) -> Floats:

@@ -69,6 +69,11 @@ class Replica:
         return self.part_losses[epoch] if self.part_losses else (self.monitored()[epoch],)
 
     @property
+    def marked(self) -> tuple[int, ...]:
+        """The epochs after which parameters were kept: one, or those of networks that train side by side, ascending."""
+        return tuple(sorted({*(self.kept_epochs or (self.kept_epoch,))}))
+
+    @property
     def score(self) -> float:
         """The loss of the kept parameters, by which replicas are compared; lower is better.
 
@@ -190,8 +195,10 @@ class History:
 
     def describe_kept(self) -> str:
         """Say which epoch's parameters the model holds."""
-        epoch, which = self.replicas[self.best].kept_epoch + 1, f" of replica {self.best}"
-        when = f"after epoch {epoch}" if epoch else "before the first epoch"
+        kept, which = self.replicas[self.best], f" of replica {self.best}"
+        when = f"after epoch {kept.kept_epoch + 1}" if kept.kept_epoch >= 0 else "before the first epoch"
+        if len(kept.marked) > 1:
+            when = f"after each network's best epoch ({', '.join(str(epoch + 1) for epoch in kept.kept_epochs)})"
         return f"{when}{which if len(self.replicas) > 1 else ''}"
 
     def ensemble(self) -> Ensemble:
@@ -266,8 +273,8 @@ class History:
 
         Columns: ``replica`` from 0, ``epoch`` from 1, ``loss``, ``validation_loss`` (NaN without validation
         data), ``gradient_norm``, ``lr`` (NaN with ``optim.LBFGS``), and ``kept``, true in the epoch of each
-        replica whose parameters were kept. ``library`` is "polars", "pandas" or "arrow"; the last two have to
-        be installed.
+        replica whose parameters were kept (in several, where networks that train side by side kept one each).
+        ``library`` is "polars", "pandas" or "arrow"; the last two have to be installed.
         """
         count = [len(replica.loss) for replica in self.replicas]
         curves = ("loss", "validation_loss", "gradient_norm", "lr")
@@ -276,7 +283,7 @@ class History:
             "epoch": np.concatenate([np.arange(1, n + 1) for n in count] or [np.zeros(0, np.int64)]),
             **{name: np.array([v for r in self.replicas for v in _padded(r, name)]) for name in curves},
             "kept": np.array(
-                [epoch == r.kept_epoch for r in self.replicas for epoch in range(len(r.loss))], bool
+                [epoch in r.marked for r in self.replicas for epoch in range(len(r.loss))], bool
             ),
         }
         return make_frame(columns, library)
@@ -305,7 +312,7 @@ class History:
             )
         kept = self.best if len(drawn[0][1]) > self.best else 0
         label = {"loss": "loss", "gradient_norm": "gradient norm", "lr": "learning rate"}[what]
-        return plot_run(ax, label, drawn, kept, replica.kept_epoch if what == "loss" else -1)
+        return plot_run(ax, label, drawn, kept, replica.marked if what == "loss" else ())
 
     def __repr__(self) -> str:
         kept = self.replicas[self.best]
@@ -313,7 +320,10 @@ class History:
         several = f"replica {self.best} of {planned}, " if planned > 1 else ""
         several += f"{self.not_begun} not begun, " if self.not_begun else ""
         parts = [f"{several}{len(kept.loss)} epochs", f"{self.steps} steps"]
-        if kept.kept_epoch >= 0:
+        if len(kept.marked) > 1:  # networks side by side: no epoch's losses are theirs together
+            name = "validation loss" if kept.validation_loss else "loss"
+            parts.append(f"{name} {kept.kept_loss:.4g}")
+        elif kept.kept_epoch >= 0:
             end = kept.end_loss or kept.loss
             parts.append(f"loss {end[kept.kept_epoch]:.4g}")
             if kept.validation_loss:
@@ -333,7 +343,7 @@ class History:
                 "epoch",
                 "loss",
                 logarithmic=(False, positive),
-                mark=kept.kept_epoch + 1,
+                marks=[epoch + 1 for epoch in kept.marked],
             )
             if kept.loss
             else ""

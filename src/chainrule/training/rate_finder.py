@@ -56,7 +56,9 @@ class RateCurve:
 
     def _repr_html_(self) -> str:
         lines = {"loss": self.losses, "running mean": self.smoothed}
-        return line_chart(self.rates, lines, "learning rate", "loss", logarithmic=(True, False), mark=self.lr)
+        return line_chart(
+            self.rates, lines, "learning rate", "loss", logarithmic=(True, False), marks=[self.lr]
+        )
 
 
 def _smoothed(losses: list[float]) -> Array:
