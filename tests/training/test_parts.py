@@ -237,12 +237,13 @@ def test_folds_that_were_interrupted_keep_the_same(threads, tmp_path, same_state
 
 
 def test_two_threads_on_one_step_change_no_bit(many_cores, same_state):
-    wide = [nn.MLP([4, 128, 128, 1], seed=i, dtype=np.float32) for i in range(3)]
+    def wide():
+        return SideBySide([nn.MLP([4, 128, 128, 1], seed=i, dtype=np.float32) for i in range(3)])
+
     x = RNG.normal(size=(2500, 4)).astype(np.float32)
     data = x, np.sin(x[:, :1])
     first, *others = (
-        train(SideBySide(wide), data, validation=data, epochs=2, batch_size=512, threads=threads)
-        for threads in (1, 2)
+        train(wide(), data, validation=data, epochs=2, batch_size=512, threads=threads) for threads in (1, 2)
     )
     for other in others:
         alike(other, first, same_state)
