@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.thorough import generated, slow
 
 from chainrule.data.features import cell_types, thousands
 from chainrule.data.features.cell_types import TypedColumn, add_cells
@@ -189,8 +190,7 @@ def direct():
         yield seen
 
 
-@settings(max_examples=150, deadline=None)
-@given(tables(), st.data())
+@generated(40, 150, tables(), st.data())
 def test_a_type_is_that_of_the_whole_column_however_it_is_cut(frame, data):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cell_types, "FIRST", 1)
@@ -219,10 +219,11 @@ def check_file(path, content: bytes, separator: str = ",") -> None:
         check(found[name], cells[name])
 
 
-def test_a_file_is_read_as_by_definition(little, direct, path):
+@pytest.mark.parametrize("examples", [40, slow(200)])
+def test_a_file_is_read_as_by_definition(little, direct, path, examples):
     before = len(direct)
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=examples, deadline=None)
     @given(
         tables(),
         st.sampled_from(["\n", "\r\n"]),

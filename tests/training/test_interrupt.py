@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.thorough import slow
 
 import chainrule as cr
 from chainrule import nn, optim
@@ -215,8 +216,7 @@ class Interruption:
         return self.count
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("saved", [True, False])
+@pytest.mark.parametrize("saved", [True, slow(False)])
 def test_ctrl_c_at_any_bytecode(make_model, regression, tmp_path, capsys, saved):
     x, y = regression[0][:12], regression[1][:12]
     path = tmp_path / "run.safetensors"
