@@ -4,8 +4,8 @@
     python benchmarks/calendar_parts.py --rows 100,300,1000 --seeds 3
 
 A made-up table has four numbers and a time within three years. Its target depends on the numbers, and on what the line
-is named after: the weekend, the hour, the season, or nothing. The error is the root mean square on 3,000 other rows over
-the deviation of their target, the mean over the seeds.
+is named after: the weekend, the hour, the season, or nothing. The error is the root mean square on 3,000 other rows
+over the deviation of their target, the mean over the seeds.
 """
 
 from __future__ import annotations
