@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from chainrule import data
 from chainrule.data import Preprocessor
+from chainrule.data.features import calendar
 from chainrule.data.features.calendar import DAY, HARMONICS, encode_calendar, phase, telling_parts
 from chainrule.errors import ModelFileError
 from chainrule.tables import TrainingSettings, train_table
@@ -82,18 +83,28 @@ def test_parts_that_tell_nothing_are_rarely_used():
 
 
 def test_the_chance_is_that_of_statsmodels():
-    from chainrule.data.features import calendar
-
     sm = pytest.importorskip("statsmodels.api")
-    seconds = times(90)
-    target = np.random.default_rng(0).normal(size=(90, 1))
-    trend = np.stack([np.ones(90), (seconds - seconds.mean()) / np.ptp(seconds)], 1)
-    for part in HARMONICS:
-        harmonics = np.zeros((90, 2 * HARMONICS[part]), np.float32)
+    seconds = np.unique(times(90, whole_days=True))
+    target = np.random.default_rng(0).normal(size=(len(seconds), 1))
+    trend = np.stack([np.ones(len(seconds)), (seconds - seconds.mean()) / np.ptp(seconds)], 1)
+    for part in ("day of week", "day of month", "time of year"):
+        harmonics = np.zeros((len(seconds), 2 * HARMONICS[part]), np.float32)
         encode_calendar([part], seconds, harmonics)
         full = sm.OLS(target, np.concatenate([trend, harmonics], 1)).fit()
         expected = full.compare_f_test(sm.OLS(target, trend).fit())[1]
-        assert calendar._chance(part, seconds, trend, target) == pytest.approx(expected, rel=1e-5)
+        assert calendar._chance(part, seconds, target) == pytest.approx(expected, rel=1e-5)
+        often = np.repeat(np.arange(len(seconds)), 3)
+        assert calendar._chance(part, seconds[often], target[often]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_the_rows_of_a_day_have_in_common_is_no_pattern_of_weekdays():
+    found = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        days = np.repeat(np.floor(times(20, seed, whole_days=True)), 50)
+        target = np.repeat(rng.normal(size=20), 50) + 0.1 * rng.normal(size=1000)
+        found += len(telling_parts(days, target[:, None]))
+    assert found <= 8  # of 160; nearly all of them if each row counted
 
 
 @pytest.mark.parametrize(

@@ -61,23 +61,30 @@ def telling_parts(seconds: Floats, target: Floats) -> tuple[str, ...]:
         return ()
     seconds, target = seconds[known], target[known]
     span = float(np.ptp(seconds))
-    trend = np.stack([np.ones(len(seconds)), (seconds - seconds.mean()) / (span or 1.0)], 1)
     return tuple(
         part
         for part, cycle in CYCLES.items()
-        if span >= LEAST_CYCLES[part] * cycle and _chance(part, seconds, trend, target) < SURE
+        if span >= LEAST_CYCLES[part] * cycle and _chance(part, seconds, target) < SURE
     )
 
 
-def _chance(part: str, seconds: Floats, trend: Floats, target: Floats) -> float:
-    """How likely a part would explain as much of the target by chance, if it told nothing."""
+def _chance(part: str, seconds: Floats, target: Floats) -> float:
+    """How likely a part would explain as much of the target by chance, if it told nothing.
+
+    Rows of one day (for the time of day: of one moment) count as one, with their mean: they may have in common what no
+    calendar tells, and a hundred rows of four days say no more of weekdays than four.
+    """
     from scipy.special import fdtrc
 
-    harmonics = np.zeros((len(seconds), 2 * HARMONICS[part]), np.float32)
-    encode_calendar([part], seconds, harmonics)
+    moments = seconds if part == "time of day" else np.floor(seconds / DAY) * DAY
+    moments, place, rows = np.unique(moments, return_inverse=True, return_counts=True)
+    target = np.stack([np.bincount(place, one) / rows for one in target.T], 1)
+    trend = np.stack([np.ones(len(moments)), (moments - moments[0]) / (np.ptp(moments) or 1.0)], 1)
+    harmonics = np.zeros((len(moments), 2 * HARMONICS[part]), np.float32)
+    encode_calendar([part], moments, harmonics)
     before, plain = _left(trend, target)
     after, both = _left(np.concatenate([trend, harmonics], 1), target)
-    more, rest = both - plain, len(seconds) - both
+    more, rest = both - plain, len(moments) - both
     if more <= 0 or rest <= 0:
         return 1.0
     usable = before > 1e-12 * np.square(target - target.mean(0)).sum(0)
