@@ -75,7 +75,7 @@ def test_interrupted_within_an_epoch(train, make_model, monkeypatch, same_state,
                 return super().__call__(*arrays)
 
     with monkeypatch.context() as patch:
-        patch.setattr(executors.Interpreting, "prepare", lambda self, step: partial(Interrupted, step))
+        patch.setattr(executors.Interpreting, "compile_step", lambda self, step: partial(Interrupted, step))
         model, history = train()
     done = after_steps // 4
     expected = make_model(dropout=0.2, batch_norm=True)
