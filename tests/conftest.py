@@ -2,9 +2,16 @@
 
 import functools
 import gc
+import os
 
 import pytest
 import typer.main
+from tests.thorough import mark_in_turn
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    mark_in_turn(items)
 
 
 def pytest_collection_finish() -> None:
@@ -23,7 +30,11 @@ def _one_command_line():
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
+    base = tmp_path_factory.getbasetemp()
+    # workers of one session share it, so that what one has compiled another one need not
+    cache = base.parent / "cache" if "PYTEST_XDIST_WORKER" in os.environ else base / "cache"
+    cache.mkdir(mode=0o700, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHAINRULE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("CHAINRULE_CACHE", str(cache))
         patch.setenv("CHAINRULE_VERIFY", "1")
         yield

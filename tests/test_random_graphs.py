@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tests.thorough import generated
 
 import chainrule as cr
 from chainrule.graph import check, new_leaf
@@ -130,8 +131,7 @@ def points(shapes: list[tuple[int, ...]], seed: int) -> tuple[list[np.ndarray], 
     return [rng.normal(size=s) for s in shapes], [rng.normal(size=s) for s in shapes]
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
-@given(programs(SMOOTH, PIECEWISE), shapes, seeds)
+@generated(100, 300, programs(SMOOTH, PIECEWISE), shapes, seeds, derandomize=True)
 def test_gradients_of_random_graphs_agree_with_finite_differences(steps, shapes, seed) -> None:
     x, direction = points(shapes, seed)
     distances: list[float] = []

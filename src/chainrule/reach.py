@@ -63,7 +63,6 @@ _UNDERSTOOD = (
 _MAKING = frozenset({"__init__", "__new__", "__post_init__"})  # called where an instance is made
 _NOT_CALLED = _MAKING | {"__repr__", "__str__", "__del__", "__getstate__", "__setstate__"}
 _NO_VALUES = frozenset({"__dict__", "__weakref__", "_predictor"})
-_GENERATORS = (np.random.Generator, np.random.RandomState, np.random.BitGenerator, random.Random)
 
 
 class Reach:
@@ -137,7 +136,7 @@ class Reach:
             (partial, lambda label, value: self._follow(label, value.func, value.args, value.keywords)),
             (property, lambda label, value: self._follow(label, value.fget)),
             ((staticmethod, classmethod), lambda label, value: self._follow(label, value.__func__)),
-            (_GENERATORS, lambda label, value: self.generators.update({label: value})),
+            (_generators(), lambda label, value: self.generators.update({label: value})),
             (ContextVar, self._visit_variable),
             (weakref.ref, lambda label, value: self._follow(label, value())),
             ((attrgetter, methodcaller), self._visit_getter),
@@ -320,6 +319,18 @@ class Reach:
         return [
             name for name in self._attributes if name in own or (kind is not None and hasattr(kind, name))
         ]
+
+
+def _generators() -> tuple[type, ...]:
+    """The classes of random generators; NumPy's only where its module is there, for before that nothing has one.
+
+    Importing it for this would make a fork dangerous: its extension modules cannot be imported a second time, as a
+    child must where another thread was importing them.
+    """
+    numpy_random = sys.modules.get("numpy.random")
+    names = ("Generator", "RandomState", "BitGenerator")
+    known = [getattr(numpy_random, name, None) for name in names]
+    return (random.Random, *(kind for kind in known if kind is not None))
 
 
 def _bound(method: object) -> tuple[object, object]:

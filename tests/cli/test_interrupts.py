@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.thorough import first_ones, slow
 
 import chainrule as cr
 from chainrule.cli import main, train
@@ -54,8 +55,7 @@ COMMANDS = [["--help"], ["train", "--help"], ["train", "xnor", "--epochs", "1"],
 
 
 @posix
-@pytest.mark.slow
-@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("arguments", [*map(slow, COMMANDS[:-1]), COMMANDS[-1]], ids=" ".join)
 def test_ctrl_c_during_imports_ends_quietly(tmp_path, arguments):
     imports_of(arguments, tmp_path)  # the first run compiles, which needs more of them
     count = imports_of(arguments, tmp_path)
@@ -257,8 +257,7 @@ def test_a_program_that_imports_chainrule_keeps_its_ctrl_c(tmp_path):
 
 
 @posix
-@pytest.mark.slow
-@pytest.mark.parametrize("gap", [0.0, 0.003, 0.01, 0.03, 0.1])
+@pytest.mark.parametrize("gap", first_ones([0.003, 0.0, 0.01, 0.03, 0.1]))
 def test_a_second_ctrl_c_at_any_time_keeps_the_model_and_says_where_it_is(tmp_path, gap):
     """It only ever costs the report."""
     import signal

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from tests.thorough import first_ones
 
 from chainrule.data.tables import read_table
 
@@ -74,8 +75,6 @@ BUNDLED = [
     ("diabetes", NUMBERS),
 ]
 
-pytestmark = pytest.mark.slow
-
 
 def folder(package: str, inside: str) -> Path:
     """Where a package keeps its tables; it is not imported."""
@@ -98,7 +97,7 @@ def check(run, data, arguments, task):
     return done
 
 
-@pytest.mark.parametrize(("name", "target", "task"), STATSMODELS)
+@pytest.mark.parametrize(("name", "target", "task"), first_ones(STATSMODELS))
 def test_statsmodels(run, name, target, task):
     path = folder("statsmodels", "datasets") / name
     check(run, path, ["--target", target], task)
@@ -106,7 +105,7 @@ def test_statsmodels(run, name, target, task):
 
 
 @pytest.mark.filterwarnings("default:class:chainrule.DataWarning")
-@pytest.mark.parametrize(("name", "target", "task"), VEGA)
+@pytest.mark.parametrize(("name", "target", "task"), first_ones(VEGA))
 def test_vega(run, name, target, task):
     path = folder("vega_datasets", "_data") / name
     trained = check(run, path, ["--target", target], task)
@@ -114,6 +113,6 @@ def test_vega(run, name, target, task):
     assert read_table(Path("predictions.csv")).height == read_table(path).height
 
 
-@pytest.mark.parametrize(("name", "task"), BUNDLED)
+@pytest.mark.parametrize(("name", "task"), first_ones(BUNDLED))
 def test_scikit_learn(run, name, task):
     check(run, name, [], task)

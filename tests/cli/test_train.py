@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from tests.thorough import first_ones
 
 import chainrule as cr
 from chainrule.files import save_tensors
@@ -401,7 +402,7 @@ def until_saved_again(process, checkpoint):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no signals to send")
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", first_ones(["SIGTERM", "SIGHUP"]))
 def test_sigterm_saves_what_there_is(tmp_path, name):
     number = getattr(signal, name)
     arguments = ["--epochs", "1000000", "--patience", "1000000", "--checkpoint", "run", "--json"]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.thorough import generated
 
 from chainrule.compiler.codegen.builder import I64, PTR, Function, Type, Value, const, module_text
 from chainrule.compiler.codegen.matmul import Product, emit_product, parts, scratch_bytes
@@ -212,8 +213,7 @@ def test_large_products(product: Product, level: str | None) -> None:
     np.testing.assert_array_equal(kernel(a, b, cuts), whole)
 
 
-@given(large_products(), st.sampled_from(list(TARGETS)), st.lists(st.integers(0, 70), max_size=2))
-@settings(max_examples=40, deadline=None)
+@generated(20, 40, large_products(), st.sampled_from(list(TARGETS)), st.lists(st.integers(0, 70), max_size=2))
 def test_any_large_product(product: Product, level: str | None, cuts: list[int]) -> None:
     a, b = operands(product)
     check(Kernel(product, TARGETS[level])(a, b, tuple(cuts)), a, b)

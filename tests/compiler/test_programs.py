@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.thorough import generated
 
 import chainrule as cr
 from chainrule import nn, optim
@@ -144,8 +145,7 @@ STEPS = [
 ]
 
 
-@settings(max_examples=200, deadline=None)
-@given(graphs())
+@generated(60, 200, graphs())
 def test_random_graphs_agree_with_the_interpreter(graph):
     leaves, outputs, arrays = graph
     expected = evaluate(outputs, dict(zip(leaves, arrays, strict=True)))

@@ -102,7 +102,7 @@ def test_the_executor_changes_the_number_of_threads_between_calls(monkeypatch, s
     for threads in (1, 3):
         model, step = traced(widths, options)
         executor = Compiling(threads)
-        runner = executor.prepare(step)({})
+        runner = executor.compile_step(step)({})
         assert runner.shared == (threads > 1)
         rows, order = data(widths)
         used = []

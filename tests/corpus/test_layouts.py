@@ -4,11 +4,12 @@ import random
 
 import pytest
 from tests.corpus.layouts import outcome, write
+from tests.thorough import first_ones
 
 SEEDS = 60
 
 
-@pytest.mark.parametrize("start", range(0, 600, SEEDS))
+@pytest.mark.parametrize("start", first_ones(range(0, 600, SEEDS), 2))
 def test_no_table_is_silently_another_one(tmp_path, start):
     found = [outcome(write(random.Random(seed)), tmp_path) for seed in range(start, start + SEEDS)]
     wrong = [(start + place, why) for place, (kind, why) in enumerate(found) if kind == "wrong"]

@@ -4,6 +4,7 @@ import random
 
 import pytest
 from tests.corpus.words import LANGUAGES
+from tests.thorough import slow
 
 from chainrule.data.files.detection import guesses, sure
 from chainrule.data.tables import read_assuming
@@ -43,7 +44,7 @@ def test_an_encoding_is_found_or_refused(tmp_path, language, encoding, rows):
     assert read == [(row[1], row[3]) for row in expected]
 
 
-@pytest.mark.parametrize("rows", [5, 10, 30, 300])
+@pytest.mark.parametrize("rows", [5, 10, 30, slow(300)])
 def test_no_guess_that_is_sure_is_wrong(rows):
     right = total = 0
     for language, encoding in CASES:

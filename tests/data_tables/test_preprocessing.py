@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tests.thorough import generated
 
 from chainrule.data import (
     Column,
@@ -110,8 +111,7 @@ def test_transformed_training_columns_are_standardised(values):
     assert abs(X.mean()) < 1e-3 and abs(X.std() - 1) < 1e-3
 
 
-@settings(deadline=None)
-@given(st.lists(st.sampled_from(["a", "b", "c", "é", "0x", None]), min_size=4))
+@generated(25, 100, st.lists(st.sampled_from(["a", "b", "c", "é", "0x", None]), min_size=4))
 def test_one_hot_rows_have_exactly_one_one(values):
     assume(len(set(values)) > 1)
     frame = pl.DataFrame({"c": values, "y": np.arange(len(values)) % 2})
@@ -414,8 +414,7 @@ JSON_VALUES = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=200)
-@given(data=st.data(), new=JSON_VALUES, remove=st.booleans())
+@generated(50, 200, st.data(), JSON_VALUES, st.booleans())
 def test_a_changed_field_is_a_model_file_error_or_a_preprocessor(data, new, remove):
     value = json.loads(fit_preprocessor(TRAINING, "price")[0].to_json())
     holder = data.draw(st.sampled_from([value, value["target"], *value["columns"], value["columns"]]))
@@ -463,8 +462,7 @@ def of_every_kind() -> tuple[pl.DataFrame, str]:
     return frame, fit_preprocessor(frame, "price")[0].to_json()
 
 
-@settings(deadline=None, max_examples=300)
-@given(data=st.data())
+@generated(75, 300, st.data())
 def test_numbers_of_any_size_in_a_file_are_refused_or_compute_something(data):
     """No warning of overflow: what fits together gives finite features, and what does not is an error."""
     frame, text = of_every_kind()
@@ -644,8 +642,7 @@ def tables(draw):
     return pl.DataFrame(columns)
 
 
-@settings(deadline=None, max_examples=150)
-@given(tables(), tables(), st.sampled_from([None, "classification", "regression"]))
+@generated(30, 150, tables(), tables(), st.sampled_from([None, "classification", "regression"]))
 def test_any_table_gives_finite_arrays_or_a_clear_error(table, other, task):
     try:
         preprocessor, _ = fit_preprocessor(table, "y", task)

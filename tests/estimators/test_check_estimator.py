@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 from sklearn.utils.estimator_checks import check_estimator
+from tests.thorough import slow
 
 from chainrule import estimators
 
@@ -17,8 +18,9 @@ TABLES = {"hidden": 16, "folds": 2, "epochs": 40, "embedding": "none", "dropout"
 REPEATED = {"check_sample_weight_equivalence_on_dense_data": "rows are dealt into folds and minibatches"}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", estimators.__all__)
+@pytest.mark.parametrize(
+    "name", [name if name == "MLPRegressor" else slow(name) for name in estimators.__all__]
+)
 def test_check_estimator(name):
     settings, expected = (TABLES, REPEATED) if name.startswith("Table") else ({}, {})
     with warnings.catch_warnings():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse
+from tests.thorough import first_ones
 
 from chainrule.errors import SettingError
 from chainrule.estimators import GraphNetworkClassifier, GraphNetworkRegressor, MLPClassifier, MLPRegressor
@@ -107,12 +108,14 @@ def test_replica_0_of_a_classifier(settings, iris):
     check_first_replica(MLPClassifier, QUICK | {"hidden_layer_sizes": 6} | settings, *iris)
 
 
-@pytest.mark.parametrize("settings", (SETTINGS | NETWORKS).values(), ids=(SETTINGS | NETWORKS).keys())
+@pytest.mark.parametrize(
+    "settings", first_ones((SETTINGS | NETWORKS).values(), 4), ids=(SETTINGS | NETWORKS).keys()
+)
 def test_replica_0_of_a_regressor(settings, diabetes):
     check_first_replica(MLPRegressor, QUICK | {"hidden_layer_sizes": 6} | settings, *diabetes)
 
 
-@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
+@pytest.mark.parametrize("settings", first_ones(SETTINGS.values(), 3), ids=SETTINGS.keys())
 def test_replica_0_of_graph_networks(settings, iris, diabetes):
     graph = {"edges": EDGES, "inputs": list("abcd")}
     check_first_replica(GraphNetworkClassifier, QUICK | graph | {"outputs": list("xyz")} | settings, *iris)

@@ -157,6 +157,7 @@ def test_integers_and_entries_that_come_twice():
         cr.fit(nn.Linear(2, 1), (twice, np.zeros((2, 1))), loss=nn.squared_error, optimizer=optim.SGD(0.1))
 
 
+@pytest.mark.slow
 def test_the_zeros_are_not_written_out():
     """4,000 x 20,000 are 320 MB in float32."""
     x = sp.random(4_000, 20_000, 1e-3, format="csr", random_state=0, dtype=np.float32)

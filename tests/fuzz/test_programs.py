@@ -8,18 +8,17 @@ from tests.fuzz.programs import PREAMBLE, Text
 from tests.fuzz.search import Tally, program_cases, search
 
 SEARCHES, PROGRAMS, NETWORKS = 10, 100, 6  # of each search
+NUMBERS = [0, *(pytest.param(number, marks=pytest.mark.slow) for number in range(1, SEARCHES))]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", range(SEARCHES))
+@pytest.mark.parametrize("number", NUMBERS)
 def test_random_programs(number):
     tally = Tally()
     search(program_cases(), number, PROGRAMS, tally)
     assert tally.programs > 0.8 * PROGRAMS  # of all that are drawn, few may have no line that means something
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", range(SEARCHES))
+@pytest.mark.parametrize("number", NUMBERS)
 def test_random_networks(number):
     search(networks(), number, NETWORKS, Tally())
 

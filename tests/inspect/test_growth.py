@@ -6,6 +6,7 @@ Work is counted in calls of functions, which neither the machine nor what else i
 import numpy as np
 import pytest
 from tests.counted import calls
+from tests.thorough import first_ones
 
 import chainrule as cr
 from chainrule import nn
@@ -65,8 +66,7 @@ GRAPHS = [
 ]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.__name__)
+@pytest.mark.parametrize("graph", first_ones(GRAPHS), ids=lambda graph: graph.__name__)
 def test_explaining_and_drawing_take_work_in_proportion(graph):
     def work(end):
         def explain_and_draw():

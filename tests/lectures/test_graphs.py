@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from tests.thorough import slow
 
 import chainrule as cr
 from chainrule import nn, optim
@@ -347,10 +348,10 @@ def test_A29_gradient_of_the_loss_is_its_slope_times_that_of_f(golden):
     same(net.bias.grad.numpy(), np.concatenate([np.array(omega)[:, 0] for omega in omegas]))
 
 
-@pytest.mark.slow
-def test_A22_A25_A26_E23_five_ways_to_the_same_gradient():
+@pytest.mark.parametrize("graphs", [20, slow(200)])
+def test_A22_A25_A26_E23_five_ways_to_the_same_gradient(graphs):
     """Back-propagation, messages, the naive table, the path sum and finite differences on 200 random graphs."""
-    for seed in range(200):
+    for seed in range(graphs):
         net = random_network(seed)
         x = np.random.default_rng(seed).normal(size=len(net.inputs))
         output = net.outputs[seed % len(net.outputs)]
@@ -365,10 +366,10 @@ def test_A22_A25_A26_E23_five_ways_to_the_same_gradient():
         same(differences(net, x, output), weight, 1e-5, 1e-7 * scale)
 
 
-@pytest.mark.slow
-def test_A22_compiled_gives_the_same_gradient():
+@pytest.mark.parametrize("graphs", [3, slow(12)])
+def test_A22_compiled_gives_the_same_gradient(graphs):
     """A compiled step of gradient descent moves every parameter by its gradient."""
-    for seed in range(12):
+    for seed in range(graphs):
         net = random_network(seed)
         x = np.random.default_rng(seed).normal(size=(1, len(net.inputs)))
         weight, bias = backpropagated(net, x[0], net.outputs[0])

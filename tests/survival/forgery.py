@@ -184,7 +184,7 @@ def foreign(rng: Rng, data: bytes) -> bytes:
         [
             pickle.dumps(_Loaded()),
             archive.getvalue(),
-            gzip.compress(data),
+            gzip.compress(data, mtime=0),
             b"PAR1" + data + b"PAR1",
             b"\x08\x0a\x12\x04" + data,
             b"\x7fELF" + data,

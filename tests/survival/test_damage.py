@@ -8,6 +8,7 @@ import pytest
 from tests.survival import forgery
 from tests.survival.damage import Tally, batch, spoilt
 from tests.survival.readers import READERS, fit, make_checkpoint
+from tests.thorough import slow
 
 import chainrule as cr
 from chainrule.errors import ModelFileError
@@ -16,8 +17,7 @@ from chainrule.files import _split, load_tensors, save_tensors
 FILES = {"checkpoint": 40, "csv": 40, "model": 60}  # the rest: fewer
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", READERS)
+@pytest.mark.parametrize("kind", ["model", *(slow(kind) for kind in READERS if kind != "model")])
 def test_damaged_files_are_refused_or_used(kind: str, tmp_path) -> None:
     tally = Tally()
     batch(kind, 0, 0, FILES.get(kind, 20), tally, tmp_path)

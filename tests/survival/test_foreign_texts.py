@@ -21,6 +21,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from tests.survival import markup
+from tests.thorough import first_ones
 
 import chainrule as cr
 from chainrule import data, nn, tables
@@ -409,7 +410,7 @@ def test_foreign_texts_in_files_stay_text(source, name: str, folder) -> None:
     check(plain_outputs(source, folder), source(name, folder))
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("encoding", first_ones(["ascii", "cp1252"]))
 def test_commands_print_whatever_the_terminal_cannot(encoding: str, tmp_path) -> None:
     """Names in Greek, and a file's name that is no UTF-8, where standard output has another encoding."""
     frame = table("\u03b8\U0001f600")

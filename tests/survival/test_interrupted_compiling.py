@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.thorough import slow
 
 import chainrule
 
@@ -136,7 +137,7 @@ def test_at_every_line_of_the_native_work_itself(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("threads", "cache"), [(False, "off"), (True, "cache")], ids=["one module", "several threads"]
+    ("threads", "cache"), [(False, "off"), slow(True, "cache")], ids=["one module", "several threads"]
 )
 def test_at_every_line_that_owns_native_memory(tmp_path, threads, cache):
     done = run(EVERY_LINE, tmp_path, cache, threads=threads)

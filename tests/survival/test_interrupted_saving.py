@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from tests.thorough import slow
 
 import chainrule as cr
 from chainrule import files, nn, optim
@@ -66,15 +67,16 @@ class AtLine:
     "ignore::pytest.PytestUnraisableExceptionWarning"
 )  # what an interrupt leaves open
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
-def test_the_run_goes_on_whatever_line_is_interrupted(tmp_path):
-    """At every line once, when it is first run."""
+@pytest.mark.parametrize("step", [5, slow(1)])
+def test_the_run_goes_on_whatever_line_is_interrupted(tmp_path, step):
+    """At every line once, when it is first run; in the short form at every fifth."""
     path = tmp_path / "run"
     wanted = fit(path, False)
     counting = AtLine(0)
     counting.run(lambda: fit(path, True))
     assert counting.count > 300
     gc.freeze()  # what is here already is not gone through 200 times
-    for number in counting.first.values():
+    for number in list(counting.first.values())[::step]:
         AtLine(number).run(lambda: fit(path, True))
         gc.collect()
         history = fit(path, True)  # CheckpointInUseError where a lock is left

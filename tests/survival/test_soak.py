@@ -7,12 +7,14 @@ import threading
 import numpy as np
 import pytest
 from tests.survival.soak import ACTIONS, MEASURES, Soak, soak
+from tests.thorough import slow
 
 QUICK = ["fit", "resume", "compiled", "eager", "mistakes", "onnx", "interrupt_anywhere", "at_once"]
 
 
-def test_some_runs_leave_nothing_behind(tmp_path):
-    found = soak(300, seed=0, folder=tmp_path, every=2, names=QUICK, runs=64)
+@pytest.mark.parametrize("runs", [16, slow(64)])
+def test_some_runs_leave_nothing_behind(tmp_path, runs):
+    found = soak(300, seed=0, folder=tmp_path, every=2, names=QUICK, runs=runs)
     assert not found.errors
     assert set(found.counts) == set(QUICK)
     grown = [(name, first, last) for name, first, last, flat in found.growth() if not flat]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.thorough import slow
 
 import chainrule as cr
 from chainrule import nn, optim
@@ -442,25 +443,54 @@ def test_a_lock_that_is_free_in_children_is_a_lock_here():
     assert lock.acquire(blocking=False)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-def test_a_fork_while_another_thread_imports_what_compiles():
-    """The first thing that is compiled imports the compiler; the child would wait for ever for that module's lock."""
-    program = """
-import os, sys, threading, time
+FORKS = """
+import os, sys, threading, traceback
 import numpy as np, chainrule as cr
-x = np.ones(8, np.float32)
-threading.Thread(target=lambda: cr.compile(lambda a: a * 2)(x)).start()
-time.sleep(float(sys.argv[1]))
-child = os.fork()
-if child == 0:
-    try:
-        print(float(cr.compile(lambda a: a * 3)(x).sum()), flush=True)
-    finally:
-        os._exit(0)
-os.waitpid(child, 0)
+x, step, stands, go = np.ones(8, np.float32), int(sys.argv[1]), threading.Semaphore(0), threading.Semaphore(0)
+me, events, forks = os.getpid(), [], 0
+
+def work():
+    cr.compile(lambda a: a * 2)(x)
+    events.append(None)
+    stands.release()
+
+def hook(event, args):
+    if event in ("import", "exec") and threading.current_thread() is worker and os.getpid() == me:
+        events.append(event == "import" and args[1] is not None)  # whether an extension module is being loaded
+        stands.release()
+        go.acquire()
+
+worker = threading.Thread(target=work)
+sys.addaudithook(hook)
+worker.start()
+while not stands.acquire() or events[-1] is not None:
+    if events[-1] or len(events) % step == 0:
+        forks += 1
+        child = os.fork()
+        if child == 0:
+            try:
+                assert float(cr.compile(lambda a: a * 3)(x).sum()) == 24
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                sys.stderr.flush()
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0, (len(events), forks)
+    go.release()
+print(forks)
 """
-    for pause in ("0", "0.01", "0.03", "0.1"):
-        done = subprocess.run(
-            [sys.executable, "-c", program, pause], capture_output=True, text=True, timeout=600, check=False
-        )
-        assert done.stdout == "24.0\n", done.stderr[-500:]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.parametrize(("step", "least"), [(200, 15), slow(1, 200)])
+def test_a_fork_while_another_thread_imports_what_compiles(step, least):
+    """The first thing that is compiled imports the compiler; the child would wait for ever for that module's lock.
+
+    The thread stands still at every import, and there a child is forked: at each extension module, which cannot be
+    imported a second time, and at each ``step``-th other one.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", FORKS, str(step)], capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert int(done.stdout) > least

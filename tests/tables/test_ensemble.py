@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, log_loss
+from tests.thorough import slow
 
 import chainrule as cr
 from chainrule import nn, optim
@@ -288,7 +289,7 @@ def test_a_run_that_was_cut_goes_on_to_the_same_bits(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-@pytest.mark.parametrize("rows", [9, 10, 12, 25])
+@pytest.mark.parametrize("rows", [9, 10, slow(12), slow(25)])
 @pytest.mark.parametrize("task", ["classification", "regression"])
 @pytest.mark.filterwarnings("ignore::chainrule.data.digits.DataWarning")
 def test_small_tables(rows, task):

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 from tests.counted import calls
+from tests.thorough import slow
 
 from chainrule.cli import main
 from chainrule.data.features.target import _class_names
@@ -66,8 +67,7 @@ def whole_command(frame, folder, *, ensemble=False):
     return work
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["integers", *(slow(kind) for kind in KINDS if kind != "integers")])
 def test_python_does_nothing_for_every_row(tmp_path, kind, capsys):
     ensemble = kind == "gaps"
     works = (

@@ -111,8 +111,8 @@ def test_one_program_serves_all(train, monkeypatch, executor):
     from chainrule.training import executors
 
     made, kind = [], executors.EXECUTORS[executor]
-    original = kind.prepare
-    monkeypatch.setattr(kind, "prepare", lambda self, step: (made.append(step), original(self, step))[1])
+    original = kind.compile_step
+    monkeypatch.setattr(kind, "compile_step", lambda self, step: (made.append(step), original(self, step))[1])
     train(lr=RATES, dropout=CHANCES, penalty=[nn.l2(x) for x in STRENGTHS])
     assert len(made) == 3  # for minibatches of 16 rows and the last one of 2, and the loss at the end
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.thorough import slow
 
 import chainrule as cr
 from chainrule import nn, optim
@@ -74,7 +75,7 @@ def test_interrupted_within_an_epoch(train, make_model, monkeypatch, same_state,
                 return super().__call__(*arrays)
 
     with monkeypatch.context() as patch:
-        patch.setattr(executors.Interpreting, "prepare", lambda self, step: partial(Interrupted, step))
+        patch.setattr(executors.Interpreting, "compile_step", lambda self, step: partial(Interrupted, step))
         model, history = train()
     done = after_steps // 4
     expected = make_model(dropout=0.2, batch_norm=True)
@@ -215,8 +216,7 @@ class Interruption:
         return self.count
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("saved", [True, False])
+@pytest.mark.parametrize("saved", [True, slow(False)])
 def test_ctrl_c_at_any_bytecode(make_model, regression, tmp_path, capsys, saved):
     x, y = regression[0][:12], regression[1][:12]
     path = tmp_path / "run.safetensors"

@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from tests.counted import calls
+from tests.thorough import first_ones
 
 import chainrule as cr
 from chainrule import nn, optim
@@ -42,7 +43,7 @@ RATES = {
 }
 
 
-@pytest.mark.parametrize("epochs", [10**8, 10**15])
+@pytest.mark.parametrize("epochs", first_ones([10**15, 10**8]))
 @pytest.mark.parametrize("rate", RATES)
 def test_ctrl_c_ends_a_run_of_any_length_at_once(rate, epochs):
     settings = {"optimizer": RATES[rate], "callbacks": [interrupt_after(3)]}

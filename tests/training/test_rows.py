@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.thorough import generated
 
 import chainrule as cr
 from chainrule import nn, optim
@@ -161,8 +162,7 @@ def alone(x, y, fold, train, **more):
 
 
 @pytest.mark.filterwarnings("ignore::chainrule.training.TrainingWarning")
-@settings(deadline=None, max_examples=25)
-@given(runs())
+@generated(6, 25, runs())
 def test_each_replica_is_what_it_is_alone(run):
     x, y, train = prepared(run)
     history = train((x, y), rows=run["folds"])
@@ -171,8 +171,7 @@ def test_each_replica_is_what_it_is_alone(run):
 
 
 @pytest.mark.filterwarnings("ignore::chainrule.training.TrainingWarning")
-@settings(deadline=None, max_examples=10)
-@given(runs())
+@generated(3, 10, runs())
 def test_halving_drops_replicas_that_are_what_they_are_alone(run):
     x, y, train = prepared(run)
     history = train((x, y), rows=run["folds"], restarts=cr.Halving(REPLICAS, every=1))

@@ -41,9 +41,10 @@ class Binary:
         target: Target | None = None,
         shared: bool = False,
     ) -> None:
-        """Compile; with ``rows``, a native loop over minibatches of that many rows of the inputs comes with it.
+        """Take the machine code from the cache, or lower the graph and assemble it.
 
-        With ``shared`` several threads can run that loop together.
+        With ``rows``, a native loop over minibatches of that many rows of the inputs comes with it. With ``shared``
+        several threads can run that loop together.
         """
         self.inputs, self.shared = tuple(inputs), shared
         self.updated = tuple(target for target, _ in updates)
@@ -51,7 +52,13 @@ class Binary:
         nodes = [*outputs, *(value for _, value in updates)]
         strides = unusual_strides([*nodes, *(target for target, _ in updates)], set(inputs))
         stream = None if rows is None else Stream(self.inputs, rows)
-        self.code, objects = _compiled(outputs, updates, strides, target, stream, shared)
+        key = key_of(outputs, updates, strides, target, stream, shared=shared)
+        found = _from_cache(key)
+        if found is None:
+            code = lower(outputs, updates, strides, target, stream, shared=shared)
+            found = code, assemble_all(code.modules, target)
+            cache.store(key, to_bytes(*found))
+        self.code, objects = found
         leaves = leaves_of(nodes, updates)
         self.leaves = tuple(
             leaves[i] for i in self.code.leaves
@@ -66,23 +73,10 @@ class Binary:
         self.cycles = 200 + sum(loop.cycles for _, loop in self.code.loops)  # about, of one step
 
 
-def _compiled(
-    outputs: Sequence[Node],
-    updates: Sequence[Update],
-    strides: Mapping[Node, Strides],
-    target: Target,
-    stream: Stream | None,
-    shared: bool,
-) -> tuple[Code, list[bytes]]:
-    """From the cache, or made now. A dump is asked of the compiler, so then it runs."""
-    key = key_of(outputs, updates, strides, target, stream, shared=shared)
+def _from_cache(key: str) -> tuple[Code, list[bytes]] | None:
+    """What the cache has under a key. A dump is asked of the compiler, so then it has nothing."""
     content = None if os.environ.get("CHAINRULE_DUMP") else cache.load(key)
-    if content is not None:
-        return from_bytes(content)
-    code = lower(outputs, updates, strides, target, stream, shared=shared)
-    objects = assemble_all(code.modules, target)
-    cache.store(key, to_bytes(code, objects))
-    return code, objects
+    return None if content is None else from_bytes(content)
 
 
 def unusual_strides(outputs: Sequence[Node], inputs: set[Node]) -> dict[Node, Strides]:

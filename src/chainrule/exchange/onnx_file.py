@@ -14,6 +14,7 @@ from chainrule.data import Column, Preprocessor, Target
 from chainrule.data.features.column_options import said_as
 from chainrule.errors import ExchangeError, SettingError, describe_line
 from chainrule.exchange.dynamic import Dynamic, Length, Part, trace_rows
+from chainrule.exchange.onnx_calendar import calendar_features
 from chainrule.exchange.onnx_ops import MAPPINGS
 from chainrule.exchange.onnx_writer import ROWS_NAME, Writer
 from chainrule.files import USUAL, write_atomically
@@ -244,7 +245,12 @@ def _features(w: Writer, column: Column) -> str:
     filled = w.op("Where", w.op("IsNaN", values), w.constant(column.fill, np.float64), clipped)
     centred = w.op("Sub", filled, w.constant(column.mean, np.float64))
     scaled = w.op("Div", centred, w.constant(column.standard_deviation, np.float64))
-    return w.op("Unsqueeze", w.cast(scaled, np.float64, np.float32), behind)
+    feature = w.op("Unsqueeze", w.cast(scaled, np.float64, np.float32), behind)
+    return (
+        w.op("Concat", feature, calendar_features(w, column.parts, values), axis=1)
+        if column.parts
+        else feature
+    )
 
 
 def _one_hot(w: Writer, column: Column, texts: str, behind: str) -> str:

@@ -54,7 +54,8 @@ def at_a_time(trainer: Trainer, workers: int, limit: MemoryLimit, saved: bool) -
     settings = trainer.settings
     waiting = 0 if settings.halving is None else settings.halving.survivors(settings.restarts)
     kept = settings.restarts * parameters + waiting * state
-    each = (3 if saved else 2) * state + trainer.scratch_bytes()
+    (step,) = trainer.compile_steps(trainer.training_steps([settings.batch_size])).values()
+    each = (3 if saved else 2) * state + step.scratch_bytes()
     if limit == "auto":
         free = available_memory() if kept + workers * each > SMALL else None
         return workers if free is None else max(1, min(workers, int(SHARE * free - kept) // each))

@@ -42,6 +42,10 @@ class Runner(Protocol):
         """The most memory that intermediate values take, in bytes."""
 
 
+#: makes a step that is ready to run a runner on given memory
+Bind = Callable[[Mapping[Node, Array]], Runner]
+
+
 @dataclass(frozen=True)
 class Work:
     """A step to be run again and again: for each row of ``order`` [steps, rows], row numbers of ``data``.
@@ -74,10 +78,10 @@ def joined(shares: Sequence[Array], count: int) -> list[Array]:
     return [np.concatenate(shares[first::count]) for first in range(count)]
 
 
-class Preparing(Protocol):
+class CompilesSteps(Protocol):
     """What makes traced steps ready to run."""
 
-    def prepare(self, step: Step) -> Callable[[Mapping[Node, Array]], Runner]:
+    def compile_step(self, step: Step) -> Bind:
         """Once for each step; the result makes runners on any memory."""
 
 
@@ -123,8 +127,8 @@ class Interpreting:
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
 
-    def prepare(self, step: Step) -> Callable[[Mapping[Node, Array]], InterpretedStep]:
-        """Return what makes runners on any memory; nothing is done beforehand."""
+    def compile_step(self, step: Step) -> Callable[[Mapping[Node, Array]], InterpretedStep]:
+        """Return what makes runners on any memory; there is nothing to compile."""
         return partial(InterpretedStep, step)
 
     def run(self, works: Sequence[Work], tick: Tick, watch: bool = False) -> list[Array]:
@@ -196,7 +200,7 @@ class Compiling:
         self._seconds: dict[int, float] = {}  # of a cycle of work as estimated, for each number of threads
         self._calls = 0
 
-    def prepare(self, step: Step) -> Callable[[Mapping[Node, Array]], CompiledStep]:
+    def compile_step(self, step: Step) -> Callable[[Mapping[Node, Array]], CompiledStep]:
         """Compile the step and return what makes runners on any memory."""
         from chainrule.compiler.costs import about_cycles
         from chainrule.compiler.program import Binary

@@ -45,6 +45,7 @@ def train_full_batch(run: Run, optimizer: LBFGS) -> None:
     """Train all replicas; the number of iterations is the optimizer's ``max_iterations``."""
     for index in range(run.trainer.settings.restarts):
         run.begin(index, run.trainer)
+        run.trainer.compile_steps(run.trainer.gradient_steps())  # before SciPy asks for it, again and again
         search = _Search(run, index)
         start = flatten_parameters(run.trainer.model)
         result = optimizer.minimise(search.value_and_gradient, start, search.after_iteration)
@@ -70,10 +71,14 @@ class _Search:
 
     def after_iteration(self, _: int, theta: Array, value: float) -> bool:
         """Enter an iteration into the run as an epoch of one step; whether to stop."""
-        trainer, run, started = self._trainer, self._run, self._clock
+        trainer, run = self._trainer, self._run
         self.value_and_gradient(theta)
         assert self._last is not None
         objective, gradients = self._last[1:]
+        seconds = time.perf_counter() - self._clock
+        for rows in (None if trainer.objective.penalty is None else trainer.rows, trainer.validation):
+            if rows is not None:
+                trainer.compile_steps(trainer.loss_steps(rows))
         self._clock = time.perf_counter()
         loss = objective if trainer.objective.penalty is None else trainer.loss_of(trainer.rows)
         result = EpochResult(
@@ -83,7 +88,7 @@ class _Search:
             validation_loss=trainer.validation_loss(),
             end_loss=loss,
         )
-        told = run.enter(self._index, [result], self._clock - started, trainer)
+        told = run.enter(self._index, [result], seconds, trainer)
         now = run.state.unfinished[self._index]
         self.reason = told or reason_to_stop(
             run.rules, now.epochs, now.improved_epoch, trainer.full_gradient_norm

@@ -18,11 +18,11 @@ class Epoch:
 
     ``number`` counts from 1 to ``epochs``, ``replica`` from 0 to ``restarts`` - 1. ``loss`` and ``gradient_norm`` are
     means over the epoch's minibatches, each taken before its update; ``validation_loss`` (None without validation rows)
-    is that at the end of the epoch. The epoch took ``steps`` steps and ``seconds`` seconds, and began with the learning
-    rate ``lr_at_start``. ``model`` holds the parameters now; ``optimizer`` is the run's own copy (None with
-    ``optim.LBFGS``). A callback that sets ``epoch.optimizer.lr`` to a number changes the learning rate of this replica.
-    ``run`` is one and the same object for all epochs of a call of ``fit``; ``resumed`` says whether it goes on from a
-    checkpoint.
+    is that at the end of the epoch. The epoch took ``steps`` steps and ``seconds`` seconds, compiling not included,
+    and began with the learning rate ``lr_at_start``. ``model`` holds the parameters now; ``optimizer`` is the run's own
+    copy (None with ``optim.LBFGS``). A callback that sets ``epoch.optimizer.lr`` to a number changes the learning rate
+    of this replica. ``run`` is one and the same object for all epochs of a call of ``fit``; ``resumed`` says whether it
+    goes on from a checkpoint.
 
     >>> import numpy as np
     >>> import chainrule as cr

@@ -39,6 +39,7 @@ class Pace:
 def train_replica(run: Run, index: int, trainer: Trainer, pace: Pace, until: int) -> None:
     """Train a replica, which is in the trainer, until it has done ``until`` epochs or ends."""
     watch, most = run.nonfinite != "ignore", trainer.most_epochs()
+    needed = trainer.steps_of_an_epoch()
     while not run.reached(index, until) and not run.cancelled:
         now, diverged_now = run.state.unfinished[index], False
         if now.unanswered is not None:
@@ -47,9 +48,10 @@ def train_replica(run: Run, index: int, trainer: Trainer, pace: Pace, until: int
         # callbacks' answer and rules are looked at before an epoch, so that a resumed run does so as well
         reason = _end_of(run, now, trainer)
         if not reason:
+            steps = trainer.compile_steps(needed)  # which is no part of the epoch's time
             count, began = pace.epochs(min(until - now.epochs, most)), time.perf_counter()
             try:
-                results = trainer.run_epochs(index, now.epochs, count, run.tick, watch)
+                results = trainer.run_epochs(index, now.epochs, count, steps, run.tick, watch)
                 reason = diverged(trainer, now.epochs + count, results) if watch else ""
             except CutShortError as found:
                 reason = found.in_epoch(now.epochs + count, validated=trainer.validation is not None)
@@ -69,7 +71,8 @@ def train_replica(run: Run, index: int, trainer: Trainer, pace: Pace, until: int
                 ended.lr.extend(trainer.learning_rates(now.tensors, 1))
             if run.compares(ended):
                 trainer.take_over(ended.state)
-                ended = replace(ended, kept_loss=trainer.loss_of(trainer.rows))
+                steps = trainer.compile_steps(trainer.loss_steps(trainer.rows))
+                ended = replace(ended, kept_loss=trainer.loss_of(trainer.rows, steps))
             run.finish(index, ended)
         if run.reports is None:
             run.save(always=not run.work_remains())

@@ -17,7 +17,8 @@ from chainrule.training.trainer import Trainer
 
 def train_replicas(run: Run, workers: int, limit: MemoryLimit) -> None:
     """Train all replicas that have not ended, as many at a time as there are workers or as memory allows."""
-    if run.trainer.settings.restarts > 1 or isinstance(limit, int):
+    several = run.trainer.settings.restarts > 1 or isinstance(limit, int)
+    if several and run.work_remains():  # a step is compiled to be measured
         workers = at_a_time(run.trainer, workers, limit, run.saver is not None)
     trainers = [run.trainer.twin() for _ in range(workers)] if workers > 1 else [run.trainer]
     paces = [Pace(run) for _ in trainers]

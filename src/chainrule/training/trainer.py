@@ -1,6 +1,6 @@
 """Trains one network epoch by epoch: its arrays, the order of rows, the steps for each minibatch size, the losses.
 
-``prepared_steps.py`` traces and compiles the steps, ``executors.py`` runs them.
+``compile_steps`` makes steps ready: ``prepared_steps.py`` traces and keeps them, ``executors.py`` compiles and runs.
 """
 
 from __future__ import annotations
@@ -40,6 +40,11 @@ from chainrule.training.training_warning import warn
 
 EVALUATION_ROWS = 1024  # rows at once where no gradient is needed
 MODEL = "model."  # prefix of the model's tensors among those of the state
+
+#: how steps are traced, by key
+Needed = dict[object, Callable[[], Step]]
+#: steps that are ready to run on a trainer's arrays, by key
+Runners = Mapping[object, Runner]
 
 
 class Trainer:
@@ -96,11 +101,9 @@ class Trainer:
         self._start = {name: _compact(array) for name, array in self.arrays.items() if name not in drawn}
         # tracing and callbacks go through the model itself
         self._lock = free_in_children(threading.RLock())
-        self._prepared = PreparedSteps(
-            self.model, self.tensors, self._executor, self._check_change, self._lock
-        )
+        self._prepared = PreparedSteps(self.model, self.tensors, self._check_change)
         self._runners: dict[object, tuple[Step, Runner]] = {}
-        self._line, self._told = user_line(), False
+        self._line, self._told = user_line(), threading.Event()  # set by the first of all twins
 
     def _named_tensors(self) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {f"{MODEL}{name}": tensor for name, tensor in self.model.named_state()}
@@ -237,12 +240,18 @@ class Trainer:
         return min(self.settings.batch_size, len(self.rows))
 
     def run_epochs(
-        self, replica: int, first: int, count: int, tick: Callable[[], None], watch: bool = False
+        self,
+        replica: int,
+        first: int,
+        count: int,
+        steps: Runners,
+        tick: Callable[[], None],
+        watch: bool = False,
     ) -> list[EpochResult]:
         """Train for ``count`` epochs from epoch ``first`` on, in the orders of rows of (seed, replica, epoch).
 
-        After each epoch the losses that were asked for are computed. With ``watch``, CutShortError is raised soon after
-        a number that is not finite.
+        ``steps`` are those of ``steps_of_an_epoch``, compiled. After each epoch the losses that were asked for are
+        computed. With ``watch``, CutShortError is raised soon after a number that is not finite.
         """
         s, rows, size = self.settings, len(self.rows), self.batch_size
         self._list_rates(count * self._steps_per_epoch(rows))
@@ -252,18 +261,18 @@ class Trainer:
         looked_at = self.watched
         if looked_at is None and (s.drop_last or whole == rows):  # one long piece of work
             order = np.ascontiguousarray(orders[:, :whole]).reshape(-1, size)
-            works = [self._training(order)]
+            works = [self._training(order, steps)]
             (records,) = self._runs(works).run(works, tick, watch)
             return self._results([records.reshape(count, -1, 2)], [size], rates)
-        epochs = [[self._training(part) for part in minibatches(o, size, s.drop_last)] for o in orders]
-        looking = [] if looked_at is None else self._looking(looked_at)
+        epochs = [[self._training(part, steps) for part in minibatches(o, size, s.drop_last)] for o in orders]
+        looking = [] if looked_at is None else self._looking(looked_at, steps)
         works = [work for epoch in epochs for work in (*epoch, *looking)]
         found = self._runs(works).run(works, tick, watch)
         sizes = [work.order.shape[1] for work in epochs[0] if work.order is not None]
-        step, name = len(sizes) + len(looking), "end_loss" if self._look_back else "validation_loss"
-        results = self._results([np.array(found[i::step]) for i in range(len(sizes))], sizes, rates)
+        each, name = len(sizes) + len(looking), "end_loss" if self._look_back else "validation_loss"
+        results = self._results([np.array(found[i::each]) for i in range(len(sizes))], sizes, rates)
         for i, result in enumerate(results if looking else ()):
-            loss, *parts = self._combined(found[i * step + len(sizes) : (i + 1) * step], looking)
+            loss, *parts = self._combined(found[i * each + len(sizes) : (i + 1) * each], looking)
             setattr(result, name, loss)
             result.part_losses = tuple(parts)
         return results
@@ -278,11 +287,13 @@ class Trainer:
         count, rows = orders.shape
         whole = rows // batch_size * batch_size
         parts = [orders[:, :whole].reshape(-1, batch_size), orders[:, whole:]]
-        works = [self._training(part) for part in parts if part.size]
         sizes = [part.shape[1] for part in parts if part.size]
-        if any(rate != self.arrays[RATE] for rate in rates):
-            setting = self._ready("rate", self._traced_rate)
-            works.insert(0, Work(setting, (np.array(rates),), None, count))
+        changing = any(rate != self.arrays[RATE] for rate in rates)
+        needed = self.training_steps(sizes) | ({"rate": self._traced_rate} if changing else {})
+        steps = self.compile_steps(needed)
+        works = [self._training(part, steps) for part in parts if part.size]
+        if changing:
+            works.insert(0, Work(steps["rate"], (np.array(rates),), None, count))
         found = self._runs(works).run_rounds(works, count, tick)
         return self._results([records.reshape(count, -1, 2) for records in found[-len(sizes) :]], sizes)
 
@@ -296,7 +307,8 @@ class Trainer:
         Of each step the loss and the gradient's norm, for each part [minibatches, 2].
         """
         self._list_rates(sum(map(len, parts)))
-        works = [self._training(part) for part in parts]
+        steps = self.compile_steps(self.training_steps([part.shape[1] for part in parts]))
+        works = [self._training(part, steps) for part in parts]
         return self._runs(works).run(works, tick)
 
     def most_epochs(self) -> int:
@@ -334,23 +346,64 @@ class Trainer:
         sparse = any(is_sparse(work.data[0]) for work in works)
         return WrittenOut(self._executor) if sparse else self._executor
 
-    def _training(self, order: Array) -> Work:
+    def _training(self, order: Array, steps: Runners) -> Work:
         """Training steps for these minibatches [minibatches, rows] of the replica's rows."""
         order = np.ascontiguousarray(self.rows.numbers(order))
-        return Work(self._step(order.shape[1]), (self.rows.x, self.rows.y), order, len(order))
+        step = steps[self._training_key(order.shape[1])]
+        return Work(step, (self.rows.x, self.rows.y), order, len(order))
 
-    def _step(self, count: int) -> Runner:
-        """The training step for a minibatch of this many rows."""
-        return self._ready(("train", count, self._choice), partial(self._traced_step, count))
+    # Steps: which ones are needed, and what makes them ready
+
+    def steps_of_an_epoch(self) -> Needed:
+        """The steps that an epoch takes: for minibatches of each size, and for the losses computed after it."""
+        rows, size = len(self.rows), self.batch_size
+        last = 0 if self.settings.drop_last else rows % size
+        needed = self.training_steps([size, last] if last else [size])
+        return needed if self.watched is None else needed | self.loss_steps(self.watched)
+
+    def training_steps(self, sizes: Sequence[int]) -> Needed:
+        """The training steps for minibatches of so many rows."""
+        return {self._training_key(size): partial(self._traced_step, size) for size in sizes}
+
+    def _training_key(self, size: int) -> object:
+        return "train", size, self._choice
+
+    def loss_steps(self, rows: Rows) -> Needed:
+        """The steps that evaluate the loss of these rows in inference mode: of some at once, and of what remains."""
+        at_once = self.evaluation_rows(rows)
+        forms = [rows.forms(count) for count in (at_once, len(rows) % at_once) if count]
+        return {form: partial(loss_step, self.objective, form) for form in forms}
+
+    def compile_steps(self, needed: Needed) -> dict[object, Runner]:
+        """Make these steps ready to run: trace and compile what is new, or has read in Python what has changed since.
+
+        So this is asked for before every epoch, not in it.
+        """
+        prepared = self._prepared
+        for key, make in needed.items():
+            if prepared.hold(key):
+                continue
+            with self._lock:  # a callback may be at work on the model, or another thread trace it
+                traced = None if prepared.hold(key) else prepared.trace(key, make, self._read())
+                if traced is not None:
+                    prepared.keep(key, traced, self._executor.compile_step(traced.made))
+        return {key: self._runner(key) for key in needed}
+
+    def _runner(self, key: object) -> Runner:
+        """The prepared step of this key on the trainer's own arrays."""
+        prepared = self._prepared[key]
+        mine, runner = self._runners.get(key, (None, None))
+        if runner is None or mine is not prepared.step:
+            runner = prepared.bind({node: self.arrays[name] for node, name in prepared.leaves.items()})
+            self._runners[key] = prepared.step, runner
+        return runner
 
     def _traced_step(self, count: int) -> Step:
         assert self.optimizer is not None
         s = self.settings
         step = training_step(self.objective, self.optimizer, s.clip_norm, self.rows.forms(count), s.update)
-        told, self._told = (
-            self._told,
-            True,
-        )  # others follow: for the last minibatch, or where a callback changed something
+        told = self._told.is_set()
+        self._told.set()  # others follow: for the last minibatch, or where a callback changed something
         if step.untrained and not told:
             warn("\n".join(step.untrained), self._line)
         return step
@@ -360,24 +413,11 @@ class Trainer:
         with self._lock:
             return self._traced_step(count), {tensor.node: name for name, tensor in self.tensors.items()}
 
-    def scratch_bytes(self) -> int:
-        """The bytes that a training step needs besides the state: gradients and activations of one minibatch."""
-        return self._step(self.settings.batch_size).scratch_bytes()
-
     def loss_graph(self, count: int) -> tuple[Step, dict[Node, str]]:
         """The loss of so many rows at inference as a graph, and what its leaves are called."""
         with self._lock:
             step = loss_step(self.objective, self.rows.forms(count))
             return step, {tensor.node: name for name, tensor in self.tensors.items()}
-
-    def _ready(self, key: object, make: Callable[[], Step]) -> Runner:
-        """The step of this key on the trainer's arrays; ``make`` traces it."""
-        prepared = self._prepared.get(key, make, self._read())
-        mine, runner = self._runners.get(key, (None, None))
-        if runner is None or mine is not prepared.step:
-            runner = prepared.bind({node: self.arrays[name] for node, name in prepared.leaves.items()})
-            self._runners[key] = prepared.step, runner
-        return runner
 
     def _read(self) -> dict[str, object]:
         """What a step may read in Python, by what a message calls it."""
@@ -407,9 +447,9 @@ class Trainer:
         """The loss of the validation rows in inference mode; None if there are none."""
         return None if self.validation is None else self.loss_of(self.validation)
 
-    def loss_of(self, rows: Rows) -> float:
-        """The loss of these rows in inference mode."""
-        looking = self._looking(rows)
+    def loss_of(self, rows: Rows, steps: Runners | None = None) -> float:
+        """The loss of these rows in inference mode; ``steps`` are those of ``loss_steps``, if they are ready."""
+        looking = self._looking(rows, steps or self.compile_steps(self.loss_steps(rows)))
         return self._combined(self._runs(looking).run(looking, _no_tick), looking)[0]
 
     @property
@@ -421,21 +461,20 @@ class Trainer:
         """How many rows are evaluated at once: all of them, unless their loss follows from the losses of parts."""
         return len(rows) if self._combination == "whole" else min(len(rows), EVALUATION_ROWS)
 
-    def _looking(self, rows: Rows) -> list[Work]:
+    def _looking(self, rows: Rows, steps: Runners) -> list[Work]:
         """The work of evaluating the loss of these rows in inference mode."""
         at_once = self.evaluation_rows(rows)
         whole = len(rows) // at_once * at_once
         works = []
         for start, stop, count in ((0, whole, at_once), (whole, len(rows), len(rows) - whole)):
             if stop > start:
-                forms = rows.forms(count)
-                step = self._ready(forms, partial(loss_step, self.objective, forms))
-                steps, picked = (stop - start) // count, rows.picked
+                step = steps[rows.forms(count)]
+                times, picked = (stop - start) // count, rows.picked
                 if picked is None:
-                    works.append(Work(step, (rows.x[start:stop], rows.y[start:stop]), None, steps))
+                    works.append(Work(step, (rows.x[start:stop], rows.y[start:stop]), None, times))
                 else:
-                    order = picked[start:stop].reshape(steps, count)
-                    works.append(Work(step, (rows.x, rows.y), order, steps))
+                    order = picked[start:stop].reshape(times, count)
+                    works.append(Work(step, (rows.x, rows.y), order, times))
         return works
 
     def _combined(self, losses: Sequence[Array], works: Sequence[Work]) -> list[float]:
@@ -468,10 +507,14 @@ class Trainer:
 
     def objective_and_gradient(self) -> tuple[float, list[Array]]:
         """Loss plus penalty over all training rows at inference, and its gradient for each parameter."""
-        make = partial(gradient_step, self.objective, self.rows.forms(len(self.rows)))
-        key = ("gradient", self._choice, len(self.rows))
-        value, *gradients = self._ready(key, make)(*self.rows.part())
+        (step,) = self.compile_steps(self.gradient_steps()).values()
+        value, *gradients = step(*self.rows.part())
         return float(value), gradients
+
+    def gradient_steps(self) -> Needed:
+        """The step that ``objective_and_gradient`` takes."""
+        make = partial(gradient_step, self.objective, self.rows.forms(len(self.rows)))
+        return {("gradient", self._choice, len(self.rows)): make}
 
     def full_gradient_norm(self) -> float:
         """Norm of the objective's gradient over all training rows.

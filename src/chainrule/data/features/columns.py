@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chainrule.data.features.calendar import HARMONICS, calendar_names
 from chainrule.data.features.readings import LARGEST, Reading
 from chainrule.foreign_text import short_repr
 
@@ -16,7 +17,7 @@ class Column:
     """What was learned from one column of the training rows: all that is needed to encode it again.
 
     ``reading`` says how its cells become values. ``kind``: "numeric" (standardised), "time" (dates as seconds since
-    1970-01-01, standardised), "boolean" (0 or 1), "categorical", "words" or "ignored".
+    1970-01-01, standardised, and ``parts`` of the calendar), "boolean" (0 or 1), "categorical", "words" or "ignored".
 
     ``mean`` and ``standard_deviation`` are of the filled training values, in the column's units; ``fill`` stands for a
     missing value (numbers: the median; booleans: the more frequent value). ``low`` and ``high`` are the smallest and
@@ -52,6 +53,7 @@ class Column:
     effect_names: tuple[str, ...] = ()
     effects: tuple[float, ...] = ()
     weights: tuple[float, ...] = ()
+    parts: tuple[str, ...] = ()
 
     __repr__ = short_repr
 
@@ -66,7 +68,7 @@ class Column:
             missing = (f"{self.name}=(missing)",) if self.missing_category else ()
             many = (f"{self.name}=(other)", *self.effect_names) if self.has_effects else ()
             return (*(f"{self.name}={category}" for category in self.categories), *missing, *many)
-        return (self.name,)
+        return (self.name, *calendar_names(self.name, self.parts))
 
     @property
     def has_effects(self) -> bool:
@@ -81,7 +83,7 @@ class Column:
         if self.kind == "categorical":
             many = 1 + len(self.effect_names) if self.has_effects else 0
             return len(self.categories) + self.missing_category + many
-        return 1
+        return 1 + 2 * sum(HARMONICS[part] for part in self.parts)
 
     @property
     def bounds(self) -> tuple[float, float]:

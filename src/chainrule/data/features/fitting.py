@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule.data.features.calendar import encode_calendar
 from chainrule.data.features.categories import encode_categories, fit_categories
 from chainrule.data.features.column_options import said_as
 from chainrule.data.features.columns import Column
@@ -117,17 +118,27 @@ def encode_columns(
         if some[0].kind in TEXTS:
             notices += encode_text(some[0], series[0], rows, out[:, start:stop])
         else:
-            notices += encode_numbers(some, series, rows, out[:, start:stop])
+            notices += encode_numbers(some, series, rows, out[:, start : start + len(some)])
+        if some[0].parts:
+            seconds = column_numbers(series[0], "time")
+            encode_calendar(
+                some[0].parts, seconds if rows is None else seconds[rows], out[:, start + 1 : stop]
+            )
     return out, notices
 
 
 def _runs(columns: Sequence[Column], most: int) -> Iterator[list[Column]]:
-    """The columns one after the other, those of numbers that follow each other together."""
+    """The columns one after the other, those of one number each that follow each other together."""
     run: list[Column] = []
     for column in columns:
-        if run and (column.kind in TEXTS or run[0].kind in TEXTS or len(run) == most):
+        if run and (_is_alone(column) or _is_alone(run[0]) or len(run) == most):
             yield run
             run = []
         run.append(column)
     if run:
         yield run
+
+
+def _is_alone(column: Column) -> bool:
+    """Whether a column is encoded by itself."""
+    return column.kind in TEXTS or bool(column.parts)

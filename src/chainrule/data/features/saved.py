@@ -7,6 +7,7 @@ from dataclasses import asdict
 from types import MappingProxyType
 
 from chainrule.data.describe import list_some
+from chainrule.data.features.calendar import HARMONICS
 from chainrule.data.features.columns import KINDS, Column
 from chainrule.data.features.missing_marks import MARKS
 from chainrule.data.features.numbers import MOST_STANDARDISED
@@ -119,6 +120,8 @@ def _with_reading(entry: object, where: str) -> object:
 
 
 def _check_meaning(columns: tuple[Column, ...], target: Target) -> None:
+    if not all(map(_fits_parts, columns)):  # first: the names of features are made of them
+        raise _malformed("parts", [c.parts for c in columns], f"of dates, some of {tuple(HARMONICS)}")
     names = [column.name for column in columns]
     deviations = [target.standard_deviation, *(column.standard_deviation for column in columns)]
     sizes = [*deviations, target.mean, *(c.mean for c in columns), *(c.fill for c in columns)]
@@ -179,6 +182,10 @@ def _fits_effects(column: Column) -> bool:
 def _fits_weights(column: Column) -> bool:
     words = len(column.categories) if column.kind == "words" else 0
     return len(column.weights) == words and all(0 < weight <= MOST_WEIGHT for weight in column.weights)
+
+
+def _fits_parts(column: Column) -> bool:
+    return set(column.parts) <= set(HARMONICS) and (column.kind == "time" or not column.parts)
 
 
 def _fits_target(target: Target) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data.describe import known_name, list_some
+from chainrule.data.features.calendar import telling_parts
 from chainrule.data.features.canonical import read_columns
 from chainrule.data.features.categories import effect_targets, with_effects
 from chainrule.data.features.column_options import FOUND_OUT, Columns, said_as
@@ -17,6 +18,7 @@ from chainrule.data.features.finding import Found, find_readings
 from chainrule.data.features.fitting import Fitted, fit_column
 from chainrule.data.features.marks_used import say_marks
 from chainrule.data.features.number_texts import BRACKETS, FLAGGED
+from chainrule.data.features.numbers import column_numbers
 from chainrule.data.features.preprocessing import Preprocessor
 from chainrule.data.features.said_types import check_types
 from chainrule.data.features.target import fit_target, rows_with_target, target_column
@@ -180,6 +182,11 @@ def fit_canonical(
             )
             for record in records
         ]
+    if any(record.kind == "time" for record in records):
+        values, _ = effect_targets(fitted_target, frame[target], usable)
+        counts = None if weights is None else weights[usable] > 0
+        records = [_with_parts(record, frame[record.name][usable], values, counts) for record in records]
+        notices += [_say_parts(record) for record in records if record.parts]
     preprocessor = Preprocessor(tuple(records), fitted_target, columns.keep)
     if not any(record.width for record in records):
         raise DataError(
@@ -200,6 +207,23 @@ def _fit_one(series: pl.Series, ready: Ready, rows: NDArray[np.int64], counters:
     return fit_column(
         series, found.reading, rows, ready.columns.types.get(name, "number" if counters else "")
     )
+
+
+def _with_parts(
+    column: Column, series: pl.Series, target: NDArray[np.float64], counts: NDArray[np.bool_] | None
+) -> Column:
+    """A column of dates with the parts of the calendar that tell something of the target [rows, outputs]."""
+    if column.kind != "time":
+        return column
+    seconds = column_numbers(series, "time")
+    if counts is not None:
+        seconds, target = seconds[counts], target[counts]
+    return replace(column, parts=telling_parts(seconds, target))
+
+
+def _say_parts(column: Column) -> str:
+    parts = " and ".join(column.parts)
+    return f"column {quoted(column.name)}: its {parts} tell something of the target: used as well"
 
 
 def _why_open(name: str, found: Found, columns: Columns) -> str:
