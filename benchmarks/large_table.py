@@ -72,13 +72,21 @@ def run_command(path: Path, tree: Path) -> Figures:
     """Run the command."""
     start = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, "train", path.name, *OPTIONS], cwd=path.parent, env=environment(tree)
+        [sys.executable, "-c", COMMAND, "train", path.name, *options(tree)],
+        cwd=path.parent,
+        env=environment(tree),
     )
     _, status, used = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     if status:
         raise SystemExit(f"the command failed with {status}")
     return seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024.0
+
+
+def options(tree: Path) -> list[str]:
+    """The options of a single network; older trees train nothing else."""
+    known = "no-ensemble" in "".join(path.read_text() for path in (tree / "src/chainrule/cli").glob("*.py"))
+    return [option for option in OPTIONS if known or option != "--no-ensemble"]
 
 
 def environment(tree: Path) -> dict[str, str]:
