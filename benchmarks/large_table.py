@@ -32,6 +32,7 @@ from pathlib import Path
 
 MB = 1e6
 COMMAND = "import sys; from chainrule.cli import main; sys.exit(main(sys.argv[1:]))"
+OWN = Path(__file__).parents[1]
 OPTIONS = ["--target", "y", "--no-ensemble", "--epochs", "1", "--batch-size", "1024", "--quiet"]
 Figures = tuple[float, float, float]  # seconds, seconds of the processors, most bytes held
 KINDS = ("numbers", "classes", "integers", "gaps", "quotes")
@@ -158,6 +159,8 @@ def measure(path: Path, tree: Path) -> dict[str, Figures]:
     found = {"command": run_command(path, tree)}
     command = [sys.executable, str(Path(__file__).resolve()), "--stages", str(path)]
     done = subprocess.run(command, env=environment(tree), capture_output=True, text=True, check=False)
+    if done.returncode and tree != OWN:  # an older tree may lack a stage
+        return found
     if done.returncode:
         raise SystemExit(done.stderr)
     return found | json.loads(done.stdout.splitlines()[-1])
@@ -177,7 +180,7 @@ def main() -> None:
     if given.stages:
         print(json.dumps(run_stages(given.stages)))
         return
-    trees = [*filter(None, [given.before]), Path(__file__).parents[1]]
+    trees = [*filter(None, [given.before]), OWN]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_table(folder, given.rows, given.columns, given.kind)
@@ -195,10 +198,14 @@ def show(ending: str, size: int, rounds: dict[Path, list[dict[str, Figures]]]) -
     print(
         f"\n{ending}, {size / MB:.0f} MB\n\n| stage | seconds | of the processors | peak, MB |\n|---|---|---|---|"
     )
-    for name in next(iter(rounds.values()))[0]:
+    for name in rounds[OWN][0]:
         cells = []
         for which, unit, digits in ((0, 1, 2), (1, 1, 2), (2, MB, 0)):
-            least = [min(found[name][which] for found in runs) / unit for runs in rounds.values()]
+            least = [
+                min(found[name][which] for found in runs) / unit
+                for runs in rounds.values()
+                if name in runs[0]
+            ]
             cells.append(" -> ".join(f"{figure:.{digits}f}" for figure in least))
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
