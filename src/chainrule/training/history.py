@@ -198,7 +198,9 @@ class History:
         kept, which = self.replicas[self.best], f" of replica {self.best}"
         when = f"after epoch {kept.kept_epoch + 1}" if kept.kept_epoch >= 0 else "before the first epoch"
         if len(kept.marked) > 1:
-            when = f"after each network's best epoch ({', '.join(str(epoch + 1) for epoch in kept.kept_epochs)})"
+            when = (
+                f"after each network's best epoch ({', '.join(str(epoch + 1) for epoch in kept.kept_epochs)})"
+            )
         return f"{when}{which if len(self.replicas) > 1 else ''}"
 
     def ensemble(self) -> Ensemble:
