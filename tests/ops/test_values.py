@@ -355,6 +355,20 @@ def test_where_does_not_let_nan_through() -> None:
     assert derivative(lambda x: cr.where(x > 0, x, x * x), -3.0) == [-6]
 
 
+@pytest.mark.parametrize("run", [lambda f: f, cr.compile], ids=["eager", "compiled"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_first_nan_is_the_largest_as_numpy_has_it(run, axis) -> None:
+    """Infinities, zeros of both signs, NaN at every place and equal numbers: the place is NumPy's."""
+    rng = np.random.default_rng(0)
+    for length in (1, 2, 7, 16, 33):
+        x = rng.choice(EXTREMES, size=(24, length))
+        x[: min(length, 24)][np.arange(min(length, 24)), np.arange(min(length, 24))] = NAN
+        x[-4:] = rng.choice(np.array([-INF, -1.0, 1.0]), size=(4, length))
+        x = x if axis else np.ascontiguousarray(x.T)
+        found = run(lambda v: cr.argmax(v, axis))(x).numpy()
+        np.testing.assert_array_equal(found, np.argmax(x, axis))
+
+
 # Random bits
 
 
