@@ -10,8 +10,9 @@ from sklearn.calibration import calibration_curve
 
 from chainrule.data import load_bundled
 from chainrule.tables import TrainingSettings, train_table
+from chainrule.tables.copies import _counts
 from chainrule.tables.linear import linear_predictions
-from chainrule.tables.metrics import class_metrics, number_metrics
+from chainrule.tables.metrics import _quantile, class_metrics, number_metrics
 
 
 def labels_and_probabilities(classes, rows, kind, seed=0):
@@ -191,3 +192,19 @@ def test_importance_is_the_loss_gained_and_tells_noise_from_signal():
     assert all(column.is_noise for column in others)
     losses = [column.loss for column in trained.importances.columns]
     assert losses == sorted(losses, reverse=True)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.8, 0.9, 1.0])
+def test_a_quantile_is_that_of_rows_that_weigh_the_same(share):
+    """Without weights nothing is sorted; the size is the same as by sorting."""
+    rng = np.random.default_rng(0)
+    for rows in (*range(1, 40), 1000, 1001):
+        sizes = rng.choice(rng.normal(size=rows // 2 + 1), rows)
+        assert _quantile(sizes, share, None) == _quantile(sizes, share, np.ones(rows))
+
+
+@pytest.mark.parametrize(("rows", "others"), [(0, 5), (5, 0), (1, 1), (100, 50), (1000, 300)])
+def test_how_often_each_occurs_is_counted(rows, others):
+    rng = np.random.default_rng(0)
+    among, of = rng.integers(0, 40, rows).astype(np.uint64), rng.integers(0, 60, others).astype(np.uint64)
+    assert _counts(among, of).tolist() == [int((among == one).sum()) for one in of]

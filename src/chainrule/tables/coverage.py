@@ -67,10 +67,11 @@ def coverage_of(model: TableModel, scored: Scored) -> tuple[Coverage, ...]:
     fewest = len(order)
     for fold in range(min(FOLDS, len(order))):
         mine = parts == fold
-        others = np.sort(errors[~mine])
+        others = errors[~mine]
         fewest = min(fewest, len(others))
-        for i, level in enumerate(LEVELS):
-            most = float(others[min(conformal_place(len(others), level), len(others)) - 1])
+        places = [min(conformal_place(len(others), level), len(others)) - 1 for level in LEVELS]
+        others = np.partition(others, places)  # in order at these places
+        for i, most in enumerate(others[places].tolist()):
             held[i, mine], sizes[i, mine] = errors[mine] <= most, 2 * most * of_rows[mine]
             if model.classes:
                 judged, said = scored.predicted[order[mine]], scored.labels[order[mine]]

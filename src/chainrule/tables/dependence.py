@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 COLUMNS = 3
 ROWS = 150  # whose other columns stay as they are
 VALUES, CATEGORIES = 15, 8  # of a column, at most
+LOOKED_AT = 100_000  # rows from which the values are taken, at most
 ENDS = 0.02, 0.98  # quantiles of the rows' values, from the first to the last that is drawn
 LINES = 6  # classes at most, each of which has a line
 
@@ -67,7 +68,9 @@ def _names(trained: Trained, lines: list[int]) -> list[str]:
 
 def _values(trained: Trained, name: str, kind: str) -> tuple[Floats | None, list[str], NDArray[np.int64]]:
     """The values of a column (None for categories), their names, and for each a scored row that has it."""
-    column = trained.prepared.frame[name][trained.prepared.split.scored]
+    scored = trained.prepared.split.scored
+    step = max(-(-len(scored) // LOOKED_AT), 1)
+    column = trained.prepared.frame[name][scored[::step]]
     if kind == "numeric":
         numbers = column_numbers(column, kind)
         order = np.argsort(numbers, kind="stable")[: int(np.isfinite(numbers).sum())]
@@ -75,11 +78,11 @@ def _values(trained: Trained, name: str, kind: str) -> tuple[Floats | None, list
             return None, [], order
         places = (np.linspace(*ENDS, VALUES) * (len(order) - 1)).round().astype(np.int64)
         values, first = np.unique(numbers[order[places]], return_index=True)
-        return values, [], order[places][first]
+        return values, [], order[places][first] * step
     texts = column.cast(pl.String).fill_null("missing").to_numpy()
     names, first, counts = np.unique(texts.astype(object), return_index=True, return_counts=True)
     shown = np.sort(np.argsort(-counts, kind="stable")[:CATEGORIES])
-    return None, names[shown].tolist(), first[shown]
+    return None, names[shown].tolist(), first[shown] * step
 
 
 def _means(trained: Trained, part: slice, givers: NDArray[np.int64], seed: int) -> Floats:

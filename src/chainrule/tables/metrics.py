@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -211,8 +212,11 @@ def _median(sizes: Floats, weights: Floats | None) -> float:
 
 def _quantile(sizes: Floats, share: float, weights: Floats | None) -> float:
     """The least size that this share of the rows, or of their weight, does not exceed."""
+    if weights is None:
+        place = max(math.ceil(share * len(sizes) * (1 - 1e-12)) - 1, 0)
+        return float(np.partition(sizes, place)[place])
     order = np.argsort(sizes, kind="stable")
-    reached = np.cumsum(np.ones(len(sizes)) if weights is None else weights[order])
+    reached = np.cumsum(weights[order])
     return float(sizes[order][np.searchsorted(reached, share * reached[-1] * (1 - 1e-12))])
 
 
