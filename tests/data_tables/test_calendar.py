@@ -135,7 +135,7 @@ def weekly(rows, seed=0):
 
 def test_a_model_learns_what_comes_every_week_and_travels(tmp_path):
     trained = train_table(weekly(400), "y", TrainingSettings(epochs=60, hidden=(16,)))
-    assert any("'day': its day of week tell something" in text for text in trained.prepared.notices)
+    assert any("'day': its day of week tells something" in text for text in trained.prepared.notices)
     assert trained.score.value < 1.5  # of 4.5 for the mean
     column = trained.model.preprocessor.columns[0]
     assert column.parts == ("day of week",) and column.width == len(column.feature_names) == 7

@@ -222,8 +222,8 @@ def _with_parts(
 
 
 def _say_parts(column: Column) -> str:
-    parts = " and ".join(column.parts)
-    return f"column {quoted(column.name)}: its {parts} tell something of the target: used as well"
+    parts, verb = " and ".join(column.parts), "tells" if len(column.parts) == 1 else "tell"
+    return f"column {quoted(column.name)}: its {parts} {verb} something of the target: used as well"
 
 
 def _why_open(name: str, found: Found, columns: Columns) -> str:
